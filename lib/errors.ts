@@ -1,0 +1,59 @@
+/**
+ * What went wrong, for a program to decide on:
+ *
+ * - `CS_ERR_INVALID_OPTION`: an option or argument is wrong; thrown at the call
+ * - `CS_ERR_INVALID_CHUNK`: the input holds something that is no completion chunk
+ * - `CS_ERR_EVENT_TOO_LARGE`: one event is larger than `maxEventSize`
+ * - `CS_ERR_PROVIDER`: the provider reported an error, by status or within the stream
+ * - `CS_ERR_TRUNCATED`: the input ended, or its connection died, before the completion was complete
+ * - `CS_ERR_STALLED`: nothing arrived for longer than a time limit
+ * - `CS_ERR_BLOCKED`: a moderation check refused the text
+ * - `CS_ERR_TEE_OVERFLOW`: a tee's destination was slower than its limit allows
+ */
+export type CompletionErrorCode =
+  | 'CS_ERR_INVALID_OPTION'
+  | 'CS_ERR_INVALID_CHUNK'
+  | 'CS_ERR_EVENT_TOO_LARGE'
+  | 'CS_ERR_PROVIDER'
+  | 'CS_ERR_TRUNCATED'
+  | 'CS_ERR_STALLED'
+  | 'CS_ERR_BLOCKED'
+  | 'CS_ERR_TEE_OVERFLOW'
+
+/** The facts that an error may carry, beside its code. */
+export interface CompletionErrorFacts {
+  /** What led to this error: another error, or the payload that reported it. */
+  cause?: unknown
+  /** The provider's name for the kind of error, such as `invalid_request_error`. */
+  type?: string
+  /** The provider's own code, such as `context_length_exceeded` or `502`. */
+  providerCode?: string | number
+  /** The HTTP status, of the response or as the provider names it in the stream. */
+  status?: number
+  /** The request parameter that the provider complains of. */
+  param?: string
+  /** What was left at the end of the input and is no whole event, as text. */
+  residue?: string
+  /** The limit that was passed: bytes for an event, milliseconds for a time limit. */
+  limit?: number
+}
+
+/** The one error class of this library. Errors of the caller, and of the client that the caller passes in, are never wrapped in it. */
+export class CompletionError extends Error {
+  override readonly name: string = 'CompletionError'
+  readonly code: CompletionErrorCode
+  declare readonly type?: string
+  declare readonly providerCode?: string | number
+  declare readonly status?: number
+  declare readonly param?: string
+  declare readonly residue?: string
+  declare readonly limit?: number
+
+  constructor(code: CompletionErrorCode, message: string, { cause, ...facts }: CompletionErrorFacts = {}) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.code = code
+    for (const [name, fact] of Object.entries(facts)) {
+      if (fact !== undefined) Object.defineProperty(this, name, { value: fact, enumerable: true })
+    }
+  }
+}
