@@ -1,21 +1,34 @@
-import { choicesOf, finishReasonOf, indexOf, isTerminal, type LooseChoice, type LooseChunk, textOf, usageOf } from './fields.js'
+import {
+  choicesOf,
+  finishReasonOf,
+  indexOf,
+  isTerminal,
+  type LooseChoice,
+  type LooseChunk,
+  usageOf
+} from './fields.js'
 
 /**
- * Set, not enumerable, on the first chunk after an end mark. The end mark itself is no chunk, so this is how
- * the stages behind `toChunks` learn of it. Registered, so that two copies of the library understand each other.
+ * Marks the first chunk after an end mark. The end mark is no chunk, so this is how the stages behind
+ * `toChunks` learn of it. Registered, so that two copies of the library understand each other.
  */
-const afterEndMark: unique symbol = Symbol.for('completion-streams.afterEndMark') as typeof afterEndMark
+const afterEndMark = Symbol.for('completion-streams.afterEndMark')
+
+/** Says of a chunk that an end mark came before it, in a way that neither enumeration nor JSON shows. */
+export function markAfterEnd(chunk: object): void {
+  Object.defineProperty(chunk, afterEndMark, { value: true })
+}
 
 /**
- * Follows completions through the chunks of one input: tells where one ends and the next begins, and whether
- * the one at hand is complete.
+ * Follows the completions of one input, chunk by chunk: where one ends and the next begins, and whether the
+ * one at hand is complete.
  *
- * A completion is complete when its end mark was seen, when every choice that was seen has a finish reason, or
- * when a Responses terminal came. Perplexity and Writer never send the end mark, Snowflake never a finish reason.
+ * Complete is a completion whose end mark was seen, or all of whose choices have a finish reason, or whose
+ * Responses terminal came: Perplexity and Writer never send the end mark, Snowflake never a finish reason.
  *
- * A new completion begins at the first chunk after an end mark. Without one, it begins where every choice has
- * finished and new text comes under another id. An id alone proves nothing: Groq's compound models give
- * almost every chunk of one completion its own, and other servers give all completions the same.
+ * A new completion begins at the first chunk after an end mark. Without a mark, it begins where every choice
+ * has finished and a choice goes on under another id. An id alone proves nothing: Groq's compound models give
+ * almost every chunk of one completion an id of its own, and other servers give all completions the same.
  */
 export class Progress {
   readonly #finished = new Map<number, boolean>()
@@ -25,29 +38,21 @@ export class Progress {
   #started = false
   #id: unknown
 
-  /** Whether any chunk was seen since the last end mark. */
-  get started(): boolean {
-    return this.#started
+  /** Whether the newest thing seen is an end mark, or what may trail it. */
+  get ended(): boolean {
+    return this.#ended
   }
 
-  /** Whether the completion at hand, or the last one when none is at hand, came to its end. */
+  /** Whether the newest completion came to its end. False while there is none. */
   get complete(): boolean {
-    return this.#started ? this.#allFinished : this.#ended
-  }
-
-  get #allFinished(): boolean {
-    return this.#terminal || (this.#unfinished === 0 && this.#finished.size > 0)
+    return this.#ended || this.#allFinished
   }
 
   /** Takes the next chunk. True when it begins another completion than the chunk before it. */
   add(chunk: object): boolean {
+    if (this.#ended && isTrailer(chunk)) return false
     const opens = this.#opens(chunk)
-    if (opens) this.#reset()
-    if (this.#ended) {
-      if (isTrailer(chunk)) return false
-      this.#ended = false
-      mark(chunk)
-    }
+    if (opens || this.#ended) this.#reset()
     this.#started = true
     const { id } = chunk as LooseChunk
     if (id !== undefined) this.#id = id
@@ -58,8 +63,19 @@ export class Progress {
 
   /** Takes the end mark. */
   end(): void {
-    this.#reset()
     this.#ended = true
+  }
+
+  get #allFinished(): boolean {
+    return this.#terminal || (this.#unfinished === 0 && this.#finished.size > 0)
+  }
+
+  #opens(chunk: object): boolean {
+    if (!this.#started) return false
+    if (this.#ended || afterEndMark in chunk) return true
+    const { id, type } = chunk as LooseChunk
+    if (type === 'response.created') return true
+    return this.#allFinished && id !== this.#id && Boolean(id && this.#id) && choicesOf(chunk).some(goesOn)
   }
 
   #addChoice(choice: LooseChoice): void {
@@ -67,25 +83,32 @@ export class Progress {
     const finished = this.#finished.get(index)
     if (finished) return
     const finishes = finishReasonOf(choice) !== undefined
-    if (finished === undefined || finishes) this.#finished.set(index, finishes)
-    if (finished === undefined) this.#unfinished += finishes ? 0 : 1
-    else if (finishes) this.#unfinished--
-  }
-
-  #opens(chunk: object): boolean {
-    if (!this.#started) return false
-    if (afterEndMark in chunk) return true
-    const { id, type } = chunk as LooseChunk
-    if (type === 'response.created') return true
-    return this.#allFinished && id !== this.#id && bringsText(chunk)
+    if (finished === undefined) {
+      this.#finished.set(index, finishes)
+      if (!finishes) this.#unfinished++
+    } else if (finishes) {
+      this.#finished.set(index, true)
+      this.#unfinished--
+    }
   }
 
   #reset(): void {
     this.#finished.clear()
     this.#unfinished = 0
     this.#terminal = false
-    this.#started = false
     this.#ended = false
     this.#id = undefined
   }
+}
+
+/** Usage that comes behind the end mark still belongs to the completion before it. */
+function isTrailer(chunk: object): boolean {
+  return choicesOf(chunk).length === 0 && !('type' in chunk) && usageOf(chunk) !== undefined
+}
+
+/** Whether a choice has more to say, other than the empty delta that some providers send behind the finish. */
+function goesOn(choice: LooseChoice | null): boolean {
+  if (!choice || finishReasonOf(choice)) return false
+  if (choice.text) return true
+  return Object.values(choice.delta ?? {}).some(value => value && (!Array.isArray(value) || value.length > 0))
 }
