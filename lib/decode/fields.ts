@@ -76,7 +76,8 @@ export function usageOf(chunk: object): Usage | undefined {
 /** The text of one kind that a chunk adds to one choice; empty when it adds none. */
 export function textOf(chunk: object, choice: number, kind: TextKind): string {
   const { choices, type } = chunk as LooseChunk
-  if (!Array.isArray(choices)) return choice === 0 && typeof type === 'string' ? responsesText(chunk, type, kind) : ''
+  if (!Array.isArray(choices))
+    return choice === 0 && typeof type === 'string' ? responsesText(chunk, type, kind) : ''
   let text = ''
   for (const candidate of choices) {
     if (candidate !== null && typeof candidate === 'object' && indexOf(candidate) === choice) {

@@ -1,0 +1,249 @@
+import { expect } from 'chai'
+import { providerErrorIn, toProviderError } from '#lib/decode/provider-error.js'
+import { CompletionError } from '#lib/errors.js'
+
+interface Shape {
+  name: string
+  payload: object
+  message: string
+  facts: object
+}
+
+const shapes: Shape[] = [
+  {
+    name: 'a nested error (OpenAI)',
+    payload: {
+      error: {
+        message: 'The model `gpt-9` does not exist',
+        type: 'invalid_request_error',
+        param: 'model',
+        code: 'model_not_found'
+      }
+    },
+    message: 'The model `gpt-9` does not exist',
+    facts: { type: 'invalid_request_error', providerCode: 'model_not_found', param: 'model' }
+  },
+  {
+    name: 'a nested error with its own status (Groq)',
+    payload: { error: { message: 'Tool call validation failed', code: 'tool_use_failed', status_code: 400 } },
+    message: 'Tool call validation failed',
+    facts: { providerCode: 'tool_use_failed', status: 400 }
+  },
+  {
+    name: 'an error beside choices (OpenRouter)',
+    payload: {
+      id: 'gen-1',
+      error: { code: 502, message: 'Provider disconnected' },
+      choices: [{ index: 0, delta: { content: '' }, finish_reason: 'error' }]
+    },
+    message: 'Provider disconnected',
+    facts: { providerCode: 502, status: 502 }
+  },
+  {
+    name: 'an error within a choice (OpenRouter)',
+    payload: {
+      choices: [
+        { index: 0, delta: {} },
+        { index: 1, delta: {}, error: { code: 429, message: 'Slow down' } }
+      ]
+    },
+    message: 'Slow down',
+    facts: { providerCode: 429, status: 429 }
+  },
+  {
+    name: 'a bare error',
+    payload: { message: 'Overloaded', type: 'server_error', code: 'busy' },
+    message: 'Overloaded',
+    facts: { type: 'server_error', providerCode: 'busy' }
+  },
+  {
+    name: 'an error object (vLLM)',
+    payload: { object: 'error', message: 'Too long', type: 'BadRequestError', param: null, code: 400 },
+    message: 'Too long',
+    facts: { type: 'BadRequestError', providerCode: 400, status: 400 }
+  },
+  {
+    name: 'an error that is text (Ollama)',
+    payload: { error: 'model not found' },
+    message: 'model not found',
+    facts: {}
+  },
+  {
+    name: 'an error that only names its kind, beside a message',
+    payload: { statusCode: 401, error: 'Unauthorized', message: 'Token expired' },
+    message: 'Token expired',
+    facts: { status: 401 }
+  },
+  {
+    name: 'a flag beside a message',
+    payload: { error: true, message: 'No capacity', code: '503' },
+    message: 'No capacity',
+    facts: { providerCode: '503', status: 503 }
+  },
+  {
+    name: 'an array (Google)',
+    payload: [
+      { error: { code: 400, message: 'API key not valid', status: 'INVALID_ARGUMENT', details: [] } }
+    ],
+    message: 'API key not valid',
+    facts: { type: 'INVALID_ARGUMENT', providerCode: 400, status: 400 }
+  },
+  {
+    name: 'an error event (Responses)',
+    payload: {
+      type: 'error',
+      code: 'rate_limit_exceeded',
+      message: 'Rate limit reached',
+      param: null,
+      sequence_number: 3
+    },
+    message: 'Rate limit reached',
+    facts: { providerCode: 'rate_limit_exceeded' }
+  },
+  {
+    name: 'an error event with a nested error (Anthropic)',
+    payload: { type: 'error', error: { type: 'overloaded_error', message: 'Overloaded' } },
+    message: 'Overloaded',
+    facts: { type: 'overloaded_error' }
+  },
+  {
+    name: 'response.failed',
+    payload: {
+      type: 'response.failed',
+      response: {
+        id: 'resp_1',
+        status: 'failed',
+        error: { code: 'server_error', message: 'The model failed' }
+      }
+    },
+    message: 'The model failed',
+    facts: { providerCode: 'server_error' }
+  },
+  {
+    name: 'a detail that is text (FastAPI)',
+    payload: { detail: 'Not Found' },
+    message: 'Not Found',
+    facts: {}
+  },
+  {
+    name: 'a list of details (FastAPI)',
+    payload: { detail: [{ loc: ['body', 'model'], msg: 'field required', type: 'missing' }] },
+    message: 'field required',
+    facts: { type: 'missing' }
+  },
+  {
+    name: 'a message alone',
+    payload: { message: 'Service unavailable' },
+    message: 'Service unavailable',
+    facts: {}
+  },
+  {
+    name: 'a list of errors (Cloudflare)',
+    payload: { success: false, result: null, errors: [{ code: 7003, message: 'No route' }] },
+    message: 'No route',
+    facts: { providerCode: 7003 }
+  },
+  { name: 'a list of texts', payload: { errors: ['Quota used up'] }, message: 'Quota used up', facts: {} },
+  {
+    name: 'an error without a message',
+    payload: { error: { code: 'E42' } },
+    message: 'E42',
+    facts: { providerCode: 'E42' }
+  },
+  {
+    name: 'response.failed without an error',
+    payload: { type: 'response.failed' },
+    message: 'no message given',
+    facts: {}
+  }
+]
+
+const good: [name: string, payload: object][] = [
+  [
+    'a chunk',
+    { id: 'c', object: 'chat.completion.chunk', choices: [{ index: 0, delta: { content: 'error' } }] }
+  ],
+  ['a null error', { choices: [], error: null }],
+  ['a false error', { choices: [], error: false }],
+  ['an empty error', { choices: [], error: '' }],
+  ['an error in which nothing is filled in', { choices: [], error: { message: '', type: '', code: null } }],
+  ['an empty list of errors', { id: 'c', errors: [] }],
+  ['a null choice', { choices: [null] }],
+  ['a null error within a choice', { choices: [{ index: 0, error: null }] }],
+  ['a usage chunk', { id: 'c', usage: { total_tokens: 3 } }],
+  ['a Responses event', { type: 'response.created', response: { id: 'resp_1', error: null } }],
+  ['an incomplete response', { type: 'response.incomplete', response: { error: null } }],
+  ['a message that is no text', { message: { role: 'assistant', content: 'hi' }, done: false }],
+  ['a message beside the fields of a chunk', { object: 'chat.completion.chunk', message: 'warming up' }],
+  ['an empty array', []]
+]
+
+function ownFacts(error: CompletionError): object {
+  const { name, code, cause, ...facts } = { ...error }
+  return facts
+}
+
+describe('providerErrorIn', () => {
+  for (const { name, payload } of shapes) {
+    it(`sees ${name}`, () => {
+      expect(providerErrorIn(payload)).to.be.ok
+    })
+  }
+
+  for (const [name, payload] of good) {
+    it(`sees no error in ${name}`, () => {
+      expect(providerErrorIn(payload)).to.equal(undefined)
+    })
+  }
+})
+
+describe('toProviderError', () => {
+  for (const { name, payload, message, facts } of shapes) {
+    it(`gives CS_ERR_PROVIDER with the facts of ${name}`, () => {
+      const error = toProviderError(payload)
+      expect(error).to.be.instanceOf(CompletionError)
+      expect(error.code).to.equal('CS_ERR_PROVIDER')
+      expect(error.message).to.equal(`provider reported an error: ${message}`)
+      expect(ownFacts(error)).to.deep.equal(facts)
+      expect(error.cause).to.equal(payload)
+    })
+  }
+
+  it('gives CS_ERR_PROVIDER with the HTTP status before the one in the payload', () => {
+    const error = toProviderError({ error: { message: 'No', code: 400 } }, { status: 502 })
+    expect(error.status).to.equal(502)
+    expect(error.providerCode).to.equal(400)
+  })
+
+  it('gives CS_ERR_PROVIDER with plain text as the message', () => {
+    expect(toProviderError(' upstream timed out\n').message).to.equal(
+      'provider reported an error: upstream timed out'
+    )
+  })
+
+  it('gives CS_ERR_PROVIDER that names the status when there is nothing else to say', () => {
+    expect(toProviderError({}, { status: 503 }).message).to.equal('provider reported an error: status 503')
+  })
+
+  it('gives CS_ERR_PROVIDER for a payload that is no object', () => {
+    for (const payload of [null, undefined, 7, [], [[]], '']) {
+      expect(toProviderError(payload).message).to.equal('provider reported an error: no message given')
+    }
+  })
+
+  it('shortens a message that is a page, and keeps the page as the cause', () => {
+    const page = 'x'.repeat(100_000)
+    const error = toProviderError(page)
+    expect(error.message).to.have.length.below(1100)
+    expect(error.cause).to.equal(page)
+  })
+
+  it('survives an error nested deeper than the stack', () => {
+    const depth = 100_000
+    const nested = JSON.parse(`${'{"error":'.repeat(depth)}"deep"${'}'.repeat(depth)}`)
+    expect(toProviderError(nested).code).to.equal('CS_ERR_PROVIDER')
+    const lists = JSON.parse(`${'['.repeat(depth)}${']'.repeat(depth)}`)
+    expect(providerErrorIn(lists)).to.equal(undefined)
+    expect(toProviderError(lists).code).to.equal('CS_ERR_PROVIDER')
+  })
+})
