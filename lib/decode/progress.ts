@@ -8,15 +8,15 @@ import {
   usageOf
 } from './fields.js'
 
-/**
- * Marks the first chunk after an end mark. The end mark is no chunk, so this is how the stages behind
- * `toChunks` learn of it. Registered, so that two copies of the library understand each other.
- */
-const afterEndMark = Symbol.for('completion-streams.afterEndMark')
+/** Registered, so that two copies of the library in one process understand each other. */
+const opening = Symbol.for('completion-streams.opening')
 
-/** Says of a chunk that an end mark came before it, in a way that neither enumeration nor JSON shows. */
-export function markAfterEnd(chunk: object): void {
-  Object.defineProperty(chunk, afterEndMark, { value: true })
+/**
+ * Says of a chunk that it is the first of another completion than the chunk before it. An end mark is no
+ * chunk, so this is how the stages behind `toChunks` learn of it. Neither enumeration nor JSON shows it.
+ */
+export function markOpening(chunk: object): void {
+  Object.defineProperty(chunk, opening, { value: true })
 }
 
 /**
@@ -72,7 +72,7 @@ export class Progress {
 
   #opens(chunk: object): boolean {
     if (!this.#started) return false
-    if (this.#ended || afterEndMark in chunk) return true
+    if (this.#ended || opening in chunk) return true
     const { id, type } = chunk as LooseChunk
     if (type === 'response.created') return true
     return this.#allFinished && id !== this.#id && Boolean(id && this.#id) && choicesOf(chunk).some(goesOn)

@@ -1,0 +1,198 @@
+import { CompletionError } from '../errors.js'
+import { show } from '../options.js'
+import { EventParser, type ServerSentEvent } from './event-parser.js'
+import { type Chunk, choicesOf, type LooseChunk, usageOf } from './fields.js'
+import { JsonBody } from './json-body.js'
+import { markOpening, Progress } from './progress.js'
+import { providerErrorIn, toProviderError } from './provider-error.js'
+
+/** The options of `toChunks`, settled. */
+export interface ChunkParserOptions {
+  onInvalid: 'fail' | 'skip'
+  requireEnd: boolean
+  maxEventSize: number
+}
+
+const endMark = '[DONE]'
+
+/** How much text that is no event is kept for the error that tells of it, and how much of it is shown, in characters. */
+const longestStrayText = 65_536
+const shownText = 200
+
+/**
+ * Makes chunks of the text of a body, or of events, and knows whether they are a whole completion. What was
+ * made before an error was thrown is in `records` too.
+ */
+export class ChunkParser {
+  records: Chunk[] = []
+  /** How many payloads `onInvalid: 'skip'` has left out. */
+  skipped = 0
+
+  readonly #options: ChunkParserOptions
+  readonly #events: EventParser
+  readonly #json: JsonBody
+  readonly #progress = new Progress()
+  #form: 'unknown' | 'events' | 'json' = 'unknown'
+  #sawEvent = false
+  #strayText = ''
+
+  constructor(options: ChunkParserOptions) {
+    this.#options = options
+    this.#events = new EventParser(options.maxEventSize, {
+      onEvent: (data, event) => this.#takeEvent(data, event),
+      onStrayLine: line => this.#takeStrayLine(line)
+    })
+    this.#json = new JsonBody(options.maxEventSize, {
+      onValue: value => this.#takeBodyValue(value),
+      onInvalid: (text, cause) => this.#invalid(`the body holds what is no JSON: ${beginningOf(text)}`, cause),
+      onResidue: residue => this.#truncated(residue)
+    })
+  }
+
+  feed(text: string): void {
+    if (this.#form === 'unknown') this.#begin(text)
+    else if (this.#form === 'events') this.#events.feed(text)
+    else this.#json.feed(text)
+  }
+
+  take(item: unknown): void {
+    const { data, event } = Object(item) as Partial<ServerSentEvent>
+    if (typeof data !== 'string') {
+      throw new CompletionError('CS_ERR_INVALID_CHUNK', `toChunks takes bytes, strings or events, not ${show(item)}`)
+    }
+    this.#takeEvent(data, event ?? '')
+  }
+
+  end(): void {
+    if (this.#form === 'json') this.#json.end()
+    else this.#endEvents()
+    if (!this.#progress.complete) this.#truncated()
+  }
+
+  /** An event stream never begins with a brace or a bracket; an answer in JSON always does. */
+  #begin(text: string): void {
+    const start = text.search(/[^\s\uFEFF]/)
+    if (start === -1) return this.#events.feed(text)
+    const isJson = text[start] === '{' || text[start] === '['
+    this.#form = isJson ? 'json' : 'events'
+    this.feed(isJson ? text.slice(start) : text)
+  }
+
+  #endEvents(): void {
+    const last = this.#events.end()
+    if (last && !isWhole(last.data)) {
+      if (!endMark.startsWith(last.data.trim())) this.#truncated(last.data)
+    } else if (last) this.#takeEvent(last.data, last.event ?? '')
+    this.#judgeStrayText(true)
+  }
+
+  #takeEvent(data: string, event: string): void {
+    this.#sawEvent = true
+    if (this.#strayText !== '') this.#judgeStrayText(false)
+    const payload = data.trim()
+    if (payload === endMark) return this.#progress.end()
+    if (payload === '') return
+    let value: unknown
+    try {
+      value = JSON.parse(payload)
+    } catch (cause) {
+      if (event === 'error') throw toProviderError(payload)
+      return this.#invalid('the data of an event is not JSON', cause)
+    }
+    if (event === 'error' && value !== null) this.#fail(value)
+    this.#takeValue(value)
+  }
+
+  #takeValue(value: unknown): void {
+    // Some servers keep the connection alive with `data: null`.
+    if (value === null) return
+    if (typeof value !== 'object') return this.#invalid(`a payload is ${typeof value}, not an object`)
+    if (providerErrorIn(value) !== undefined) this.#fail(value)
+    if (!Array.isArray(value)) return this.#emit(value)
+    for (const item of value) this.#takeValue(item)
+  }
+
+  #takeBodyValue(value: unknown): void {
+    if (isObject(value) && providerErrorIn(value) === undefined && !Array.isArray(value) && !isChunk(value)) {
+      return this.#invalid(`the body is JSON, but no completion: ${beginningOf(JSON.stringify(value))}`)
+    }
+    this.#takeValue(value)
+  }
+
+  #emit(value: object): void {
+    // Chunks are handed on as the provider sent them: their type is a promise of the provider's.
+    if (this.#progress.add(value)) markOpening(value)
+    this.records.push(value as Chunk)
+  }
+
+  /** An error may sit beside text or usage (OpenRouter, `response.failed`), which are not lost. */
+  #fail(payload: unknown): never {
+    if (isObject(payload) && isChunk(payload)) this.#emit(payload)
+    throw toProviderError(payload)
+  }
+
+  #takeStrayLine(line: string): void {
+    const [, name = '', value = ''] = /^([\w-]+):\s*(.*)$/s.exec(line) ?? []
+    // llama.cpp and GPUStack report an error as a field of its own, which the standard would have ignored.
+    if (name.toLowerCase() === 'error') throw toProviderError(parsed(value) ?? value)
+    if (name === '' && this.#strayText.length + line.length < longestStrayText) this.#strayText += `${line}\n`
+  }
+
+  /**
+   * What is no field of an event stream is ignored by the standard. Here it may be an error that a gateway
+   * has put behind the events without a frame, or a whole body that is a page of HTML.
+   */
+  #judgeStrayText(isLast: boolean): void {
+    const text = this.#strayText.trim()
+    this.#strayText = ''
+    if (text === '') return
+    const value = parsed(text)
+    if (isObject(value) && providerErrorIn(value) !== undefined) throw toProviderError(value)
+    if (!isLast || this.#progress.ended || isBeginningOfField(text)) return
+    if (this.#sawEvent) throw toProviderError(value ?? text)
+    this.#invalid(`the body is no event stream, it begins with: ${beginningOf(text)}`)
+  }
+
+  #invalid(message: string, cause?: unknown): void {
+    if (this.#options.onInvalid === 'fail') throw new CompletionError('CS_ERR_INVALID_CHUNK', message, { cause })
+    this.skipped++
+  }
+
+  #truncated(residue?: string): void {
+    if (!this.#options.requireEnd) return
+    throw new CompletionError('CS_ERR_TRUNCATED', 'the input ended before the completion was complete', { residue })
+  }
+}
+
+/** Whether the data of an event without its blank line is all there: JSON that parses, or no JSON. */
+export function isWhole(data: string): boolean {
+  const payload = data.trim()
+  return payload === endMark || !/^[{[]/.test(payload) || parsed(payload) !== undefined
+}
+
+function isChunk(value: object): boolean {
+  const { type } = value as LooseChunk
+  const isResponsesEvent = typeof type === 'string' && type.startsWith('response.')
+  return choicesOf(value).length > 0 || isResponsesEvent || usageOf(value) !== undefined
+}
+
+/** Whether a text at the end of the input is a field whose name, or whose colon, has not arrived. */
+function isBeginningOfField(text: string): boolean {
+  return ['data', 'event', 'id', 'retry', 'error'].some(name => name.startsWith(text))
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+function beginningOf(text: string): string {
+  return text.slice(0, shownText)
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
+}

@@ -1,0 +1,54 @@
+import { checkBoolean, checkLimit, checkOneOf } from '../options.js'
+import type { Bytes, Stage } from '../stage.js'
+import { ChunkParser } from './chunk-parser.js'
+import type { ServerSentEvent } from './event-parser.js'
+import { defaultMaxEventSize } from './events.js'
+import type { Chunk } from './fields.js'
+import { splitter } from './splitter.js'
+
+export type { Chunk } from './fields.js'
+
+export interface ChunksOptions {
+  /**
+   * What becomes of a payload that is no chunk, such as malformed JSON: the stage fails, or it leaves the
+   * payload out and counts it in `skipped`. Default: `fail`.
+   */
+  onInvalid?: 'fail' | 'skip'
+  /** Whether an input that ends before the completion is complete is a failure. Default: true. */
+  requireEnd?: boolean
+  /** The largest event, in bytes of its lines; `Infinity` for no limit. Default: 67108864 (64 MiB). */
+  maxEventSize?: number
+}
+
+/** The stage that `toChunks` returns. */
+export interface ChunkStage extends Stage<Bytes | ServerSentEvent, Chunk> {
+  /** How many invalid payloads were left out so far; always 0 with `onInvalid: 'fail'`. */
+  readonly skipped: number
+}
+
+/**
+ * Reads bytes or events and emits the completion chunks in them, as the provider sent them: those of chat
+ * completions, of legacy completions or of the Responses API. The end mark `[DONE]`, comments and keep-alive
+ * events are no chunks. An input may hold many completions, one behind the other.
+ *
+ * A completion is complete when its end mark has come, when every choice that was seen has a finish reason, or
+ * when a Responses terminal has come.
+ *
+ * Fails, after its reader has taken all chunks that came before, with `CS_ERR_TRUNCATED` when the input ends
+ * earlier than that; `CS_ERR_PROVIDER` when the provider reports an error in the stream, in whatever shape;
+ * `CS_ERR_INVALID_CHUNK` for a payload that is not a JSON object, and for a body that is no event stream;
+ * `CS_ERR_EVENT_TOO_LARGE` for an event larger than `maxEventSize`.
+ */
+export function toChunks({
+  onInvalid = 'fail',
+  requireEnd = true,
+  maxEventSize = defaultMaxEventSize
+}: ChunksOptions = {}): ChunkStage {
+  checkOneOf('onInvalid', onInvalid, ['fail', 'skip'])
+  checkBoolean('requireEnd', requireEnd)
+  checkLimit('maxEventSize', maxEventSize)
+
+  const parser = new ChunkParser({ onInvalid, requireEnd, maxEventSize })
+  const stage: Stage<Bytes | ServerSentEvent, Chunk> = splitter(parser)
+  return Object.defineProperty(stage, 'skipped', { get: () => parser.skipped }) as ChunkStage
+}

@@ -1,0 +1,124 @@
+import { CompletionError } from '../errors.js'
+import { LineSplitter } from './lines.js'
+
+/** An event of a `text/event-stream` (HTML standard, 9.2.6). */
+export interface ServerSentEvent {
+  /** The name of the event, when the stream gives it one. */
+  event?: string
+  /** The data, its lines joined with LF. */
+  data: string
+  /** The last event id that the stream has set, in this event or before; absent while there is none. */
+  id?: string
+}
+
+/** What a parser calls back for. */
+export interface EventHandlers {
+  onEvent(data: string, event: string, id: string): void
+  /** A line that is neither blank, nor a comment, nor a field of the standard: the standard ignores it. */
+  onStrayLine?(line: string): void
+}
+
+/**
+ * Reads an event stream by the standard's grammar. What one piece of text holds is called back for before
+ * `feed` returns; an event larger than `maxEventSize` bytes makes it throw `CS_ERR_EVENT_TOO_LARGE`, after the
+ * events before it.
+ */
+export class EventParser {
+  readonly #handlers: EventHandlers
+  readonly #maxEventSize: number
+  readonly #lines = new LineSplitter(line => this.#takeLine(line))
+  #data: string[] = []
+  #event = ''
+  #id = ''
+  /** Bytes of the lines of this event, but for the newest. */
+  #size = 0
+  #newest = ''
+
+  constructor(maxEventSize: number, handlers: EventHandlers) {
+    this.#maxEventSize = maxEventSize
+    this.#handlers = handlers
+  }
+
+  /** Takes the next piece of text. */
+  feed(text: string): void {
+    this.#lines.feed(text)
+    const { carriedBytes } = this.#lines
+    if (carriedBytes > 0) this.#check(this.#measured() + carriedBytes)
+  }
+
+  /**
+   * Takes the end of the input. An event that lacks its blank line is given back instead of called back for:
+   * the standard discards it, many servers leave the line out.
+   */
+  end(): ServerSentEvent | undefined {
+    const line = this.#lines.end()
+    if (line !== '') this.#takeLine(line)
+    return this.#data.length === 0 ? undefined : serverSentEvent(this.#data.join('\n'), this.#event, this.#id)
+  }
+
+  #takeLine(line: string): void {
+    if (line === '') return this.#dispatch()
+    // A character has three bytes at the most: what cannot be too large need not be measured.
+    if (this.#size + (this.#newest.length + line.length) * 3 > this.#maxEventSize) {
+      this.#check(this.#measured() + Buffer.byteLength(line))
+    }
+    const colon = line.indexOf(':')
+    if (colon === 0) return
+    this.#measured()
+    this.#newest = line
+    if (colon === -1) this.#takeField(line, '', line)
+    else this.#takeField(line.slice(0, colon), line.slice(line[colon + 1] === ' ' ? colon + 2 : colon + 1), line)
+  }
+
+  #takeField(name: string, value: string, line: string): void {
+    switch (name) {
+      case 'data':
+        this.#data.push(value)
+        break
+      case 'event':
+        this.#event = value
+        break
+      case 'id':
+        if (!value.includes('\0')) this.#id = value
+        break
+      case 'retry':
+        // The time to wait before a new connection; what is read here is never asked for again.
+        break
+      default:
+        this.#handlers.onStrayLine?.(line)
+    }
+  }
+
+  #dispatch(): void {
+    const data = this.#data
+    const event = this.#event
+    if (data.length > 0) this.#data = []
+    this.#event = ''
+    this.#size = 0
+    this.#newest = ''
+    if (data.length > 0) this.#handlers.onEvent(data.length === 1 ? String(data[0]) : data.join('\n'), event, this.#id)
+  }
+
+  #measured(): number {
+    if (this.#newest !== '') this.#size += Buffer.byteLength(this.#newest)
+    this.#newest = ''
+    return this.#size
+  }
+
+  #check(size: number): void {
+    if (size > this.#maxEventSize) throw eventTooLarge(this.#maxEventSize)
+  }
+}
+
+export function eventTooLarge(limit: number): CompletionError {
+  const message = `an event is larger than ${limit} bytes: raise maxEventSize if events of this size are expected`
+  return new CompletionError('CS_ERR_EVENT_TOO_LARGE', message, { limit })
+}
+
+/** An event as the stages emit it: a name or an id that the stream does not give is left out. */
+export function serverSentEvent(data: string, event: string, id: string): ServerSentEvent {
+  const result: ServerSentEvent = { data }
+  if (event !== '') result.event = event
+  if (id !== '') result.id = id
+  return result
+}

@@ -1,0 +1,62 @@
+import { CompletionError } from '../errors.js'
+import { checkLimit, checkOneOf, show } from '../options.js'
+import type { Bytes, Stage } from '../stage.js'
+import { isWhole } from './chunk-parser.js'
+import { EventParser, type ServerSentEvent, serverSentEvent } from './event-parser.js'
+import { type RecordParser, splitter } from './splitter.js'
+
+export type { ServerSentEvent } from './event-parser.js'
+
+export interface EventsOptions {
+  /**
+   * The largest event, in bytes of its lines; `Infinity` for no limit. Images and audio travel as events of
+   * several megabytes. Default: 67108864 (64 MiB).
+   */
+  maxEventSize?: number
+  /**
+   * What becomes of a last event that lacks its blank line. The standard discards it, but Azure, llama.cpp and
+   * several gateways end that way. Default: `emit`.
+   */
+  unterminated?: 'emit' | 'discard'
+}
+
+/** 64 MiB: without a limit a broken server fills the memory, a small one breaks images. */
+export const defaultMaxEventSize: number = 64 * 1024 * 1024
+
+/**
+ * Reads the bytes of a `text/event-stream` and emits its events by the grammar of the HTML standard (9.2.6),
+ * with one deviation, which `unterminated: 'discard'` turns off.
+ *
+ * Fails with `CS_ERR_EVENT_TOO_LARGE` when an event is larger than `maxEventSize`; with `CS_ERR_TRUNCATED` when
+ * the input ends within the JSON text of an event, of which the error's `residue` is what there was; and with
+ * `CS_ERR_INVALID_CHUNK` when what it is given is no bytes.
+ */
+export function toEvents({
+  maxEventSize = defaultMaxEventSize,
+  unterminated = 'emit'
+}: EventsOptions = {}): Stage<Bytes, ServerSentEvent> {
+  checkLimit('maxEventSize', maxEventSize)
+  checkOneOf('unterminated', unterminated, ['emit', 'discard'])
+
+  const parser = new EventParser(maxEventSize, {
+    onEvent(data, event, id) {
+      records.records.push(serverSentEvent(data, event, id))
+    }
+  })
+  const records: RecordParser<ServerSentEvent> = {
+    records: [],
+    feed: text => parser.feed(text),
+    take(item) {
+      throw new CompletionError('CS_ERR_INVALID_CHUNK', `toEvents takes bytes or strings, not ${show(item)}`)
+    },
+    end() {
+      const last = parser.end()
+      if (!last || unterminated === 'discard') return
+      if (!isWhole(last.data)) {
+        throw new CompletionError('CS_ERR_TRUNCATED', 'the input ended within an event', { residue: last.data })
+      }
+      records.records.push(last)
+    }
+  }
+  return splitter(records)
+}

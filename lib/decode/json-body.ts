@@ -1,0 +1,80 @@
+import { eventTooLarge } from './event-parser.js'
+import { LineSplitter } from './lines.js'
+
+/** What a JSON body calls back for. */
+export interface JsonHandlers {
+  onValue(value: unknown): void
+  /** What is no JSON, and why. */
+  onInvalid(text: string, cause: unknown): void
+  /** What the input broke off in. */
+  onResidue(residue: string): void
+}
+
+/**
+ * Reads a body that is JSON where an event stream was expected: one JSON text per line (NDJSON), each given
+ * as soon as its line has ended, or one JSON text over many lines. Which of the two it is, its first line tells.
+ */
+export class JsonBody {
+  readonly #maxSize: number
+  readonly #handlers: JsonHandlers
+  readonly #lines = new LineSplitter(line => this.#takeLine(line))
+  /** The lines of a single text, when the first line was not whole. */
+  readonly #document: string[] = []
+  #documentBytes = 0
+  #isLineByLine = false
+
+  constructor(maxSize: number, handlers: JsonHandlers) {
+    this.#maxSize = maxSize
+    this.#handlers = handlers
+  }
+
+  feed(text: string): void {
+    this.#lines.feed(text)
+    if (this.#documentBytes + this.#lines.carriedBytes > this.#maxSize) throw eventTooLarge(this.#maxSize)
+  }
+
+  end(): void {
+    const line = this.#lines.end()
+    const text = this.#isLineByLine ? line : [...this.#document, line].join('\n')
+    if (text.trim() !== '') this.#parse(text, true)
+  }
+
+  #takeLine(line: string): void {
+    if (this.#document.length === 0) {
+      if (line.trim() === '' || this.#parse(line, false)) return
+    }
+    this.#document.push(line)
+    this.#documentBytes += Buffer.byteLength(line) + 1
+  }
+
+  /** False when the text may be the beginning of a longer one. */
+  #parse(text: string, isLast: boolean): boolean {
+    let value: unknown
+    try {
+      value = JSON.parse(text)
+    } catch (cause) {
+      if (isLast && isCutOff(text)) this.#handlers.onResidue(text)
+      else if (isLast || this.#isLineByLine) this.#handlers.onInvalid(text, cause)
+      else return false
+      return true
+    }
+    this.#isLineByLine = true
+    this.#handlers.onValue(value)
+    return true
+  }
+}
+
+/** Whether a text is JSON that ends before its outermost bracket is closed. */
+function isCutOff(text: string): boolean {
+  let depth = 0
+  let isInString = false
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at]
+    if (isInString && character === '\\') at++
+    else if (character === '"') isInString = !isInString
+    else if (isInString) continue
+    else if (character === '{' || character === '[') depth++
+    else if ((character === '}' || character === ']') && --depth === 0) return false
+  }
+  return true
+}

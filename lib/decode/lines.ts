@@ -1,0 +1,72 @@
+/** Pieces of an unfinished line are joined in groups of this many: a read may bring one character only. */
+const groupSize = 1024
+
+/**
+ * Cuts text into lines that end in LF, CRLF or CR, however the text comes in pieces. A CR ends its line at
+ * once, and a LF that begins the next piece belongs to it. One leading byte order mark is dropped (HTML
+ * standard, 9.2.6).
+ *
+ * Every piece is searched once and joined once. Splitting what is carried over again with each piece that
+ * comes, as line splitters do, takes half a minute for a line of 16 MB.
+ */
+export class LineSplitter {
+  readonly #onLine: (line: string) => void
+  readonly #groups: string[] = []
+  readonly #pieces: string[] = []
+  #isFirst = true
+  #skipsLineFeed = false
+
+  /** How many bytes the line has that has not ended yet. */
+  carriedBytes = 0
+
+  constructor(onLine: (line: string) => void) {
+    this.#onLine = onLine
+  }
+
+  /** Takes the next piece, and calls back for each line that ends in it, without its line end. */
+  feed(text: string): void {
+    if (text === '') return
+    let start = this.#prefixLength(text)
+    let lineFeed = text.indexOf('\n', start)
+    let carriageReturn = text.indexOf('\r', start)
+    while (lineFeed !== -1 || carriageReturn !== -1) {
+      const isLineFeed = carriageReturn === -1 || (lineFeed !== -1 && lineFeed < carriageReturn)
+      const end = isLineFeed ? lineFeed : carriageReturn
+      const rest = text.slice(start, end)
+      this.#onLine(this.carriedBytes === 0 ? rest : this.#join(rest))
+      start = end + 1
+      if (!isLineFeed) {
+        carriageReturn = text.indexOf('\r', start)
+        if (lineFeed === start) start++
+        else if (start === text.length) this.#skipsLineFeed = true
+      }
+      // Each is searched for again only when it lies behind: a text with one kind is not read once per line.
+      if (lineFeed !== -1 && lineFeed < start) lineFeed = text.indexOf('\n', start)
+    }
+    if (start < text.length) this.#carry(start === 0 ? text : text.slice(start))
+  }
+
+  /** The last line, when it has no line end. */
+  end(): string {
+    return this.#join('')
+  }
+
+  #prefixLength(text: string): number {
+    const first = text.charCodeAt(0)
+    const skips = (this.#isFirst && first === 0xfeff) || (this.#skipsLineFeed && first === 0x0a)
+    this.#isFirst = false
+    this.#skipsLineFeed = false
+    return skips ? 1 : 0
+  }
+
+  #carry(piece: string): void {
+    this.carriedBytes += Buffer.byteLength(piece)
+    this.#pieces.push(piece)
+    if (this.#pieces.length === groupSize) this.#groups.push(this.#pieces.splice(0).join(''))
+  }
+
+  #join(rest: string): string {
+    this.carriedBytes = 0
+    return this.#groups.splice(0).join('') + this.#pieces.splice(0).join('') + rest
+  }
+}

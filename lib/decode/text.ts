@@ -1,0 +1,41 @@
+import { Transform } from 'node:stream'
+import { CompletionError } from '../errors.js'
+import { failInOrder } from '../fail-in-order.js'
+import { checkIndex, checkOneOf, show } from '../options.js'
+import type { Stage } from '../stage.js'
+import { type Chunk, type TextKind, textOf } from './fields.js'
+
+export interface TextOptions {
+  /** Which of several answers (`n` > 1): the index of its choice. Default: 0. */
+  choice?: number
+  /** Which kind of text: the answer, a refusal, or the model's reasoning. Default: `content`. */
+  from?: TextKind
+}
+
+/**
+ * Reads chunks and emits strings, one for each delta that holds any text of the kind asked for. The same for
+ * all three APIs; in the Responses API there is only choice 0.
+ *
+ * Fails with `CS_ERR_INVALID_CHUNK` when what it is given is no chunk.
+ */
+export function toText({ choice = 0, from = 'content' }: TextOptions = {}): Stage<Chunk, string> {
+  checkIndex('choice', choice)
+  checkOneOf('from', from, ['content', 'refusal', 'reasoning'])
+
+  return new Transform({
+    objectMode: true,
+    transform(chunk: Chunk, _encoding, callback) {
+      if (!isChunk(chunk)) {
+        const message = `toText takes chunks, not ${show(chunk)}: put toChunks() before it`
+        return failInOrder(this, new CompletionError('CS_ERR_INVALID_CHUNK', message))
+      }
+      const text = textOf(chunk, choice, from)
+      if (text !== '') this.push(text)
+      callback()
+    }
+  })
+}
+
+function isChunk(item: unknown): item is Chunk {
+  return typeof item === 'object' && item !== null && !ArrayBuffer.isView(item)
+}

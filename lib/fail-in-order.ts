@@ -1,0 +1,72 @@
+import type { Readable } from 'node:stream'
+
+/** On a composed stream: the first of the streams inside, where what is written to it goes. */
+export const inside: unique symbol = Symbol('inside')
+
+/** On a stream inside a composed one: the stream that takes what it emits in another way than by a pipe. */
+export const outside: unique symbol = Symbol('outside')
+
+/** A stream as its neighbour sees it: of any class, with either side or both. */
+interface Neighbour {
+  readonly destroyed?: boolean
+  readonly readableLength?: number
+  readonly writableLength?: number
+  readonly _transform?: unknown
+  /** What a stream is piped into is not public, but stands here in Node since 14 and in readable-stream. */
+  readonly _readableState?: { readonly pipes?: unknown }
+  readonly [inside]?: Neighbour
+  readonly [outside]?: Neighbour
+}
+
+/** Milliseconds between two looks at a slow sink, at most. */
+const longestPause = 32
+
+/**
+ * Destroys a stream with an error as soon as everything that it emitted has been taken: by its own reader, by
+ * the streams it is piped into, and by those behind them.
+ *
+ * Node's `destroy(error)` drops what is buffered, and `pipeline` then does the same to all the neighbours, so
+ * that an error overtakes the text that came before it. Until the error is out, the stream must neither end
+ * nor call back for what was written to it, so that no more is.
+ *
+ * A sink says nothing when its buffer empties below its high water mark, so it is looked at from time to time.
+ * All must be found empty in two turns of the event loop in a row: a reader that buffers out of sight, as web
+ * streams and async generators do, passes on in between what it holds.
+ */
+export function failInOrder(stream: Readable, error: unknown): void {
+  let looks = 0
+  let wasEmpty = false
+  const look = () => {
+    if (stream.destroyed) return
+    const isEmpty = isEmptied(stream)
+    if (isEmpty && wasEmpty) return void stream.destroy(error as Error)
+    wasEmpty = isEmpty
+    looks++
+    if (isEmpty || looks < 8) setImmediate(look)
+    else setTimeout(look, Math.min(looks, longestPause))
+  }
+  look()
+}
+
+/** Whether nothing that a stream has emitted is still on its way. */
+function isEmptied(stream: Neighbour): boolean {
+  if (stream.destroyed) return true
+  if (stream.readableLength) return false
+  const next = stream[outside]
+  return (next === undefined || isEmptied(next)) && pipesOf(stream).every(isSettled)
+}
+
+/** Whether nothing that was written to a stream is still on its way, in it or behind it. */
+function isSettled(stream: Neighbour): boolean {
+  if (stream.destroyed) return true
+  if (stream.writableLength) return false
+  const first = stream[inside]
+  if (first) return isSettled(first)
+  // What a socket has to read does not come from what was written to it.
+  return stream._transform || pipesOf(stream).length > 0 ? isEmptied(stream) : true
+}
+
+function pipesOf(stream: Neighbour): readonly Neighbour[] {
+  const pipes = stream._readableState?.pipes
+  return Array.isArray(pipes) ? pipes : []
+}

@@ -1,0 +1,78 @@
+import type { Readable, Transform } from 'node:stream'
+import { objectTransform } from 'through2'
+import { failInOrder } from './fail-in-order.js'
+
+declare const input: unique symbol
+declare const output: unique symbol
+
+/** Bytes as streams carry them. A string counts as its UTF-8 bytes. */
+export type Bytes = Uint8Array | string
+
+/**
+ * A stream that takes `In` and emits `Out`: any of this library's stages. It is an ordinary Node Transform;
+ * the types are what `compose` checks its neighbours by, and what `for await` and `read()` give.
+ */
+export interface Stage<In, Out> extends Transform {
+  /** Exists for the compiler only. */
+  readonly [input]?: (item: In) => void
+  /** Exists for the compiler only. */
+  readonly [output]?: Out
+  [Symbol.asyncIterator](): NodeJS.AsyncIterator<Out, undefined, undefined>
+}
+
+/** A stream that emits `Out`: where a pipeline begins. */
+export interface Source<Out> extends Readable {
+  /** Exists for the compiler only. */
+  readonly [output]?: Out
+  [Symbol.asyncIterator](): NodeJS.AsyncIterator<Out, undefined, undefined>
+}
+
+/** What an object stage does. Whatever it throws, or its promise rejects with, fails the stream in order. */
+export interface ObjectWork<In, Out> {
+  /** Takes one item; may `push` any number. The next item waits for the promise. */
+  transform(item: In, push: (item: Out) => void): void | Promise<void>
+  /** Called after the last item, before the stream ends. */
+  flush?(push: (item: Out) => void): void | Promise<void>
+  /** Called once when the stream is over, with the error if it failed. */
+  destroy?(error: Error | null): void | Promise<void>
+}
+
+/**
+ * The door to through2: a stage from objects to objects. In through2 a throw in the callback form escapes from
+ * `write()`, and a plain function that returns a promise hangs the stream; here both are errors of the stream.
+ */
+export function objectStage<In, Out>({ transform, flush, destroy }: ObjectWork<In, Out>): Stage<In, Out> {
+  const stream = objectTransform(
+    {
+      destroy(error, callback) {
+        settle(
+          () => destroy?.(error),
+          () => callback(error),
+          callback
+        )
+      }
+    },
+    (item: In, _encoding, callback) => {
+      settle(() => transform(item, push), callback, fail)
+    },
+    callback => {
+      settle(() => flush?.(push), callback, fail)
+    }
+  )
+  const push = (item: Out) => void stream.push(item)
+  const fail = (error: Error) => failInOrder(stream, error)
+  // readable-stream's Transform is node's in all but `instanceof`.
+  return stream as Transform as Stage<In, Out>
+}
+
+function settle(work: () => void | Promise<void>, done: () => void, fail: (error: Error) => void): void {
+  let result: void | Promise<void>
+  try {
+    result = work()
+  } catch (error) {
+    return fail(error as Error)
+  }
+  if (result === undefined) done()
+  else Promise.resolve(result).then(done, fail)
+}
+
