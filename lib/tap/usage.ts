@@ -1,0 +1,42 @@
+import { type Chunk, type Usage, usageOf } from '../decode/fields.js'
+import { Progress } from '../decode/progress.js'
+import { checkFunction } from '../options.js'
+import { objectStage, type Stage } from '../stage.js'
+
+export type { Usage } from '../decode/fields.js'
+
+/**
+ * Passes chunks on unchanged, and calls `onUsage` once per completion with the last usage that the provider
+ * reported, wherever it put it; not at all when it reported none. Providers that report usage with every chunk
+ * send it cumulatively, so nothing is summed.
+ *
+ * It is called when the completion is over: when its input ends, when the next completion begins, or when the
+ * stream fails or is destroyed, since what was used until then is billed too. A promise that it returns is
+ * awaited before the stream goes on or ends; what it throws or rejects with fails the stream.
+ */
+export function tapUsage(onUsage: (usage: Usage) => void | Promise<void>): Stage<Chunk, Chunk> {
+  checkFunction('onUsage', onUsage)
+  const progress = new Progress()
+  let usage: Usage | undefined
+
+  function report(): void | Promise<void> {
+    if (usage === undefined) return
+    const reported = usage
+    usage = undefined
+    return onUsage(reported)
+  }
+
+  return objectStage({
+    transform(chunk, push) {
+      const pass = () => {
+        usage = usageOf(chunk) ?? usage
+        push(chunk)
+      }
+      // Only the first chunk of another completion has anything to wait for.
+      const reporting = progress.add(chunk) ? report() : undefined
+      return reporting ? reporting.then(pass) : pass()
+    },
+    flush: report,
+    destroy: report
+  })
+}
