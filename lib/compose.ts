@@ -1,0 +1,116 @@
+import { Duplex, type DuplexOptions } from 'node:stream'
+import pumpify from 'pumpify'
+import { inside, outside } from './fail-in-order.js'
+import { invalid } from './options.js'
+import type { InputOf, OutputOf, Source, Stage } from './stage.js'
+
+/** A stream that may be composed: this library's, node's, through2's, or any other that reads and writes as they do. */
+type Part = NodeJS.ReadableStream | NodeJS.ReadWriteStream
+
+/** A stream, as it is joined to others. */
+interface Joint extends Duplex {
+  [inside]?: Joint
+  [outside]?: Joint
+}
+
+/** The parts as they must be: each takes what the one before it emits. */
+type Fitting<Parts extends readonly unknown[]> = Parts extends readonly [
+  infer First,
+  infer Second,
+  ...infer Rest
+]
+  ? [
+      First,
+      OutputOf<First> extends InputOf<Second> ? Second : Stage<OutputOf<First>, unknown>,
+      ...Tail<Fitting<[Second, ...Rest]>>
+    ]
+  : Parts
+
+type Tail<Parts extends readonly unknown[]> = Parts extends readonly [unknown, ...infer Rest] ? Rest : []
+
+type Last<Parts extends readonly unknown[]> = Parts extends readonly [...unknown[], infer Part] ? Part : never
+
+type Composed<Parts extends readonly unknown[]> = Parts[0] extends NodeJS.WritableStream
+  ? Stage<InputOf<Parts[0]>, OutputOf<Last<Parts>>>
+  : Source<OutputOf<Last<Parts>>>
+
+/**
+ * Makes several stages one stream that lives and dies as one: a stage from the first one's input to the last
+ * one's output, or a source when the first is a source. Streams of other libraries may be among them. Stages
+ * that do not fit are a compile error.
+ *
+ * It is a genuine Duplex of node's, whatever is inside. It fails with what any part fails with, destroys all
+ * parts with it, and does nothing before its first read or write.
+ *
+ * Throws `CS_ERR_INVALID_OPTION` when a part is no stream, or the last one emits nothing.
+ */
+export function compose<const Parts extends readonly [Part, ...Part[]]>(
+  ...parts: Parts & Fitting<Parts>
+): Composed<Parts> {
+  const streams = [...parts] as Joint[]
+  const first = streams[0]
+  const last = streams.at(-1)
+  if (!first || !last || !streams.every(isStream))
+    throw invalid('a part of compose', streams.find(isNoStream), 'a stream')
+  if (!last.readable) throw invalid('the last part of compose', last, 'a stream that emits something')
+
+  let line: Joint | undefined
+  // Pipes begin to read as soon as they are laid, and a request must not be sent before somebody wants it.
+  const start = (): Joint => {
+    line ??= lay(streams, shell)
+    return line
+  }
+  const options: DuplexOptions & { writable: boolean } = {
+    objectMode: true,
+    writable: first.writable,
+    read: () => void start().resume(),
+    write: (item, encoding, callback) => void start().write(item, encoding, callback),
+    final(callback) {
+      start().end()
+      callback()
+    },
+    destroy(error, callback) {
+      for (const stream of streams) stream.destroy(error ?? undefined)
+      callback(error)
+    }
+  }
+  const shell: Joint = new Duplex(options)
+  for (const stream of streams) stream.on('error', error => shell.destroy(error))
+  // What a Duplex emits is anybody's guess to the compiler; the parts have been checked to fit.
+  return shell as Duplex as Composed<Parts>
+}
+
+/** Lays the pipes between the parts, and from the last part to the shell. */
+function lay(streams: readonly Joint[], shell: Joint): Joint {
+  const [first, ...rest] = streams as [Joint, ...Joint[]]
+  const last = rest.at(-1) ?? first
+  const line: Joint = rest.length === 0 ? first : new pumpify.obj(first, ...rest)
+  let isEnded = false
+  line.pause()
+  line.on('data', item => {
+    if (!shell.push(item)) line.pause()
+  })
+  line.on('end', () => {
+    isEnded = true
+    shell.push(null)
+  })
+  line.on('close', () => {
+    if (!isEnded) shell.destroy()
+  })
+  line.on('error', error => shell.destroy(error))
+
+  // A part that fails in order must see through to the reader of the shell, and so must what is before the shell.
+  shell[inside] = line
+  if (line !== first) line[inside] = first
+  last[outside] = line === last ? shell : line
+  if (line !== last) line[outside] = shell
+  return line
+}
+
+function isStream(part: unknown): boolean {
+  return part instanceof Object && 'pipe' in part && 'on' in part && 'destroy' in part
+}
+
+function isNoStream(part: unknown): boolean {
+  return !isStream(part)
+}

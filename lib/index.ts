@@ -1,3 +1,4 @@
+export { compose } from './compose.js'
 export { type Chunk, type ChunkStage, type ChunksOptions, toChunks } from './decode/chunks.js'
 export { type EventsOptions, type ServerSentEvent, toEvents } from './decode/events.js'
 export { type TextOptions, toText } from './decode/text.js'

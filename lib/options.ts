@@ -18,7 +18,11 @@ export function checkFunction(name: string, value: (...args: never[]) => unknown
   if (typeof value !== 'function') throw invalid(name, value, 'a function')
 }
 
-export function checkOneOf<Value extends string>(name: string, value: Value, allowed: readonly Value[]): void {
+export function checkOneOf<Value extends string>(
+  name: string,
+  value: Value,
+  allowed: readonly Value[]
+): void {
   if (!allowed.includes(value)) throw invalid(name, value, `one of ${allowed.join(', ')}`)
 }
 

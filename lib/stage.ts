@@ -5,8 +5,11 @@ import { failInOrder } from './fail-in-order.js'
 declare const input: unique symbol
 declare const output: unique symbol
 
-/** Bytes as streams carry them. A string counts as its UTF-8 bytes. */
-export type Bytes = Uint8Array | string
+/**
+ * Bytes as streams carry them. Where a stage takes bytes, it also takes them decoded, as strings; the type says
+ * nothing of that, so that a stage that emits text, not bytes, does not fit before it.
+ */
+export type Bytes = Uint8Array
 
 /**
  * A stream that takes `In` and emits `Out`: any of this library's stages. It is an ordinary Node Transform;
@@ -26,6 +29,16 @@ export interface Source<Out> extends Readable {
   readonly [output]?: Out
   [Symbol.asyncIterator](): NodeJS.AsyncIterator<Out, undefined, undefined>
 }
+
+/** What a stream takes: for a stream of another library, anything. */
+export type InputOf<Stream> = Stream extends { readonly [input]?: (item: infer In) => void } ? In : unknown
+
+/** What a stream emits: for a stream of another library, anything. */
+export type OutputOf<Stream> = Stream extends { readonly [output]?: infer Out }
+  ? unknown extends Out
+    ? any
+    : Out
+  : any
 
 /** What an object stage does. Whatever it throws, or its promise rejects with, fails the stream in order. */
 export interface ObjectWork<In, Out> {
@@ -75,4 +88,3 @@ function settle(work: () => void | Promise<void>, done: () => void, fail: (error
   if (result === undefined) done()
   else Promise.resolve(result).then(done, fail)
 }
-

@@ -44,7 +44,8 @@ export class ChunkParser {
     })
     this.#json = new JsonBody(options.maxEventSize, {
       onValue: value => this.#takeBodyValue(value),
-      onInvalid: (text, cause) => this.#invalid(`the body holds what is no JSON: ${beginningOf(text)}`, cause),
+      onInvalid: (text, cause) =>
+        this.#invalid(`the body holds what is no JSON: ${beginningOf(text)}`, cause),
       onResidue: residue => this.#truncated(residue)
     })
   }
@@ -58,7 +59,10 @@ export class ChunkParser {
   take(item: unknown): void {
     const { data, event } = Object(item) as Partial<ServerSentEvent>
     if (typeof data !== 'string') {
-      throw new CompletionError('CS_ERR_INVALID_CHUNK', `toChunks takes bytes, strings or events, not ${show(item)}`)
+      throw new CompletionError(
+        'CS_ERR_INVALID_CHUNK',
+        `toChunks takes bytes, strings or events, not ${show(item)}`
+      )
     }
     this.#takeEvent(data, event ?? '')
   }
@@ -154,13 +158,16 @@ export class ChunkParser {
   }
 
   #invalid(message: string, cause?: unknown): void {
-    if (this.#options.onInvalid === 'fail') throw new CompletionError('CS_ERR_INVALID_CHUNK', message, { cause })
+    if (this.#options.onInvalid === 'fail')
+      throw new CompletionError('CS_ERR_INVALID_CHUNK', message, { cause })
     this.skipped++
   }
 
   #truncated(residue?: string): void {
     if (!this.#options.requireEnd) return
-    throw new CompletionError('CS_ERR_TRUNCATED', 'the input ended before the completion was complete', { residue })
+    throw new CompletionError('CS_ERR_TRUNCATED', 'the input ended before the completion was complete', {
+      residue
+    })
   }
 }
 

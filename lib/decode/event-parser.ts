@@ -67,7 +67,8 @@ export class EventParser {
     this.#measured()
     this.#newest = line
     if (colon === -1) this.#takeField(line, '', line)
-    else this.#takeField(line.slice(0, colon), line.slice(line[colon + 1] === ' ' ? colon + 2 : colon + 1), line)
+    else
+      this.#takeField(line.slice(0, colon), line.slice(line[colon + 1] === ' ' ? colon + 2 : colon + 1), line)
   }
 
   #takeField(name: string, value: string, line: string): void {
@@ -96,7 +97,8 @@ export class EventParser {
     this.#event = ''
     this.#size = 0
     this.#newest = ''
-    if (data.length > 0) this.#handlers.onEvent(data.length === 1 ? String(data[0]) : data.join('\n'), event, this.#id)
+    if (data.length > 0)
+      this.#handlers.onEvent(data.length === 1 ? String(data[0]) : data.join('\n'), event, this.#id)
   }
 
   #measured(): number {

@@ -53,7 +53,9 @@ export function toEvents({
       const last = parser.end()
       if (!last || unterminated === 'discard') return
       if (!isWhole(last.data)) {
-        throw new CompletionError('CS_ERR_TRUNCATED', 'the input ended within an event', { residue: last.data })
+        throw new CompletionError('CS_ERR_TRUNCATED', 'the input ended within an event', {
+          residue: last.data
+        })
       }
       records.records.push(last)
     }

@@ -69,7 +69,9 @@ export function requestCompletion(
     return answer
   }, options)
   source.once('close', () => {
-    settle.reject(source.errored ?? new DOMException('the request was destroyed before its response came', 'AbortError'))
+    settle.reject(
+      source.errored ?? new DOMException('the request was destroyed before its response came', 'AbortError')
+    )
   })
   return Object.assign(source, { response })
 }
@@ -77,8 +79,10 @@ export function requestCompletion(
 type Send = (options: { signal: AbortSignal }) => Promise<Response>
 
 function endpointOf(client: CompletionClient, params: CompletionParams): Send {
-  if (typeof client !== 'object' || client === null) throw invalid('client', client, 'a client of the openai package')
-  if (typeof params !== 'object' || params === null) throw invalid('params', params, 'the parameters of a request')
+  if (typeof client !== 'object' || client === null)
+    throw invalid('client', client, 'a client of the openai package')
+  if (typeof params !== 'object' || params === null)
+    throw invalid('params', params, 'the parameters of a request')
   if ('messages' in params) {
     const body = { ...params, stream: true, stream_options: withUsage(params) } as const
     return options => client.chat.completions.create(body, options).asResponse()
@@ -104,6 +108,10 @@ function isResponses(params: CompletionParams): params is ResponsesParams {
 }
 
 /** Chat completions and completions report usage only when asked; the Responses API always does. */
-function withUsage({ stream_options: options }: { stream_options?: OpenAI.ChatCompletionStreamOptions | null }) {
+function withUsage({
+  stream_options: options
+}: {
+  stream_options?: OpenAI.ChatCompletionStreamOptions | null
+}) {
   return options === null ? null : { include_usage: true, ...options }
 }

@@ -58,7 +58,8 @@ export function fromResponse(
   response: ResponseLike | PromiseLike<ResponseLike>,
   { signal, endAtMark, highWaterMark = defaultHighWaterMark }: ResponseOptions = {}
 ): Source<Uint8Array> {
-  if (typeof response !== 'object' || response === null) throw invalid('response', response, 'a response or a stream')
+  if (typeof response !== 'object' || response === null)
+    throw invalid('response', response, 'a response or a stream')
   if (endAtMark !== undefined) checkBoolean('endAtMark', endAtMark)
   const opened = Promise.resolve(response)
   // The source may be destroyed before anybody reads, and so never come to ask for it.
@@ -187,7 +188,8 @@ function connectionError(error: unknown): unknown {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     const code = 'code' in cause ? String(cause.code) : ''
     if (code === 'UND_ERR_BODY_TIMEOUT') {
-      const message = "no byte came for as long as Node's fetch waits, 300 s: set bodyTimeout on its undici dispatcher"
+      const message =
+        "no byte came for as long as Node's fetch waits, 300 s: set bodyTimeout on its undici dispatcher"
       return new CompletionError('CS_ERR_STALLED', message, { cause: error })
     }
     if (/^(E[A-Z]+|UND_ERR_\w+|HPE_\w+|ERR_STREAM_PREMATURE_CLOSE|ERR_HTTP2_\w+)$/.test(code)) {
