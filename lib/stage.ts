@@ -36,9 +36,12 @@ export type InputOf<Stream> = Stream extends { readonly [input]?: (item: infer I
 /** What a stream emits: for a stream of another library, anything. */
 export type OutputOf<Stream> = Stream extends { readonly [output]?: infer Out }
   ? unknown extends Out
-    ? any
+    ? Anything
     : Out
-  : any
+  : Anything
+
+// biome-ignore lint/suspicious/noExplicitAny: what another library's stream emits must fit before every stage
+type Anything = any
 
 /** What an object stage does. Whatever it throws, or its promise rejects with, fails the stream in order. */
 export interface ObjectWork<In, Out> {
