@@ -34,8 +34,14 @@ export interface CompletionErrorFacts {
   param?: string
   /** What was left at the end of the input and is no whole event, as text. */
   residue?: string
-  /** The limit that was passed: bytes for an event, milliseconds for a time limit. */
+  /** The limit that was passed: bytes of an event, milliseconds of a time limit, what a tee may hold. */
   limit?: number
+  /** Which of the time limits it was. */
+  timeLimit?: 'first' | 'idle' | 'total'
+  /** Milliseconds that the source had been waited for, in all. */
+  elapsed?: number
+  /** How many items had come until then. */
+  items?: number
 }
 
 /** The one error class of this library. Errors of the caller, and of the client that the caller passes in, are never wrapped in it. */
@@ -48,6 +54,9 @@ export class CompletionError extends Error {
   declare readonly param?: string
   declare readonly residue?: string
   declare readonly limit?: number
+  declare readonly timeLimit?: 'first' | 'idle' | 'total'
+  declare readonly elapsed?: number
+  declare readonly items?: number
 
   constructor(code: CompletionErrorCode, message: string, { cause, ...facts }: CompletionErrorFacts = {}) {
     super(message, cause === undefined ? undefined : { cause })

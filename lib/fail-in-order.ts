@@ -1,10 +1,13 @@
-import type { Readable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 
 /** On a composed stream: the first of the streams inside, where what is written to it goes. */
 export const inside: unique symbol = Symbol('inside')
 
 /** On a stream inside a composed one: the stream that takes what it emits in another way than by a pipe. */
 export const outside: unique symbol = Symbol('outside')
+
+/** On a stream: the streams that it writes to itself, without a pipe. */
+export const beside: unique symbol = Symbol('beside')
 
 /** A stream as its neighbour sees it: of any class, with either side or both. */
 interface Neighbour {
@@ -16,6 +19,7 @@ interface Neighbour {
   readonly _readableState?: { readonly pipes?: unknown }
   readonly [inside]?: Neighbour
   readonly [outside]?: Neighbour
+  readonly [beside]?: () => Iterable<Neighbour>
 }
 
 /** Milliseconds between two looks at a slow sink, at most. */
@@ -33,7 +37,7 @@ const longestPause = 32
  * All must be found empty in two turns of the event loop in a row: a reader that buffers out of sight, as web
  * streams and async generators do, passes on in between what it holds.
  */
-export function failInOrder(stream: Readable, error: unknown): void {
+export function failInOrder(stream: Readable | Writable, error: unknown): void {
   let looks = 0
   let wasEmpty = false
   const look = () => {
@@ -53,7 +57,7 @@ function isEmptied(stream: Neighbour): boolean {
   if (stream.destroyed) return true
   if (stream.readableLength) return false
   const next = stream[outside]
-  return (next === undefined || isEmptied(next)) && pipesOf(stream).every(isSettled)
+  return (next === undefined || isEmptied(next)) && [...pipesOf(stream), ...besideOf(stream)].every(isSettled)
 }
 
 /** Whether nothing that was written to a stream is still on its way, in it or behind it. */
@@ -63,7 +67,11 @@ function isSettled(stream: Neighbour): boolean {
   const first = stream[inside]
   if (first) return isSettled(first)
   // What a socket has to read does not come from what was written to it.
-  return stream._transform || pipesOf(stream).length > 0 ? isEmptied(stream) : true
+  return stream._transform || stream[beside] || pipesOf(stream).length > 0 ? isEmptied(stream) : true
+}
+
+function besideOf(stream: Neighbour): Iterable<Neighbour> {
+  return stream[beside]?.() ?? []
 }
 
 function pipesOf(stream: Neighbour): readonly Neighbour[] {

@@ -64,7 +64,8 @@ export function objectStage<In, Out>({ transform, flush, destroy }: ObjectWork<I
         settle(
           () => destroy?.(error),
           () => callback(error),
-          callback
+          // The error that the stream has already is the one to tell of.
+          failure => callback(error ?? failure)
         )
       }
     },

@@ -24,14 +24,29 @@ export interface LooseChunk {
   choices?: unknown
   usage?: unknown
   error?: unknown
-  response?: { id?: unknown; usage?: unknown; error?: unknown } | null
+  model?: unknown
+  response?: {
+    id?: unknown
+    model?: unknown
+    status?: unknown
+    incomplete_details?: { reason?: unknown } | null
+    usage?: unknown
+    error?: unknown
+  } | null
   x_groq?: { usage?: unknown } | null
 }
 
 /** What may be read off a choice. */
 export interface LooseChoice {
   index?: unknown
-  delta?: { content?: unknown; refusal?: unknown; reasoning?: unknown; reasoning_content?: unknown } | null
+  delta?: {
+    content?: unknown
+    refusal?: unknown
+    reasoning?: unknown
+    reasoning_content?: unknown
+    tool_calls?: unknown
+    function_call?: unknown
+  } | null
   text?: unknown
   usage?: unknown
   finish_reason?: unknown
@@ -102,7 +117,8 @@ function responsesText({ delta }: LooseChunk, type: string, kind: TextKind): str
   }
 }
 
-function choiceText({ delta, text }: LooseChoice, kind: TextKind): string {
+/** The text of one kind that a choice of a chunk adds. */
+export function choiceText({ delta, text }: LooseChoice, kind: TextKind): string {
   switch (kind) {
     case 'content':
       // Some completions endpoints send `delta.content` (Mistral), some `text`, some the same text in both

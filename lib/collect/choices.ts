@@ -1,0 +1,83 @@
+import { Writable } from 'node:stream'
+import { finished } from 'node:stream/promises'
+import { type Chunk, choicesOf, indexOf, type TextKind, textOf } from '../decode/fields.js'
+import { CompletionError } from '../errors.js'
+import { beside, failInOrder } from '../fail-in-order.js'
+import { checkFunction, checkLimit, checkOneOf } from '../options.js'
+import { asSink, destroySink, endSink } from '../sink.js'
+
+export interface ByChoiceOptions {
+  /** Which kind of text the sinks get: the answer, a refusal, or the model's reasoning. Default: `content`. */
+  from?: TextKind
+  /** How many choices there may be; each has a sink open. Default: 128, the most that the API gives (`n`). */
+  maxChoices?: number
+}
+
+/**
+ * A sink for chunks that sends the text of each choice to a sink of its own, which `sinkOf` makes when the
+ * choice is first seen. A sink that is full holds back only until it has drained; all sinks are ended together,
+ * and this one finishes when they all have.
+ *
+ * When one sink fails, all are destroyed, with its error; so they are when the pipeline fails. Fails with
+ * `CS_ERR_INVALID_CHUNK` when there are more choices than `maxChoices`.
+ */
+export function byChoice(
+  sinkOf: (index: number) => NodeJS.WritableStream,
+  { from = 'content', maxChoices = 128 }: ByChoiceOptions = {}
+): Writable {
+  checkFunction('sinkOf', sinkOf)
+  checkOneOf('from', from, ['content', 'refusal', 'reasoning'])
+  checkLimit('maxChoices', maxChoices)
+  const sinks = new Map<number, Writable>()
+
+  function open(index: number): Writable {
+    if (sinks.size >= maxChoices) {
+      const message = `there are more than ${maxChoices} choices: raise maxChoices if so many were asked for`
+      throw new CompletionError('CS_ERR_INVALID_CHUNK', message, { limit: maxChoices })
+    }
+    const sink = asSink('sinkOf(index)', sinkOf(index))
+    sinks.set(index, sink)
+    // Also rejects for a sink that is closed before its end.
+    finished(sink, { readable: false }).catch(error => stream.destroy(error))
+    return sink
+  }
+
+  /** Writes to one sink; resolves when it can take more. */
+  function write(sink: Writable, text: string): Promise<void> | undefined {
+    if (sink.write(text)) return undefined
+    return new Promise(resolve => void sink.once('drain', resolve))
+  }
+
+  const stream = new Writable({
+    objectMode: true,
+    write(chunk: Chunk, _encoding, callback) {
+      const draining: Promise<void>[] = []
+      try {
+        for (const index of choiceIndexes(chunk)) {
+          const sink = sinks.get(index) ?? open(index)
+          const text = textOf(chunk, index, from)
+          const drained = text === '' ? undefined : write(sink, text)
+          if (drained) draining.push(drained)
+        }
+      } catch (error) {
+        return failInOrder(stream, error)
+      }
+      if (draining.length === 0) callback()
+      else Promise.all(draining).then(() => callback(), callback)
+    },
+    final(callback) {
+      Promise.all([...sinks.values()].map(endSink)).then(() => callback(), callback)
+    },
+    destroy(error, callback) {
+      for (const sink of sinks.values()) destroySink(sink, error)
+      callback(error)
+    }
+  })
+  return Object.assign(stream, { [beside]: () => sinks.values() })
+}
+
+/** The choices that a chunk speaks of. What the Responses API sends is one answer, whatever else its events tell. */
+function choiceIndexes(chunk: Chunk): Iterable<number> {
+  if ('choices' in chunk) return new Set(choicesOf(chunk).filter(Boolean).map(indexOf))
+  return 'type' in chunk ? [0] : []
+}

@@ -1,0 +1,102 @@
+import { Transform } from 'node:stream'
+import { CompletionError } from '../errors.js'
+import { failInOrder } from '../fail-in-order.js'
+import { checkLimit, invalid } from '../options.js'
+import type { Stage } from '../stage.js'
+
+/** All in milliseconds; a limit that is not given does not hold. */
+export interface TimeLimits {
+  /** How long the first item may be in coming. */
+  first?: number
+  /** How long each later item may be in coming, after the one before it. */
+  idle?: number
+  /** How long all of it may take. */
+  total?: number
+}
+
+/** Node's timers fire at once when they are set for longer than this, in milliseconds. */
+const longestTimer = 2 ** 31 - 1
+
+/**
+ * Passes everything on unchanged, and fails with `CS_ERR_STALLED` when the source is too slow. Before `toChunks`
+ * it watches for life, since bytes may be keep-alive comments; behind it, for progress. At least one limit is
+ * to be given.
+ *
+ * Only the time counts that is spent waiting for the source: the limits wait while the sink is what is slow. The
+ * time begins when the stage is first read. Its timer keeps no process alive.
+ */
+export function timeLimits<Item = unknown>({ first, idle, total }: TimeLimits): Stage<Item, Item> {
+  const given = Object.entries({ first, idle, total }).filter(([, limit]) => limit !== undefined)
+  for (const [name, limit] of given) checkLimit(name, limit as number)
+  if (given.length === 0) throw invalid('timeLimits', undefined, 'first, idle or total, in milliseconds')
+
+  let items = 0
+  let waited = 0
+  let waitingSince: number | undefined
+  let timer: NodeJS.Timeout | undefined
+  let timerDue = Number.POSITIVE_INFINITY
+  let isStalled = false
+
+  function startWaiting(): void {
+    if (waitingSince !== undefined || isStalled) return
+    waitingSince = performance.now()
+    look()
+  }
+
+  function stopWaiting(): void {
+    if (waitingSince !== undefined) waited += performance.now() - waitingSince
+    waitingSince = undefined
+  }
+
+  /** Fails if a limit has passed; sets the timer for the next one that may. */
+  function look(): void {
+    if (waitingSince === undefined) return
+    const now = performance.now()
+    const gap = items === 0 ? (first ?? idle) : idle
+    const gapDue = waitingSince + (gap ?? Number.POSITIVE_INFINITY)
+    const totalDue = waitingSince - waited + (total ?? Number.POSITIVE_INFINITY)
+    const due = Math.min(gapDue, totalDue)
+    if (now >= due)
+      return stall(due === totalDue ? 'total' : items === 0 && first !== undefined ? 'first' : 'idle')
+    // A timer that is due earlier looks again; setting one for every item would cost more than all the rest.
+    if (due === Number.POSITIVE_INFINITY || timerDue <= due) return
+    clearTimeout(timer)
+    timerDue = due
+    timer = setTimeout(onTimer, Math.min(Math.ceil(due - now), longestTimer)).unref()
+  }
+
+  function onTimer(): void {
+    timerDue = Number.POSITIVE_INFINITY
+    look()
+  }
+
+  function stall(timeLimit: 'first' | 'idle' | 'total'): void {
+    isStalled = true
+    stopWaiting()
+    const limit = { first, idle, total }[timeLimit] as number
+    const elapsed = Math.round(waited)
+    const message = `the source kept its reader waiting for longer than ${limit} ms (${timeLimit}): ${items} items came in ${elapsed} ms`
+    failInOrder(stream, new CompletionError('CS_ERR_STALLED', message, { timeLimit, limit, elapsed, items }))
+  }
+
+  const stream = new Transform({
+    objectMode: true,
+    read(size) {
+      startWaiting()
+      Transform.prototype._read.call(this, size)
+    },
+    transform(item, _encoding, callback) {
+      // What comes after the failure comes too late: it is not called back for, so that no more is written.
+      if (isStalled) return
+      stopWaiting()
+      items++
+      callback(null, item)
+    },
+    destroy(error, callback) {
+      isStalled = true
+      clearTimeout(timer)
+      callback(error)
+    }
+  })
+  return stream
+}

@@ -1,0 +1,26 @@
+import type { Writable } from 'node:stream'
+import { finished } from 'node:stream/promises'
+import { invalid } from './options.js'
+
+/** A stream to write to, of whatever library. */
+export function asSink(name: string, sink: NodeJS.WritableStream): Writable {
+  if (!(sink instanceof Object && 'write' in sink && 'once' in sink)) throw invalid(name, sink, 'a Writable')
+  // What is used of it here is what all Writables have.
+  return sink as Writable
+}
+
+/** Ends a sink; resolves when it has finished. The process's own outputs stay open, as in `pipeline`. */
+export async function endSink(sink: Writable): Promise<void> {
+  if (isOfProcess(sink)) return
+  sink.end()
+  await finished(sink, { readable: false })
+}
+
+/** Destroys a sink, so that what it holds does not pass for whole. */
+export function destroySink(sink: Writable, error: Error | null): void {
+  if (!isOfProcess(sink)) sink.destroy(error ?? undefined)
+}
+
+function isOfProcess(sink: Writable): boolean {
+  return sink === process.stdout || sink === process.stderr
+}

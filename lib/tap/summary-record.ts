@@ -1,0 +1,178 @@
+import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
+import {
+  choicesOf,
+  choiceText,
+  finishReasonOf,
+  indexOf,
+  type LooseChoice,
+  type LooseChunk,
+  textOf,
+  type Usage,
+  usageOf
+} from '../decode/fields.js'
+
+/** How a stream came to its end. */
+export type Outcome = 'complete' | 'truncated' | 'failed' | 'stalled' | 'aborted'
+
+/** What is to be known of a stream when it is over. Times are in milliseconds, from the moment it was piped. */
+export interface Summary {
+  /**
+   * `complete`, or what became of it: `truncated` when input is missing, `stalled` when a time limit passed,
+   * `aborted` when it was destroyed, by a signal or because its reader went away, and `failed` for every other error.
+   */
+  outcome: Outcome
+  /** What it failed with, unless it is complete or was destroyed without an error. */
+  error?: Error
+  /** The id of the completion: the first that a chunk gave. */
+  id?: string
+  /** The model that answered, as the provider names it. */
+  model?: string
+  /** The last usage that the provider reported. */
+  usage?: Usage
+  /** Whether the provider reported any usage. */
+  usageStatus: 'reported' | 'missing'
+  /** The finish reason of each choice that has one, by its index. */
+  finishReasons: Record<number, string>
+  /** How many chunks came. */
+  chunks: number
+  /** How many characters (UTF-16 code units) the answers of all choices have. */
+  characters: number
+  /** Time to the first chunk; absent when none came. */
+  firstChunk?: number
+  /** Time to the first chunk that holds a token: of the answer, the reasoning, a refusal or a tool call. */
+  firstToken?: number
+  /** Time in all. */
+  total: number
+  /** Times between two chunks that hold tokens, to a hundredth of their value; absent when there are not two. */
+  gaps?: { p50: number; p95: number; max: number }
+  /** Output tokens that the provider reported per second since the first token; absent when it reported none. */
+  tokensPerSecond?: number
+  /** The answer, of choice 0, as far as it came (`text: true`). */
+  text?: string
+}
+
+/** An hour, in microseconds: a gap that is longer counts as an hour. */
+const longestGap = 3_600_000_000
+
+/** Adds up what a summary tells. Knows no clock: each call says what time it is, in milliseconds. */
+export class SummaryRecord {
+  readonly #withText: boolean
+  readonly #pieces: string[] = []
+  readonly #finishReasons = new Map<number, string>()
+  #start: number
+  #id: string | undefined
+  #model: string | undefined
+  #usage: Usage | undefined
+  #chunks = 0
+  #characters = 0
+  #firstChunk: number | undefined
+  #firstToken: number | undefined
+  #newestToken = 0
+  #gaps: RecordableHistogram | undefined
+
+  constructor(withText: boolean, now: number) {
+    this.#withText = withText
+    this.#start = now
+  }
+
+  /** Takes the moment from which times count, when that turns out to be later. */
+  start(now: number): void {
+    if (this.#chunks === 0) this.#start = now
+  }
+
+  add(chunk: object, now: number): void {
+    const { id, model, response } = chunk as LooseChunk
+    this.#chunks++
+    this.#firstChunk ??= now
+    this.#id ??= filled(id) ?? filled(response?.id)
+    this.#model ??= filled(model) ?? filled(response?.model)
+    this.#usage = usageOf(chunk) ?? this.#usage
+    if (this.#withText) this.#pieces.push(textOf(chunk, 0, 'content'))
+    if (response) this.#addResponse(response)
+    const hasToken = 'choices' in chunk ? this.#addChoices(chunk) : this.#addDelta(chunk)
+    if (!hasToken) return
+    if (this.#firstToken === undefined) this.#firstToken = now
+    else this.#addGap(now - this.#newestToken)
+    this.#newestToken = now
+  }
+
+  end(outcome: Outcome, error: Error | undefined, now: number): Summary {
+    const since = (time: number | undefined) => time && time - this.#start
+    const total = now - this.#start
+    const generating = this.#firstToken === undefined ? 0 : now - this.#firstToken
+    const tokens = outputTokens(this.#usage)
+    const summary: Summary = {
+      outcome,
+      error,
+      id: this.#id,
+      model: this.#model,
+      usage: this.#usage,
+      usageStatus: this.#usage ? 'reported' : 'missing',
+      finishReasons: Object.fromEntries(this.#finishReasons),
+      chunks: this.#chunks,
+      characters: this.#characters,
+      firstChunk: since(this.#firstChunk),
+      firstToken: since(this.#firstToken),
+      total,
+      gaps: this.#gaps && {
+        p50: this.#gaps.percentile(50) / 1000,
+        p95: this.#gaps.percentile(95) / 1000,
+        max: this.#gaps.max / 1000
+      },
+      tokensPerSecond: tokens !== undefined && generating > 0 ? (tokens / generating) * 1000 : undefined,
+      text: this.#withText ? this.#pieces.join('') : undefined
+    }
+    // What is not known is not there, so that a summary reads the same before and after JSON.
+    return Object.fromEntries(
+      Object.entries(summary).filter(([, value]) => value !== undefined)
+    ) as typeof summary
+  }
+
+  #addChoices(chunk: object): boolean {
+    let hasToken = false
+    for (const choice of choicesOf(chunk)) {
+      if (!choice) continue
+      const reason = finishReasonOf(choice)
+      if (reason !== undefined) this.#finishReasons.set(indexOf(choice), reason)
+      const { length } = choiceText(choice, 'content')
+      this.#characters += length
+      hasToken ||= length > 0 || bringsToken(choice)
+    }
+    return hasToken
+  }
+
+  #addDelta(event: LooseChunk): boolean {
+    this.#characters += textOf(event, 0, 'content').length
+    return typeof event.delta === 'string' && event.delta !== ''
+  }
+
+  #addResponse({ status, incomplete_details: details }: NonNullable<LooseChunk['response']>): void {
+    const reason = filled(details?.reason) ?? filled(status)
+    if (reason !== undefined && reason !== 'in_progress' && reason !== 'queued')
+      this.#finishReasons.set(0, reason)
+  }
+
+  #addGap(milliseconds: number): void {
+    // Three figures would cost each stream 200 KB, for digits that no clock of a network deserves.
+    this.#gaps ??= createHistogram({ lowest: 1, highest: longestGap, figures: 2 })
+    this.#gaps.record(Math.min(Math.max(Math.round(milliseconds * 1000), 1), longestGap))
+  }
+}
+
+/** Whether a choice brings reasoning, a refusal, or a part of a tool call. */
+function bringsToken(choice: LooseChoice): boolean {
+  const { tool_calls: calls, function_call: call } = choice.delta ?? {}
+  return (
+    choiceText(choice, 'reasoning') !== '' || choiceText(choice, 'refusal') !== '' || Boolean(calls ?? call)
+  )
+}
+
+/** The output tokens of a usage: each API has its own name for them. */
+function outputTokens(usage: Usage | undefined): number | undefined {
+  const { completion_tokens: completion, output_tokens: output } = (usage ?? {}) as Record<string, unknown>
+  return [completion, output].find(count => typeof count === 'number')
+}
+
+function filled(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined
+}

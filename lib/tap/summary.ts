@@ -1,0 +1,60 @@
+import type { Chunk } from '../decode/fields.js'
+import { CompletionError } from '../errors.js'
+import { checkBoolean, checkFunction } from '../options.js'
+import { objectStage, type Stage } from '../stage.js'
+import { type Outcome, type Summary, SummaryRecord } from './summary-record.js'
+
+export type { Outcome, Summary } from './summary-record.js'
+
+export interface SummaryOptions {
+  /** Whether the summary carries the text of the answer, as far as it came. Default: false. */
+  text?: boolean
+}
+
+/**
+ * Passes chunks on unchanged, and calls `onSummary` exactly once per stream, however it ends: complete,
+ * truncated, failed, stalled or aborted. Of an input that holds many completions it is a summary of all.
+ *
+ * When the stream is complete, a promise that `onSummary` returns is awaited before the stream ends, and what it
+ * rejects with fails the stream. Otherwise it is awaited before the stream closes, and the stream keeps the
+ * error it has. Times come from a monotonic clock.
+ */
+export function tapSummary(
+  onSummary: (summary: Summary) => void | Promise<void>,
+  { text = false }: SummaryOptions = {}
+): Stage<Chunk, Chunk> {
+  checkFunction('onSummary', onSummary)
+  checkBoolean('text', text)
+  const record = new SummaryRecord(text, performance.now())
+  let isReported = false
+
+  function report(outcome: Outcome, error?: Error): void | Promise<void> {
+    if (isReported) return
+    isReported = true
+    return onSummary(record.end(outcome, error, performance.now()))
+  }
+
+  const stage = objectStage<Chunk, Chunk>({
+    transform(chunk, push) {
+      record.add(chunk, performance.now())
+      push(chunk)
+    },
+    flush: () => report('complete'),
+    destroy: error => report(outcomeOf(error), error ?? undefined)
+  })
+  // A pipeline may be built long before it runs.
+  stage.once('pipe', () => record.start(performance.now()))
+  return stage
+}
+
+function outcomeOf(error: Error | null): Outcome {
+  if (error === null || error.name === 'AbortError' || isPrematureClose(error)) return 'aborted'
+  if (!(error instanceof CompletionError)) return 'failed'
+  if (error.code === 'CS_ERR_TRUNCATED') return 'truncated'
+  return error.code === 'CS_ERR_STALLED' ? 'stalled' : 'failed'
+}
+
+/** What `pipeline` makes of a sink that was closed without an error, as by a client that went away. */
+function isPrematureClose(error: Error): boolean {
+  return 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE'
+}

@@ -1,0 +1,149 @@
+import { Transform } from 'node:stream'
+import { CompletionError } from '../errors.js'
+import { beside, failInOrder } from '../fail-in-order.js'
+import { checkLimit, checkOneOf } from '../options.js'
+import { asSink, destroySink, endSink } from '../sink.js'
+import type { Stage } from '../stage.js'
+
+export interface TeeOptions {
+  /**
+   * What happens when the destination is slow and holds as much as it may: the main path waits for it, what
+   * does not fit is dropped and counted in `dropped`, or the stream fails. Default: `wait`.
+   */
+  whenSlow?: 'wait' | 'drop' | 'fail'
+  /**
+   * How much may be written to the destination and not yet taken by it: bytes for bytes and text, a number for
+   * other items. Default: 1048576 (1 MiB), or 1024 items.
+   */
+  limit?: number
+  /** What happens when the destination fails: the stream fails too, or goes on without it. Default: `fail`. */
+  onError?: 'fail' | 'detach'
+}
+
+/** The stage that `tee` returns. */
+export interface TeeStage<Item> extends Stage<Item, Item> {
+  /** How many items the destination did not get (`whenSlow: 'drop'`). */
+  readonly dropped: number
+  /** What the destination failed with, when the stream went on without it (`onError: 'detach'`). */
+  readonly detached: Error | undefined
+}
+
+const defaultByteLimit = 1024 * 1024
+const defaultItemLimit = 1024
+
+/**
+ * Passes everything on unchanged, and writes a copy of it to a destination beside the main path: bytes, text or
+ * objects, as they come.
+ *
+ * The destination is ended when the stream completes, and destroyed when it does not. With `wait` and `fail`, the
+ * stream ends only when the destination has finished, so that the copy is whole when the pipeline is done; with
+ * `drop`, nothing on the main path ever waits for it.
+ *
+ * Fails with `CS_ERR_TEE_OVERFLOW` when the destination is too slow (`whenSlow: 'fail'`), and with what the
+ * destination fails with (`onError: 'fail'`). One item that is larger than the limit is written alone, or dropped.
+ */
+export function tee<Item = unknown>(
+  destination: NodeJS.WritableStream,
+  { whenSlow = 'wait', limit, onError = 'fail' }: TeeOptions = {}
+): TeeStage<Item> {
+  const sink = asSink('destination', destination)
+  checkOneOf('whenSlow', whenSlow, ['wait', 'drop', 'fail'])
+  checkOneOf('onError', onError, ['fail', 'detach'])
+  if (limit !== undefined) checkLimit('limit', limit)
+
+  let held = 0
+  let dropped = 0
+  let detached: Error | undefined
+  let isOver = false
+  let isFailed = false
+  let wake: (() => void) | undefined
+
+  function fail(error: Error): void {
+    isFailed = true
+    failInOrder(stream, error)
+  }
+
+  function onSinkError(error: Error): void {
+    if (isOver || isFailed || detached) return
+    if (onError === 'fail') return fail(error)
+    detached = error
+    wake?.()
+  }
+
+  /** Writes the copy, now or when there is room, and then calls back. */
+  function copy(item: Item, callback: () => void): void {
+    if (isFailed) return
+    if (detached) return callback()
+    const size = sizeOf(item)
+    const most =
+      limit ?? (typeof item === 'object' && !ArrayBuffer.isView(item) ? defaultItemLimit : defaultByteLimit)
+    const mayBeLarger = whenSlow === 'wait' && held === 0
+    if (held + size <= most || mayBeLarger) {
+      write(item, size)
+      return callback()
+    }
+    if (whenSlow === 'drop') {
+      dropped++
+      return callback()
+    }
+    if (whenSlow === 'fail') {
+      const message = `the destination of a tee holds ${held} and cannot take ${size} more within its limit of ${most}`
+      return fail(new CompletionError('CS_ERR_TEE_OVERFLOW', message, { limit: most }))
+    }
+    wake = () => {
+      wake = undefined
+      copy(item, callback)
+    }
+  }
+
+  function write(item: Item, size: number): void {
+    held += size
+    try {
+      sink.write(item, () => {
+        held -= size
+        wake?.()
+      })
+    } catch (error) {
+      // An object for a sink that takes bytes only.
+      onSinkError(error as Error)
+    }
+  }
+
+  sink.on('error', onSinkError)
+  sink.on('close', () => {
+    if (!sink.writableFinished)
+      onSinkError(new Error('the destination of a tee was closed before the stream was over'))
+  })
+
+  const stream = new Transform({
+    objectMode: true,
+    transform(item: Item, _encoding, callback) {
+      copy(item, () => isFailed || callback(null, item))
+    },
+    flush(callback) {
+      const end = () => {
+        isOver = true
+        callback()
+      }
+      if (detached) return end()
+      const ended = endSink(sink).catch(onSinkError)
+      if (whenSlow === 'drop') end()
+      else ended.then(() => isFailed || end())
+    },
+    destroy(error, callback) {
+      if (!isOver) destroySink(sink, error)
+      callback(error)
+    }
+  })
+  // What the destination still holds belongs to what came before an error, unless it may be dropped anyway.
+  if (whenSlow !== 'drop') Object.assign(stream, { [beside]: () => [sink] })
+  return Object.defineProperties(stream, {
+    dropped: { get: () => dropped },
+    detached: { get: () => detached }
+  }) as Transform & Pick<TeeStage<Item>, 'dropped' | 'detached'>
+}
+
+function sizeOf(item: unknown): number {
+  if (typeof item === 'string') return Buffer.byteLength(item)
+  return ArrayBuffer.isView(item) ? item.byteLength : 1
+}
