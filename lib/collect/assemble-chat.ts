@@ -1,0 +1,80 @@
+import { finishReasonOf, type LooseChoice } from '../decode/fields.js'
+import { JoinedText } from './joined-text.js'
+import { isObject, MergedFields, type PieceFields, type Pieces } from './merged-fields.js'
+import { MessageContent } from './message-content.js'
+import { ReasoningList } from './reasoning-list.js'
+import { FunctionCall, ToolCallList } from './tool-call-list.js'
+
+/**
+ * What is not a field of a whole choice: the delta, the usage that belongs to the completion, Together's second
+ * copy of the text, and Perplexity's `message`, which repeats the answer so far.
+ */
+const notKept: ReadonlySet<string> = new Set(['index', 'delta', 'message', 'text', 'usage'])
+
+const audioFields: PieceFields = new Map(['data', 'transcript'].map(name => [name, () => new JoinedText()]))
+
+/**
+ * The fields of a delta that come in pieces. A text that is not named here, such as `role` or Groq's `channel`,
+ * is the same whole text whenever it comes; a list, such as `annotations`, is the next part of a list.
+ */
+const deltaFields: PieceFields = new Map<string, () => Pieces>([
+  ['content', () => new MessageContent()],
+  ['refusal', () => new JoinedText()],
+  ['reasoning', () => new MessageContent()],
+  ['reasoning_content', () => new MessageContent()],
+  ['reasoning_text', () => new MessageContent()],
+  ['reasoning_details', () => new ReasoningList()],
+  ['thinking_blocks', () => new ReasoningList()],
+  ['tool_calls', () => new ToolCallList()],
+  ['function_call', () => new FunctionCall()],
+  ['executed_tools', () => new ExecutedTools()],
+  ['audio', () => new MergedFields({ pieces: audioFields })]
+])
+
+/** One choice of a chat completion, from the choices of its chunks. */
+export class ChatChoice {
+  readonly #fields = new MergedFields({ except: notKept })
+  readonly #message = new MergedFields({ pieces: deltaFields })
+
+  add(choice: LooseChoice): void {
+    const { delta, text } = choice
+    this.#fields.add(choice)
+    this.#message.add(delta)
+    // A text beside the delta is the same text again, unless the delta has none.
+    if (!isObject(delta) || isEmpty(delta.content)) this.#message.set('content', text)
+  }
+
+  toObject(index: number): Record<string, unknown> {
+    const fields = this.#fields.value
+    return {
+      logprobs: null,
+      ...fields,
+      finish_reason: finishReasonOf(fields) ?? null,
+      index,
+      message: { role: 'assistant', content: null, refusal: null, ...this.#message.value }
+    }
+  }
+}
+
+/** The tools that Groq runs itself. It sends each one twice: when it starts, and again with the output. */
+class ExecutedTools implements Pieces {
+  readonly #tools = new Map<unknown, MergedFields>()
+
+  add(tools: unknown): void {
+    if (!Array.isArray(tools)) return
+    for (const tool of tools) {
+      const index: unknown = tool?.index ?? this.#tools.size
+      const known = this.#tools.get(index) ?? new MergedFields({ lists: 'replace' })
+      this.#tools.set(index, known)
+      known.add(tool)
+    }
+  }
+
+  get value(): Record<string, unknown>[] {
+    return [...this.#tools.values()].map(({ value }) => value)
+  }
+}
+
+function isEmpty(content: unknown): boolean {
+  return !content || (Array.isArray(content) && content.length === 0)
+}

@@ -1,0 +1,27 @@
+import { finishReasonOf, type LooseChoice } from '../decode/fields.js'
+import { JoinedText } from './joined-text.js'
+import { isObject, MergedFields, type PieceFields } from './merged-fields.js'
+
+/** What is not a field of a whole choice: the usage belongs to the completion, and a delta repeats the text. */
+const notKept: ReadonlySet<string> = new Set(['index', 'delta', 'usage'])
+
+const textFields: PieceFields = new Map([['text', () => new JoinedText()]])
+
+/**
+ * One choice of a legacy completion, from the choices of its chunks. The lists in its `logprobs` (`tokens`,
+ * `token_logprobs`, `top_logprobs`, `text_offset`) go on from chunk to chunk.
+ */
+export class TextChoice {
+  readonly #fields = new MergedFields({ except: notKept, pieces: textFields })
+
+  add(choice: LooseChoice): void {
+    this.#fields.add(choice)
+    const { text, delta } = choice
+    if (!text && isObject(delta)) this.#fields.set('text', delta.content)
+  }
+
+  toObject(index: number): Record<string, unknown> {
+    const fields = this.#fields.value
+    return { text: '', logprobs: null, ...fields, index, finish_reason: finishReasonOf(fields) ?? null }
+  }
+}

@@ -1,0 +1,92 @@
+import type OpenAI from 'openai'
+import { choicesOf, indexOf, type LooseChoice, type LooseChunk, usageOf } from '../decode/fields.js'
+import { ChatChoice } from './assemble-chat.js'
+import { TextChoice } from './assemble-completion.js'
+import { ResponseAssembler } from './assemble-response.js'
+import { isObject, MergedFields } from './merged-fields.js'
+
+/** What a request without `stream: true` returns, of any of the three APIs. */
+export type WholeCompletion = OpenAI.ChatCompletion | OpenAI.Completion | OpenAI.Responses.Response
+
+/**
+ * What is not a field of a whole completion as it stands: what is put together otherwise, and the random text
+ * by which OpenAI (`obfuscation`) and Mistral (`p`) hide the length of each chunk.
+ */
+const notKept: ReadonlySet<string> = new Set([
+  'id',
+  'object',
+  'created',
+  'choices',
+  'usage',
+  'obfuscation',
+  'p'
+])
+
+/**
+ * Puts one completion together from its chunks: the object that the same request without `stream: true` would
+ * have returned. Fields of a provider's own are kept, at all levels. Time is linear in the length of the
+ * completion, memory holds the result and little more, and no chunk is changed.
+ */
+export class CompletionAssembler {
+  readonly #choices = new Map<number, ChatChoice | TextChoice>()
+  readonly #fields = new MergedFields({ except: notKept, lists: 'replace' })
+  #response: ResponseAssembler | undefined
+  #isChat = true
+  #id: unknown
+  #created: unknown
+  #usage: unknown
+
+  add(chunk: object): void {
+    const { type, id, created, usage } = chunk as LooseChunk & { created?: unknown }
+    if (typeof type === 'string') {
+      this.#response ??= new ResponseAssembler()
+      // Every field of a chunk is read as unknown there.
+      this.#response.add(chunk as Record<string, unknown>, type)
+      return
+    }
+    this.#fields.add(chunk)
+    // The first id: Groq's compound models give almost every chunk one of its own. Azure opens with '' and 0.
+    this.#id ||= id
+    this.#created = created || (this.#created ?? created)
+    this.#usage = usageOf(chunk) ?? this.#usage ?? usage
+    for (const choice of choicesOf(chunk)) if (isObject(choice)) this.#addChoice(choice, chunk)
+  }
+
+  /**
+   * The completion as far as it has come. A choice that did not finish has the finish reason null, which the
+   * published types do not know.
+   */
+  result(): WholeCompletion {
+    // The chunks come from outside: that they make up the published types is the provider's promise.
+    return (this.#response?.result() ?? this.#fromChoices()) as WholeCompletion & Record<string, unknown>
+  }
+
+  #addChoice(choice: LooseChoice, chunk: LooseChunk): void {
+    const index = indexOf(choice)
+    let known = this.#choices.get(index)
+    if (!known) {
+      this.#isChat = !isTextChoice(choice, chunk)
+      known = this.#isChat ? new ChatChoice() : new TextChoice()
+      this.#choices.set(index, known)
+    }
+    known.add(choice)
+  }
+
+  #fromChoices(): Record<string, unknown> {
+    const choices = [...this.#choices].sort(([one], [other]) => one - other)
+    const completion: Record<string, unknown> = {
+      id: this.#id,
+      object: this.#isChat ? 'chat.completion' : 'text_completion',
+      created: this.#created,
+      ...this.#fields.value,
+      choices: choices.map(([index, choice]) => choice.toObject(index))
+    }
+    if (this.#usage !== undefined) completion.usage = this.#usage
+    return completion
+  }
+}
+
+/** Whether a choice is one of the legacy API. Mistral's completions have deltas: it answers as for a chat. */
+function isTextChoice({ delta, text }: LooseChoice, { object }: LooseChunk): boolean {
+  return !isObject(delta) && (typeof text === 'string' || object === 'text_completion')
+}

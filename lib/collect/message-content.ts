@@ -1,0 +1,77 @@
+import { JoinedText } from './joined-text.js'
+import { isObject, MergedFields, type PieceFields, type Pieces } from './merged-fields.js'
+
+/**
+ * The content of a message, from deltas that are strings or arrays of parts (Mistral).
+ *
+ * It is a string, as the API has it, as long as there is nothing but text. Where there are parts of another
+ * kind it is an array of parts, as Mistral's own whole answers have it: a string would lose the thinking, or
+ * take it for the answer.
+ */
+export class MessageContent implements Pieces {
+  readonly #parts: Part[] = []
+
+  add(content: unknown): void {
+    if (typeof content === 'string' && content !== '') this.#partFor('text').add({ text: content })
+    if (!Array.isArray(content)) return
+    for (const part of content) if (isObject(part)) this.#partFor(part.type).add(part)
+  }
+
+  get value(): string | Record<string, unknown>[] {
+    const [part, ...others] = this.#parts
+    if (!part) return ''
+    return part.type === 'text' && others.length === 0
+      ? part.text.value
+      : this.#parts.map(({ value }) => value)
+  }
+
+  /** The last part if what comes continues it, or else a new one. */
+  #partFor(type: unknown): Part {
+    const last = this.#parts.at(-1)
+    if (last && last.type === type && (type === 'text' || type === 'thinking')) return last
+    const part = new Part(type)
+    this.#parts.push(part)
+    return part
+  }
+}
+
+class Part {
+  readonly type: unknown
+  readonly text: JoinedText = new JoinedText()
+  readonly #fields: MergedFields
+
+  constructor(type: unknown) {
+    this.type = type
+    const pieces: PieceFields = new Map<string, () => Pieces>([
+      ['text', () => this.text],
+      ['thinking', () => new Thinking()]
+    ])
+    this.#fields = new MergedFields({ pieces })
+  }
+
+  add(part: Record<string, unknown>): void {
+    this.#fields.add(part)
+  }
+
+  get value(): Record<string, unknown> {
+    return { type: this.type, ...this.#fields.value }
+  }
+}
+
+/** The `thinking` of a part: text, or a list of text parts. */
+class Thinking implements Pieces {
+  readonly #text = new JoinedText()
+  #isList = false
+
+  add(thinking: unknown): void {
+    this.#text.add(thinking)
+    if (!Array.isArray(thinking)) return
+    this.#isList = true
+    for (const part of thinking) this.#text.add(part?.text)
+  }
+
+  get value(): unknown {
+    const text = this.#text.value
+    return this.#isList ? [{ type: 'text', text }] : text
+  }
+}

@@ -1,0 +1,117 @@
+import { isTerminal } from '../decode/fields.js'
+import { isObject } from './merged-fields.js'
+import { PartialToolCall, type ToolCall, toToolCall } from './tool-call-list.js'
+
+/** What may be read off an event of the Responses API that concerns a tool call. */
+interface LooseEvent {
+  output_index?: unknown
+  item_id?: unknown
+  item?: unknown
+  delta?: unknown
+  arguments?: unknown
+  input?: unknown
+  name?: unknown
+  response?: unknown
+}
+
+/**
+ * The function and custom tool calls of one response, from its events. The calls that the provider makes
+ * itself, such as a web search, are not among them.
+ */
+export class ResponseCalls {
+  readonly #open = new Map<unknown, PartialToolCall>()
+  readonly #settled = new Set<unknown>()
+  #newest: PartialToolCall | undefined
+  #count = 0
+
+  /** Takes the next event, and puts the calls that came to their end with it into one of the two lists. */
+  add(event: object, type: string, whole: ToolCall[], unfinished: ToolCall[]): void {
+    const { item, delta, name, arguments: given, input, response } = event as LooseEvent
+    switch (type) {
+      case 'response.output_item.added':
+        if (isCallItem(item)) this.#start(keyOf(event)).add(asDelta(item))
+        break
+      case 'response.function_call_arguments.delta':
+      case 'response.custom_tool_call_input.delta':
+        if (typeof delta === 'string') this.#find(event)?.arguments.add(delta)
+        break
+      case 'response.function_call_arguments.done':
+      case 'response.custom_tool_call_input.done':
+        this.#find(event)?.replaceFunction({ name, arguments: given ?? input })
+        break
+      case 'response.output_item.done':
+        if (isCallItem(item))
+          this.#settle(keyOf(event), item, item.status === 'incomplete' ? unfinished : whole)
+        break
+      default:
+        if (isTerminal(event)) this.#finish(type, response, whole, unfinished)
+    }
+  }
+
+  /** Moves the calls that are still open into a list. */
+  close(calls: ToolCall[]): void {
+    for (const call of this.#open.values()) calls.push(toToolCall(0, call))
+    this.#open.clear()
+  }
+
+  /** A terminal event holds all items once more; some gateways send them there only. */
+  #finish(type: string, response: unknown, whole: ToolCall[], unfinished: ToolCall[]): void {
+    const isCut = type === 'response.incomplete'
+    const output = isObject(response) && Array.isArray(response.output) ? response.output : []
+    const keys = new Map<unknown, unknown>([...this.#open].map(([key, call]) => [call.id, key]))
+    const calls = output.filter(isCallItem).filter(item => !this.#settled.has(idOf(item)))
+    for (const [position, item] of calls.entries()) {
+      const key = keys.get(idOf(item)) ?? `item ${position}`
+      this.#settle(key, item, item.status === 'incomplete' || (isCut && !item.status) ? unfinished : whole)
+    }
+    this.close(isCut ? unfinished : whole)
+  }
+
+  #settle(key: unknown, item: Record<string, unknown>, calls: ToolCall[]): void {
+    const call = this.#open.get(key) ?? new PartialToolCall(this.#count++)
+    this.#open.delete(key)
+    this.#settled.add(idOf(item))
+    const { function: called, ...rest } = asDelta(item)
+    call.add(rest)
+    call.replaceFunction(called)
+    calls.push(toToolCall(0, call))
+  }
+
+  #start(key: unknown): PartialToolCall {
+    this.#newest = new PartialToolCall(this.#count++)
+    this.#open.set(key, this.#newest)
+    return this.#newest
+  }
+
+  /** The call that an event belongs to: the newest, if the event does not say. */
+  #find(event: object): PartialToolCall | undefined {
+    const key = keyOf(event)
+    return key === undefined ? this.#newest : this.#open.get(key)
+  }
+}
+
+/** The place of an item in the output is the surest name: Copilot gives an item another id in every event. */
+function keyOf(event: object): unknown {
+  const { output_index, item_id, item } = event as LooseEvent
+  return typeof output_index === 'number' ? output_index : (item_id ?? (isObject(item) ? item.id : undefined))
+}
+
+function idOf({ call_id, id }: Record<string, unknown>): unknown {
+  return call_id || id
+}
+
+function isCallItem(item: unknown): item is Record<string, unknown> {
+  return isObject(item) && (item.type === 'function_call' || item.type === 'custom_tool_call')
+}
+
+/** An item of a response in the words of a chat completion. */
+function asDelta(
+  item: Record<string, unknown>
+): Record<'id' | 'type', unknown> & { function: Record<string, unknown> } {
+  const { type, name, arguments: given, input } = item
+  return {
+    id: idOf(item),
+    type: type === 'custom_tool_call' ? 'custom' : 'function',
+    function: { name, arguments: given ?? input }
+  }
+}

@@ -1,0 +1,115 @@
+import { choicesOf, finishReasonOf, indexOf, type LooseChoice } from '../decode/fields.js'
+import { isObject } from './merged-fields.js'
+import { ResponseCalls } from './response-calls.js'
+import { PartialToolCall, type ToolCall, ToolCallList, toToolCall } from './tool-call-list.js'
+
+/** The finish reasons that say the model was stopped, not that it was done, by the names that providers use. */
+const cutReasons: ReadonlySet<string> = new Set([
+  'length',
+  'max_tokens',
+  'model_length',
+  'content_filter',
+  'error',
+  'abort',
+  'insufficient_system_resource'
+])
+
+/**
+ * Puts the tool calls of one completion together, and says as soon as can be known that one is whole.
+ *
+ * A call of a choice is whole when the next one starts or when the choice finishes. When the next one starts,
+ * only a call whose arguments are JSON is taken for whole: some servers announce all calls before they send
+ * the arguments of any, and there a call must wait for the finish. A call of the Responses API is whole when
+ * its item is done.
+ */
+export class ToolCallAssembler {
+  readonly #choices = new Map<number, ChoiceCalls>()
+  readonly #response = new ResponseCalls()
+  readonly #unfinished: ToolCall[] = []
+
+  /** The calls that were cut off: by a length limit, a content filter, or the end of the input. */
+  get unfinished(): readonly ToolCall[] {
+    return this.#unfinished
+  }
+
+  /** Takes the next chunk; returns the calls that are whole with it. The chunk is not changed. */
+  add(chunk: object): ToolCall[] {
+    const whole: ToolCall[] = []
+    const { type } = chunk as { type?: unknown }
+    if (typeof type === 'string') this.#response.add(chunk, type, whole, this.#unfinished)
+    for (const choice of choicesOf(chunk)) if (isObject(choice)) this.#addChoice(choice, whole)
+    return whole
+  }
+
+  /**
+   * Takes the end of the completion; returns the calls that are whole with it.
+   *
+   * @param isComplete whether the completion is known to be complete though its choices gave no finish reason,
+   * as where the end mark was seen
+   */
+  end(isComplete = false): ToolCall[] {
+    const whole: ToolCall[] = []
+    for (const calls of this.#choices.values()) {
+      calls.close(isComplete || calls.isFinished ? whole : this.#unfinished)
+    }
+    this.#response.close(isComplete ? whole : this.#unfinished)
+    return whole
+  }
+
+  #addChoice(choice: LooseChoice, whole: ToolCall[]): void {
+    const index = indexOf(choice)
+    const calls = this.#choices.get(index) ?? new ChoiceCalls(index)
+    this.#choices.set(index, calls)
+    if (isObject(choice.delta)) calls.add(choice.delta, whole)
+    const reason = finishReasonOf(choice)
+    if (reason !== undefined) calls.finish(reason, whole, this.#unfinished)
+  }
+}
+
+/** The calls of one choice. */
+class ChoiceCalls {
+  readonly #choice: number
+  readonly #list = new ToolCallList()
+  #functionCall: PartialToolCall | undefined
+  #open: PartialToolCall[] = []
+  isFinished = false
+
+  constructor(choice: number) {
+    this.#choice = choice
+  }
+
+  add({ tool_calls, function_call }: Record<string, unknown>, whole: ToolCall[]): void {
+    for (const started of this.#list.add(tool_calls)) {
+      this.#takeLast(whole)
+      this.#open.push(started)
+    }
+    if (isObject(function_call)) {
+      if (!this.#functionCall) {
+        this.#functionCall = new PartialToolCall(0)
+        this.#open.push(this.#functionCall)
+      }
+      this.#functionCall.addFunction(function_call)
+    }
+  }
+
+  finish(reason: string, whole: ToolCall[], unfinished: ToolCall[]): void {
+    const isCut = cutReasons.has(reason.toLowerCase())
+    this.close(isCut ? unfinished : whole)
+    this.isFinished = !isCut
+  }
+
+  close(calls: ToolCall[]): void {
+    for (const call of this.#open) calls.push(toToolCall(this.#choice, call))
+    this.#open = []
+  }
+
+  /** Takes the newest open call if it is whole. */
+  #takeLast(whole: ToolCall[]): void {
+    const last = this.#open.at(-1)
+    if (!last) return
+    const call = toToolCall(this.#choice, last)
+    if (call.type !== 'custom' && !('parsed' in call)) return
+    whole.push(call)
+    this.#open.pop()
+  }
+}
