@@ -201,10 +201,9 @@ class Part {
   }
 
   toObject(): Record<string, unknown> {
-    const { type = 'output_text', field = 'text' } = this.#kind ?? {}
-    const part: Record<string, unknown> = { type, ...this.#fields }
+    const part: Record<string, unknown> = { type: this.#kind?.type ?? 'output_text', ...this.#fields }
     const text = this.#text.value
-    if (text !== '' || part[field] === undefined) part[field] = text
+    if (text !== '' || this.#kind) part[part.type === 'refusal' ? 'refusal' : 'text'] = text
     if (part.type === 'output_text') part.annotations ??= []
     if (this.#annotations.length > 0) part.annotations = this.#annotations.slice()
     if (this.#logprobs.length > 0) part.logprobs = this.#logprobs.slice()
@@ -256,7 +255,9 @@ function outputText(output: unknown): string {
   const texts: string[] = []
   for (const item of Array.isArray(output) ? output : []) {
     if (item?.type !== 'message' || !Array.isArray(item.content)) continue
-    for (const part of item.content) if (part?.type === 'output_text') texts.push(part.text)
+    for (const part of item.content) {
+      if (part?.type === 'output_text' && typeof part.text === 'string') texts.push(part.text)
+    }
   }
   return texts.join('')
 }
