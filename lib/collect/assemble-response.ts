@@ -241,10 +241,14 @@ function byPlace([one]: [unknown, unknown], [other]: [unknown, unknown]): number
 
 /**
  * Adds the text of all messages in one, as the official client does. It is no part of the API's own object, and
- * would say all text twice in a log: so it can be read, but is not enumerated.
+ * would say all text twice in a log: so it can be read, but is not enumerated. OpenRouter has the field, and sends
+ * it empty.
  */
 function withOutputText(response: Record<string, unknown>): Record<string, unknown> {
-  if (typeof response.output_text === 'string') return response
+  if (typeof response.output_text === 'string') {
+    response.output_text ||= outputText(response.output)
+    return response
+  }
   return Object.defineProperty(response, 'output_text', {
     configurable: true,
     get: () => outputText(response.output)

@@ -1,12 +1,9 @@
-import type OpenAI from 'openai'
 import { choicesOf, indexOf, type LooseChoice, type LooseChunk, usageOf } from '../decode/fields.js'
+import type { WholeCompletion } from '../decode/whole.js'
 import { ChatChoice } from './assemble-chat.js'
 import { TextChoice } from './assemble-completion.js'
 import { ResponseAssembler } from './assemble-response.js'
 import { isObject, MergedFields } from './merged-fields.js'
-
-/** What a request without `stream: true` returns, of any of the three APIs. */
-export type WholeCompletion = OpenAI.ChatCompletion | OpenAI.Completion | OpenAI.Responses.Response
 
 /**
  * What is not a field of a whole completion as it stands: what is put together otherwise, and the random text
@@ -38,10 +35,9 @@ export class CompletionAssembler {
 
   add(chunk: object): void {
     const { type, id, created, usage } = chunk as LooseChunk & { created?: unknown }
-    if (typeof type === 'string') {
-      this.#response ??= new ResponseAssembler()
-      // Every field of a chunk is read as unknown there.
-      this.#response.add(chunk as Record<string, unknown>, type)
+    if (typeof type === 'string' && choicesOf(chunk).length === 0) {
+      // Events of other types, such as `ping` or `keepalive`, are not of the completion.
+      if (type.startsWith('response.')) this.#addEvent(chunk, type)
       return
     }
     this.#fields.add(chunk)
@@ -59,6 +55,12 @@ export class CompletionAssembler {
   result(): WholeCompletion {
     // The chunks come from outside: that they make up the published types is the provider's promise.
     return (this.#response?.result() ?? this.#fromChoices()) as WholeCompletion & Record<string, unknown>
+  }
+
+  #addEvent(event: object, type: string): void {
+    this.#response ??= new ResponseAssembler()
+    // Every field of an event is read as unknown there.
+    this.#response.add(event as Record<string, unknown>, type)
   }
 
   #addChoice(choice: LooseChoice, chunk: LooseChunk): void {

@@ -1,0 +1,145 @@
+import type OpenAI from 'openai'
+import type { Chunk } from './fields.js'
+
+/** What a request without `stream: true` returns, of any of the three APIs. */
+export type WholeCompletion = OpenAI.ChatCompletion | OpenAI.Completion | OpenAI.Responses.Response
+
+/** An object as data from outside: any field may be missing, or of another type. */
+type Loose = Readonly<Record<string, unknown>>
+
+/**
+ * Whether a payload is a whole completion rather than a chunk or an error: what a server sends that takes no
+ * notice of `stream: true`.
+ *
+ * For the legacy API the two have the same shape, and a chunk is taken for a whole completion of which it is
+ * the only chunk: `chunksOf` returns it as it is.
+ */
+export function isWhole(payload: object): payload is WholeCompletion {
+  const { object, choices, output, type } = payload as Loose
+  if (object === 'response') return Array.isArray(output) && type === undefined
+  if (!Array.isArray(choices)) return false
+  // Perplexity's chunks have a `message` too, but a chunk always has a delta beside it.
+  if (choices.some(choice => isLoose(choice?.delta))) return false
+  if (choices.some(choice => isLoose(choice?.message) || typeof choice?.text === 'string')) return true
+  return object === 'chat.completion' || object === 'text_completion'
+}
+
+/**
+ * The chunks that would have given a whole completion, had the server streamed it. Unknown fields are kept.
+ *
+ * A choice without a finish reason has none in the chunks either, and a response that is still in progress, or
+ * was cancelled, has no terminal event.
+ */
+export function chunksOf(whole: WholeCompletion): Chunk[] {
+  // Both views are of the same object: what the published types promise is doubted here.
+  const loose = whole as WholeCompletion & Record<string, unknown>
+  const chunks = Array.isArray(loose.choices) ? choiceChunks(loose, loose.choices) : responseEvents(loose)
+  // The fields are those that the server sent, under the names that the same server would have given them.
+  return chunks as (Loose & Chunk)[]
+}
+
+function choiceChunks(whole: Loose, choices: unknown[]): Loose[] {
+  const { usage, ...rest } = whole
+  const known = choices
+    .filter(isLoose)
+    .map((choice, position) => (typeof choice.index === 'number' ? choice : { ...choice, index: position }))
+  const isLegacy = whole.object === 'text_completion' || known.some(choice => typeof choice.text === 'string')
+  // A legacy chunk has the same shape as a whole completion, and may hold the text with its finish reason.
+  if (isLegacy && !known.some(choice => isLoose(choice.message))) return [{ ...whole, choices: known }]
+  const head = { ...rest, object: 'chat.completion.chunk' }
+  const chunks: Loose[] = []
+  for (const { message, finish_reason, ...choice } of known) {
+    chunks.push({ ...head, choices: [{ ...choice, delta: deltaOf(message), finish_reason: null }] })
+  }
+  for (const { index, finish_reason } of known) {
+    if (finish_reason)
+      chunks.push({ ...head, choices: [{ index, delta: {}, logprobs: null, finish_reason }] })
+  }
+  if (usage !== undefined || chunks.length === 0) chunks.push({ ...head, choices: [], usage })
+  return chunks
+}
+
+function deltaOf(message: unknown): Loose {
+  if (!isLoose(message)) return {}
+  const { tool_calls } = message
+  if (!Array.isArray(tool_calls)) return message
+  return { ...message, tool_calls: tool_calls.filter(isLoose).map((call, index) => ({ ...call, index })) }
+}
+
+/** The event that ends a response of each status. Some gateways leave the status out. */
+const terminals: ReadonlyMap<unknown, string> = new Map<unknown, string>([
+  ['completed', 'response.completed'],
+  ['incomplete', 'response.incomplete'],
+  ['failed', 'response.failed'],
+  [undefined, 'response.completed']
+])
+
+/** The text of a part: the event it comes in, and its field, by the type of the part. */
+const partTexts: ReadonlyMap<unknown, [event: string, field: string]> = new Map<unknown, [string, string]>([
+  ['output_text', ['response.output_text', 'text']],
+  ['refusal', ['response.refusal', 'refusal']],
+  ['reasoning_text', ['response.reasoning_text', 'text']],
+  ['summary_text', ['response.reasoning_summary_text', 'text']]
+])
+
+/** The text of an item: the event it comes in, and its field, by the type of the item. */
+const itemTexts: ReadonlyMap<unknown, [event: string, field: string]> = new Map<unknown, [string, string]>([
+  ['function_call', ['response.function_call_arguments', 'arguments']],
+  ['custom_tool_call', ['response.custom_tool_call_input', 'input']],
+  ['mcp_call', ['response.mcp_call_arguments', 'arguments']],
+  ['code_interpreter_call', ['response.code_interpreter_call_code', 'code']]
+])
+
+function responseEvents(response: Loose): Loose[] {
+  const output = Array.isArray(response.output) ? response.output.filter(isLoose) : []
+  const terminal = terminals.get(response.status)
+  const created = { ...response, status: 'in_progress', output: [], usage: null }
+  const events: Loose[] = [{ type: 'response.created', response: created }]
+  for (const [output_index, item] of output.entries()) {
+    for (const event of itemEvents(item)) events.push({ output_index, ...event })
+  }
+  if (terminal !== undefined) events.push({ type: terminal, response })
+  return events.map((event, sequence_number) => ({ sequence_number, ...event }))
+}
+
+function itemEvents(item: Loose): Loose[] {
+  const item_id = item.id
+  const [name, field] = itemTexts.get(item.type) ?? []
+  const lists = ['summary', 'content'].filter(list => Array.isArray(item[list]))
+  const opened: Record<string, unknown> = { ...item, status: 'in_progress' }
+  for (const list of lists) opened[list] = []
+  if (field) opened[field] = ''
+  const events: Loose[] = [{ type: 'response.output_item.added', item: opened }]
+  for (const list of lists) {
+    for (const event of partEvents(item[list], list)) events.push({ item_id, ...event })
+  }
+  if (field) events.push(...textEvents(`${name}`, field, item[field]).map(event => ({ item_id, ...event })))
+  events.push({ type: 'response.output_item.done', item })
+  return events
+}
+
+function partEvents(parts: unknown, list: string): Loose[] {
+  const events: Loose[] = []
+  const isSummary = list === 'summary'
+  const name = isSummary ? 'response.reasoning_summary_part' : 'response.content_part'
+  for (const [index, part] of Array.isArray(parts) ? parts.filter(isLoose).entries() : []) {
+    const place = isSummary ? { summary_index: index } : { content_index: index }
+    const [text, field = ''] = partTexts.get(part.type) ?? []
+    events.push({ type: `${name}.added`, ...place, part: text ? { ...part, [field]: '' } : part })
+    if (text) events.push(...textEvents(text, field, part[field]).map(event => ({ ...place, ...event })))
+    events.push({ type: `${name}.done`, ...place, part })
+  }
+  return events
+}
+
+function textEvents(name: string, field: string, text: unknown): Loose[] {
+  if (typeof text !== 'string' || text === '') return []
+  return [
+    { type: `${name}.delta`, delta: text },
+    { type: `${name}.done`, [field]: text }
+  ]
+}
+
+function isLoose(value: unknown): value is Loose {
+  return typeof value === 'object' && value !== null
+}
