@@ -11,17 +11,20 @@ type Loose = Readonly<Record<string, unknown>>
  * Whether a payload is a whole completion rather than a chunk or an error: what a server sends that takes no
  * notice of `stream: true`.
  *
- * For the legacy API the two have the same shape, and a chunk is taken for a whole completion of which it is
- * the only chunk: `chunksOf` returns it as it is.
+ * For the legacy API the two have the same shape, and a chunk in which every choice finishes is taken for a
+ * whole completion. `chunksOf` gives it back as it is, so nothing hangs on it but whether the completion is
+ * complete, which its finish reasons say.
  */
-export function isWhole(payload: object): payload is WholeCompletion {
+export function isWholeCompletion(payload: object): payload is WholeCompletion {
   const { object, choices, output, type } = payload as Loose
   if (object === 'response') return Array.isArray(output) && type === undefined
   if (!Array.isArray(choices)) return false
   // Perplexity's chunks have a `message` too, but a chunk always has a delta beside it.
   if (choices.some(choice => isLoose(choice?.delta))) return false
-  if (choices.some(choice => isLoose(choice?.message) || typeof choice?.text === 'string')) return true
-  return object === 'chat.completion' || object === 'text_completion'
+  if (object === 'chat.completion' || choices.some(choice => isLoose(choice?.message))) return true
+  return (
+    choices.length > 0 && choices.every(choice => typeof choice?.text === 'string' && choice.finish_reason)
+  )
 }
 
 /**

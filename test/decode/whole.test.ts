@@ -5,10 +5,10 @@ import { ToolCallAssembler } from '#lib/collect/tool-call-assembler.js'
 import { textOf, usageOf } from '#lib/decode/fields.js'
 import { Progress } from '#lib/decode/progress.js'
 import { providerErrorIn } from '#lib/decode/provider-error.js'
-import { chunksOf, isWhole } from '#lib/decode/whole.js'
+import { chunksOf, isWholeCompletion } from '#lib/decode/whole.js'
 
 function chunksIn(whole: object): object[] {
-  if (!isWhole(whole)) throw new Error('not a whole completion')
+  if (!isWholeCompletion(whole)) throw new Error('not a whole completion')
   return chunksOf(whole)
 }
 
@@ -284,7 +284,13 @@ describe('chunksOf', () => {
     const choices = [{ message: { content: 'a' } }, { message: { content: 'b' } }]
     const chunks = chunksIn({ choices })
     expect(chunks.map(chunk => textOf(chunk, 1, 'content')).join('')).to.equal('b')
-    const legacyChunks = chunksIn({ object: 'text_completion', choices: [{ text: 'a' }, { text: 'b' }] })
+    const legacyChunks = chunksIn({
+      object: 'text_completion',
+      choices: [
+        { text: 'a', finish_reason: 'stop' },
+        { text: 'b', finish_reason: 'stop' }
+      ]
+    })
     expect(legacyChunks.map(chunk => textOf(chunk, 1, 'content')).join('')).to.equal('b')
   })
 
@@ -317,7 +323,7 @@ describe('chunksOf', () => {
   })
 })
 
-describe('isWhole', () => {
+describe('isWholeCompletion', () => {
   const yes: [name: string, payload: object][] = [
     ['a chat completion', { object: 'chat.completion', choices: [{ message: { content: 'a' } }] }],
     ['a chat completion without an object type', { choices: [{ message: { content: 'a' } }] }],
@@ -331,6 +337,8 @@ describe('isWhole', () => {
       'a chunk with the message so far (Perplexity)',
       { choices: [{ delta: { content: 'a' }, message: { content: 'a' } }] }
     ],
+    ['a legacy chunk', { object: 'text_completion', choices: [{ text: 'a', finish_reason: null }] }],
+    ['a legacy chunk without choices', { object: 'text_completion', choices: [], usage: {} }],
     ['a chunk without choices', { object: 'chat.completion.chunk', choices: [], usage: {} }],
     ['the first chunk of Azure', { object: '', choices: [], prompt_filter_results: [] }],
     ['a Responses event', { type: 'response.created', response: { object: 'response', output: [] } }],
@@ -340,7 +348,7 @@ describe('isWhole', () => {
     ['anything else', { status: 'ok' }]
   ]
   for (const [name, payload] of yes)
-    it(`takes ${name} for whole`, () => expect(isWhole(payload)).to.equal(true))
+    it(`takes ${name} for whole`, () => expect(isWholeCompletion(payload)).to.equal(true))
   for (const [name, payload] of no)
-    it(`does not take ${name} for whole`, () => expect(isWhole(payload)).to.equal(false))
+    it(`does not take ${name} for whole`, () => expect(isWholeCompletion(payload)).to.equal(false))
 })
