@@ -1,8 +1,12 @@
+export { type ByChoiceOptions, byChoice } from './collect/choices.js'
+export { toCompletion, type WholeCompletion } from './collect/completion.js'
+export { type ToolCall, toToolCalls } from './collect/tool-calls.js'
 export { compose } from './compose.js'
 export { type Chunk, type ChunkStage, type ChunksOptions, toChunks } from './decode/chunks.js'
 export { type EventsOptions, type ServerSentEvent, toEvents } from './decode/events.js'
-export { type TextOptions, toText } from './decode/text.js'
-export { CompletionError, type CompletionErrorCode } from './errors.js'
+export { type TextKind, type TextOptions, toText } from './decode/text.js'
+export { CompletionError, type CompletionErrorCode, type CompletionErrorFacts } from './errors.js'
+export { type TimeLimits, timeLimits } from './guard/time-limits.js'
 export {
   type CompletionClient,
   type CompletionParams,
@@ -13,4 +17,6 @@ export {
 } from './source/request.js'
 export { fromResponse, type ResponseLike, type ResponseOptions } from './source/response.js'
 export type { Bytes, Source, Stage } from './stage.js'
+export { type Outcome, type Summary, type SummaryOptions, tapSummary } from './tap/summary.js'
+export { type TeeOptions, type TeeStage, tee } from './tap/tee.js'
 export { tapUsage, type Usage } from './tap/usage.js'

@@ -5,6 +5,7 @@ import { type Chunk, choicesOf, type LooseChunk, usageOf } from './fields.js'
 import { JsonBody } from './json-body.js'
 import { markOpening, Progress } from './progress.js'
 import { providerErrorIn, toProviderError } from './provider-error.js'
+import { chunksOf, isWholeCompletion, type WholeCompletion } from './whole.js'
 
 /** The options of `toChunks`, settled. */
 export interface ChunkParserOptions {
@@ -84,7 +85,7 @@ export class ChunkParser {
 
   #endEvents(): void {
     const last = this.#events.end()
-    if (last && !isWhole(last.data)) {
+    if (last && !isWholePayload(last.data)) {
       if (!endMark.startsWith(last.data.trim())) this.#truncated(last.data)
     } else if (last) this.#takeEvent(last.data, last.event ?? '')
     this.#judgeStrayText(true)
@@ -112,8 +113,15 @@ export class ChunkParser {
     if (value === null) return
     if (typeof value !== 'object') return this.#invalid(`a payload is ${typeof value}, not an object`)
     if (providerErrorIn(value) !== undefined) this.#fail(value)
-    if (!Array.isArray(value)) return this.#emit(value)
-    for (const item of value) this.#takeValue(item)
+    if (Array.isArray(value)) for (const item of value) this.#takeValue(item)
+    else if (lacksDelta(value) && isWholeCompletion(value) && this.#progress.isNew) this.#takeWhole(value)
+    else this.#emit(value)
+  }
+
+  /** A server that ignored `stream: true` sends the whole completion at once. */
+  #takeWhole(whole: WholeCompletion): void {
+    for (const chunk of chunksOf(whole)) this.#emit(chunk)
+    this.#progress.end()
   }
 
   #takeBodyValue(value: unknown): void {
@@ -172,15 +180,31 @@ export class ChunkParser {
 }
 
 /** Whether the data of an event without its blank line is all there: JSON that parses, or no JSON. */
-export function isWhole(data: string): boolean {
+export function isWholePayload(data: string): boolean {
   const payload = data.trim()
   return payload === endMark || !/^[{[]/.test(payload) || parsed(payload) !== undefined
+}
+
+/**
+ * Whether a payload may be a whole completion: it costs less to ask than `isWholeCompletion`, and rules out the chunks of
+ * the legacy API, which have the shape of its whole completions.
+ */
+function lacksDelta(value: object): boolean {
+  const [choice] = choicesOf(value)
+  return choice
+    ? !choice.delta && typeof choice.text !== 'string'
+    : (value as LooseChunk).object === 'response'
 }
 
 function isChunk(value: object): boolean {
   const { type } = value as LooseChunk
   const isResponsesEvent = typeof type === 'string' && type.startsWith('response.')
-  return choicesOf(value).length > 0 || isResponsesEvent || usageOf(value) !== undefined
+  return (
+    choicesOf(value).length > 0 ||
+    isResponsesEvent ||
+    usageOf(value) !== undefined ||
+    isWholeCompletion(value)
+  )
 }
 
 /** Whether a text at the end of the input is a field whose name, or whose colon, has not arrived. */

@@ -1,7 +1,7 @@
 import { CompletionError } from '../errors.js'
 import { checkLimit, checkOneOf, show } from '../options.js'
 import type { Bytes, Stage } from '../stage.js'
-import { isWhole } from './chunk-parser.js'
+import { isWholePayload } from './chunk-parser.js'
 import { EventParser, type ServerSentEvent, serverSentEvent } from './event-parser.js'
 import { type RecordParser, splitter } from './splitter.js'
 
@@ -52,7 +52,7 @@ export function toEvents({
     end() {
       const last = parser.end()
       if (!last || unterminated === 'discard') return
-      if (!isWhole(last.data)) {
+      if (!isWholePayload(last.data)) {
         throw new CompletionError('CS_ERR_TRUNCATED', 'the input ended within an event', {
           residue: last.data
         })

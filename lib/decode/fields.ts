@@ -44,6 +44,7 @@ export interface LooseChoice {
     refusal?: unknown
     reasoning?: unknown
     reasoning_content?: unknown
+    reasoning_text?: unknown
     tool_calls?: unknown
     function_call?: unknown
   } | null
@@ -127,10 +128,11 @@ export function choiceText({ delta, text }: LooseChoice, kind: TextKind): string
     case 'refusal':
       return typeof delta?.refusal === 'string' ? delta.refusal : ''
     case 'reasoning':
-      // Two names for one text; a server that sends both repeats itself.
+      // Names for one text; a server that sends two of them repeats itself. `reasoning_text` is Copilot's.
       return (
         contentText(delta?.reasoning_content, 'content') ||
         contentText(delta?.reasoning, 'content') ||
+        contentText(delta?.reasoning_text, 'content') ||
         contentText(delta?.content, 'reasoning')
       )
   }

@@ -43,6 +43,11 @@ export class Progress {
     return this.#ended
   }
 
+  /** Whether the completion at hand has shown no choice yet. */
+  get isNew(): boolean {
+    return this.#ended || this.#finished.size === 0
+  }
+
   /** Whether the newest completion came to its end. False while there is none. */
   get complete(): boolean {
     return this.#ended || this.#allFinished

@@ -5,6 +5,8 @@ import { checkIndex, checkOneOf, show } from '../options.js'
 import type { Stage } from '../stage.js'
 import { type Chunk, type TextKind, textOf } from './fields.js'
 
+export type { TextKind } from './fields.js'
+
 export interface TextOptions {
   /** Which of several answers (`n` > 1): the index of its choice. Default: 0. */
   choice?: number

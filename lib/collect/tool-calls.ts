@@ -1,0 +1,30 @@
+import type { Chunk } from '../decode/fields.js'
+import { Progress } from '../decode/progress.js'
+import { objectStage, type Stage } from '../stage.js'
+import { ToolCallAssembler } from './tool-call-assembler.js'
+import type { ToolCall } from './tool-call-list.js'
+
+export type { ToolCall } from './tool-call-list.js'
+
+/**
+ * Reads chunks and emits each tool call once, as soon as it is whole: when the next one starts, or its choice
+ * finishes. A call that is cut off, by a length limit or a content filter, is not emitted.
+ */
+export function toToolCalls(): Stage<Chunk, ToolCall> {
+  const progress = new Progress()
+  let assembler = new ToolCallAssembler()
+
+  function end(push: (call: ToolCall) => void): void {
+    // An input that ends before its completion is complete has failed before it comes to this.
+    for (const call of assembler.end(true)) push(call)
+    assembler = new ToolCallAssembler()
+  }
+
+  return objectStage({
+    transform(chunk, push) {
+      if (progress.add(chunk)) end(push)
+      for (const call of assembler.add(chunk)) push(call)
+    },
+    flush: end
+  })
+}
