@@ -1,0 +1,191 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { CompletionError } from '../errors.js'
+import type { Faults } from './faults.js'
+import { guideScript } from './guide.js'
+import { play } from './player.js'
+import { isRecord, questionOf, type ReceivedRequest, type RequestRecord, recordOf } from './requests.js'
+import { type RawScript, type Script, settle } from './script.js'
+import { type Answer, errorAnswer, raw, statusAnswer, streamed, whole } from './wire.js'
+
+/** A script, or what gives one for a request. Undefined is the answer that the server has of its own. */
+export type ScriptSource =
+  | Script
+  | RawScript
+  | ((request: ReceivedRequest) => Script | RawScript | undefined | Promise<Script | RawScript | undefined>)
+
+export interface ServerOptions {
+  /**
+   * What the server answers. Default: "count to 100" and "1+1" as OpenAI's guide to streaming shows them, by the
+   * last message of the user, and sixty words for anything else.
+   */
+  script?: ScriptSource
+  /** 1 plays in the script's own time, 10 ten times faster, Infinity without any waiting. Default 1. */
+  speed?: number
+  /** How the answers misbehave. Default: not at all. */
+  faults?: Faults
+  /** The port on 127.0.0.1. Default 0: any free one. */
+  port?: number
+}
+
+/** A running server. */
+export interface CompletionServer {
+  /** The base URL for the client of the openai package: `http://127.0.0.1:PORT/v1`. */
+  readonly url: string
+  /** The same without a path: the `endpoint` for the package's `AzureOpenAI`. */
+  readonly origin: string
+  /** The requests so far, oldest first; of more than 10,000 the newest are kept. */
+  readonly requests: readonly ReceivedRequest[]
+  /** Stops listening, destroys the open sockets, and resolves when all are gone. */
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+const maxRequestsKept = 10_000
+
+/** Enough for a conversation with pictures in it. */
+const maxBodySize = 64 * 2 ** 20
+
+/**
+ * Starts a server on 127.0.0.1 that speaks chat completions, legacy completions and responses, streamed and
+ * whole, under OpenAI's paths and Azure's. It plays scripted completions in their own time and misbehaves on
+ * request. No key is checked. Rejects with `CS_ERR_INVALID_OPTION`, or with Node's error when the port is taken.
+ */
+export async function serveCompletions(options: ServerOptions = {}): Promise<CompletionServer> {
+  const { script, speed = 1, faults = {}, port = 0 } = options
+  checkSpeed(speed)
+  checkFaults(faults)
+  const requests: RequestRecord[] = []
+  const open = new Set<RequestRecord>()
+  let requestCount = 0
+
+  const server = createServer((request, response) => {
+    const startedAt = performance.now()
+    // A client that goes away in the middle of anything is what this server is for.
+    response.on('error', () => {})
+    answerRequest(request, response, startedAt).catch(() => response.destroy())
+  })
+
+  async function answerRequest(
+    request: IncomingMessage,
+    response: ServerResponse,
+    startedAt: number
+  ): Promise<void> {
+    const gone = new AbortController()
+    response.once('close', () => gone.abort())
+    const body = await readBody(request)
+    gone.signal.throwIfAborted()
+    const record = recordOf(request, response, body === undefined ? undefined : parsed(body))
+    requestCount++
+    requests.push(record)
+    if (requests.length > maxRequestsKept) requests.shift()
+    open.add(record)
+    response.once('close', () => open.delete(record))
+
+    const { answer, faults: ownFaults } = await answerTo(record, body, requestCount)
+    await play(answer, { response, record, startedAt, speed, faults: ownFaults, signal: gone.signal }).catch(
+      error => {
+        record.cut = !gone.signal.aborted
+        throw error
+      }
+    )
+  }
+
+  async function answerTo(
+    record: RequestRecord,
+    body: string | undefined,
+    count: number
+  ): Promise<{ answer: Answer; faults: Faults }> {
+    const refusal = refusalOf(record, body)
+    if (refusal) return { answer: refusal, faults: {} }
+    try {
+      return await scriptedAnswer(record, count)
+    } catch (error) {
+      const message = `The script failed: ${error instanceof Error ? error.message : String(error)}`
+      return { answer: errorAnswer(500, { message, type: 'server_error' }), faults: {} }
+    }
+  }
+
+  async function scriptedAnswer(
+    record: RequestRecord,
+    count: number
+  ): Promise<{ answer: Answer; faults: Faults }> {
+    const { endpoint = 'chat', body } = record
+    const question = questionOf(body)
+    const given = typeof script === 'function' ? await script(record) : script
+    const chosen = given ?? guideScript(question)
+    const allFaults = { ...faults, ...chosen.faults }
+    checkFaults(allFaults)
+    const answered = (answer: Answer): { answer: Answer; faults: Faults } => ({ answer, faults: allFaults })
+
+    const error = statusAnswer(allFaults, count)
+    if (error) return answered(error)
+    if ('writes' in chosen) return answered(raw(chosen, allFaults))
+    const settled = settle(chosen, typeof body.model === 'string' ? body.model : 'scripted', question)
+    if (body.stream !== true || allFaults.ignoreStream) return answered(whole(settled, endpoint, allFaults))
+    const asksUsage = isRecord(body.stream_options) && body.stream_options.include_usage === true
+    return answered(streamed(settled, endpoint, asksUsage, allFaults))
+  }
+
+  const origin = await new Promise<string>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, '127.0.0.1', () => {
+      const address = server.address()
+      resolve(`http://127.0.0.1:${typeof address === 'object' ? address?.port : port}`)
+    })
+  })
+  let closed: Promise<void> | undefined
+  const close = (): Promise<void> => {
+    closed ??= new Promise(resolve => {
+      for (const record of open) record.cut = true
+      server.close(() => resolve())
+      server.closeAllConnections()
+    })
+    return closed
+  }
+  return { url: `${origin}/v1`, origin, requests, close, [Symbol.asyncDispose]: close }
+}
+
+/** The answer to a request that is none of ours; undefined when there is nothing to refuse. */
+function refusalOf({ method, path, endpoint }: RequestRecord, body: string | undefined): Answer | undefined {
+  if (!endpoint) return errorAnswer(404, { message: `Invalid URL (${method} ${path})` })
+  if (method !== 'POST')
+    return errorAnswer(405, { message: `Not allowed to ${method} on ${path}; use POST.` })
+  if (body === undefined)
+    return errorAnswer(413, { message: `The body is larger than ${maxBodySize} bytes.` })
+  return isRecord(parsed(body))
+    ? undefined
+    : errorAnswer(400, { message: 'The body of the request is no JSON object.' })
+}
+
+/** The body as text; undefined when it is too large. */
+async function readBody(request: IncomingMessage): Promise<string | undefined> {
+  const parts: Buffer[] = []
+  let size = 0
+  for await (const part of request) {
+    size += part.length
+    // What comes too much is read on, so that the client gets to read the answer.
+    if (size <= maxBodySize) parts.push(part)
+  }
+  return size > maxBodySize ? undefined : Buffer.concat(parts).toString()
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+function checkSpeed(speed: number): void {
+  if (speed > 0) return
+  throw new CompletionError('CS_ERR_INVALID_OPTION', `speed is ${speed}; it must be a number above 0`)
+}
+
+function checkFaults({ bytesPerWrite = 1 }: Faults): void {
+  if (bytesPerWrite >= 1 && (Number.isInteger(bytesPerWrite) || bytesPerWrite === Infinity)) return
+  throw new CompletionError(
+    'CS_ERR_INVALID_OPTION',
+    `bytesPerWrite is ${bytesPerWrite}; it must be a whole number above 0`
+  )
+}
