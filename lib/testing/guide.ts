@@ -44,9 +44,9 @@ export const onePlusOne: Script = {
 
 /** The answer to any other question. */
 const somethingElse = script(
-  'This is a scripted answer from a server on your own machine. It arrives in small pieces, as a model would ' +
-    'write it, so that you can watch a stream at work without a key and without a bill. Ask it to count to 100, ' +
-    "or what 1+1 is, and it will know; whatever else you ask, you will read these same sixty words once more, I'm afraid.",
+  'This is a scripted answer from a server on your machine. It arrives in small pieces, as a model writes it, so you ' +
+    'can watch a stream at work without a key and without a bill. Ask it to count to 100, or what 1+1 is, and it ' +
+    'will know; whatever else you ask, you will read these sixty words.',
   { start: 200, interval: 15 }
 )
 

@@ -6,7 +6,7 @@ import type { RequestRecord } from './requests.js'
 import type { Answer } from './wire.js'
 
 /** What the player needs to know beside the answer. */
-export interface Performance {
+export interface Scene {
   response: ServerResponse
   record: RequestRecord
   /** When the request arrived, by `performance.now()`. */
@@ -19,10 +19,10 @@ export interface Performance {
 }
 
 /** Sends an answer in its own time, with the faults that concern the connection. Rejects when the signal aborts. */
-export async function play(answer: Answer, performance: Performance): Promise<void> {
-  const { response, record, faults } = performance
+export async function play(answer: Answer, scene: Scene): Promise<void> {
+  const { response, record, faults } = scene
   const { cutAfter, stallAfter } = faults
-  const line = new Line(performance, answer.keepAlive)
+  const line = new Line(scene, answer.keepAlive)
   if (cutAfter === 'request') return line.cut()
   if (stallAfter === 'request') return line.hold()
 
@@ -33,11 +33,16 @@ export async function play(answer: Answer, performance: Performance): Promise<vo
   const room = (place: Place | undefined): number => roomUntil(place, events, record.bytesWritten)
   const roomLeft = (): number => Math.min(room(cutAfter), room(stallAfter))
   if (roomLeft() > 0) {
-    for await (const { at, bytes, isEvent } of answer.frames) {
-      await line.until(at)
-      await line.write(bytes.subarray(0, roomLeft()))
-      if (isEvent) events++
-      if (roomLeft() === 0) break
+    try {
+      for await (const { at, bytes, isEvent } of answer.frames) {
+        await line.until(at)
+        await line.write(bytes.subarray(0, roomLeft()))
+        if (isEvent) events++
+        if (roomLeft() === 0) break
+      }
+    } catch {
+      // A raw script threw; or the client is gone, and `cut` rejects.
+      return line.cut()
     }
   }
   if (room(cutAfter) === 0) return line.cut()
@@ -54,24 +59,24 @@ function roomUntil(place: Place | undefined, events: number, bytes: number): num
 
 /** The connection to one client, in script time. */
 class Line {
-  readonly #performance: Performance
+  readonly #scene: Scene
   readonly #keepAlive: Answer['keepAlive']
   #flushed: Promise<void> = Promise.resolve()
 
-  constructor(performance: Performance, keepAlive: Answer['keepAlive']) {
-    this.#performance = performance
+  constructor(scene: Scene, keepAlive: Answer['keepAlive']) {
+    this.#scene = scene
     this.#keepAlive = keepAlive
   }
 
   /** Waits for a time of the script. It is counted from the request's arrival, so that lateness does not add up. */
   async until(at: number): Promise<void> {
-    const { startedAt, speed } = this.#performance
+    const { startedAt, speed } = this.#scene
     await this.#sleepUntil(startedAt + at / speed)
   }
 
   /** Writes, and waits until the client takes more. */
   async write(bytes: Uint8Array): Promise<void> {
-    const { bytesPerWrite = Infinity } = this.#performance.faults
+    const { bytesPerWrite = Infinity } = this.#scene.faults
     if (bytesPerWrite === Infinity) return this.#write(bytes)
     for (let from = 0; from < bytes.length; from += bytesPerWrite) {
       await this.#write(bytes.subarray(from, from + bytesPerWrite))
@@ -82,7 +87,8 @@ class Line {
 
   /** Destroys the socket, behind all that was written. */
   async cut(): Promise<void> {
-    const { response, record, signal } = this.#performance
+    const { response, record, signal } = this.#scene
+    signal.throwIfAborted()
     await this.#flushed
     await setImmediate()
     signal.throwIfAborted()
@@ -96,7 +102,7 @@ class Line {
   }
 
   async #write(bytes: Uint8Array): Promise<void> {
-    const { response, record, signal } = this.#performance
+    const { response, record, signal } = this.#scene
     signal.throwIfAborted()
     if (bytes.length === 0) return
     record.bytesWritten += bytes.length
@@ -111,7 +117,7 @@ class Line {
   }
 
   async #sleepUntil(time: number): Promise<void> {
-    const { response, signal } = this.#performance
+    const { response, signal } = this.#scene
     const every = response.headersSent ? (this.#keepAlive?.every ?? Infinity) : Infinity
     for (;;) {
       signal.throwIfAborted()

@@ -84,7 +84,7 @@ export async function serveCompletions(options: ServerOptions = {}): Promise<Com
     const { answer, faults: ownFaults } = await answerTo(record, body, requestCount)
     await play(answer, { response, record, startedAt, speed, faults: ownFaults, signal: gone.signal }).catch(
       error => {
-        record.cut = !gone.signal.aborted
+        if (!gone.signal.aborted) record.cut = true
         throw error
       }
     )
