@@ -80,13 +80,15 @@ function deltaOf(piece: Piece): object {
   return { tool_calls: [{ index, id, type: 'function', function: { name, arguments: part } }] }
 }
 
-/** What the deltas of a choice add up to. */
+/** What the deltas of a choice add up to. A whole message always has both, `content` and `refusal`. */
 function messageOf({ opening, pieces }: SettledChoice): object {
   const texts = pieces.flatMap(piece => ('text' in piece ? piece.text : []))
   const refusals = pieces.flatMap(piece => ('refusal' in piece ? piece.refusal : []))
   const thoughts = pieces.flatMap(piece => ('reasoning' in piece ? piece.reasoning : []))
   const calls = toolCallsOf(pieces)
   return {
+    content: null,
+    refusal: null,
     ...opening,
     ...(texts.length > 0 && { content: texts.join('') }),
     ...(refusals.length > 0 && { refusal: refusals.join('') }),

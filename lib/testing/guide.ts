@@ -3,7 +3,7 @@ import { type Piece, type Script, script } from './script.js'
 /** What the conversations of OpenAI's guide "How to stream completions" have in common. */
 const common = { model: 'gpt-july-test', system_fingerprint: 'fp_e9b8ed65d2' }
 
-/** The guide is of July 2024, when a message had no `refusal` yet. */
+/** The guide is of July 2024, when a delta had no `refusal` yet. */
 const opening = { role: 'assistant', content: '' }
 
 /** When the pieces of "count to 100" arrived, as the guide prints it: milliseconds×pieces. */

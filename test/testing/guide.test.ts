@@ -45,7 +45,7 @@ describe("the guide's conversations", () => {
       choices: [
         {
           index: 0,
-          message: { role: 'assistant', content: numbers.join(', ') },
+          message: { role: 'assistant', content: numbers.join(', '), refusal: null },
           logprobs: null,
           finish_reason: 'stop'
         }
