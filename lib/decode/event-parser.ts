@@ -27,7 +27,8 @@ export class EventParser {
   readonly #handlers: EventHandlers
   readonly #maxEventSize: number
   readonly #lines = new LineSplitter(line => this.#takeLine(line))
-  #data: string[] = []
+  /** Undefined while the event has no data. */
+  #data: string | undefined
   #event = ''
   #id = ''
   /** Bytes of the lines of this event, but for the newest. */
@@ -53,7 +54,7 @@ export class EventParser {
   end(): ServerSentEvent | undefined {
     const line = this.#lines.end()
     if (line !== '') this.#takeLine(line)
-    return this.#data.length === 0 ? undefined : serverSentEvent(this.#data.join('\n'), this.#event, this.#id)
+    return this.#data === undefined ? undefined : serverSentEvent(this.#data, this.#event, this.#id)
   }
 
   #takeLine(line: string): void {
@@ -64,7 +65,7 @@ export class EventParser {
     }
     const colon = line.indexOf(':')
     if (colon === 0) return
-    this.#measured()
+    if (this.#newest !== '') this.#measured()
     this.#newest = line
     if (colon === -1) this.#takeField(line, '', line)
     else
@@ -74,7 +75,7 @@ export class EventParser {
   #takeField(name: string, value: string, line: string): void {
     switch (name) {
       case 'data':
-        this.#data.push(value)
+        this.#data = this.#data === undefined ? value : `${this.#data}\n${value}`
         break
       case 'event':
         this.#event = value
@@ -93,12 +94,11 @@ export class EventParser {
   #dispatch(): void {
     const data = this.#data
     const event = this.#event
-    if (data.length > 0) this.#data = []
+    this.#data = undefined
     this.#event = ''
     this.#size = 0
     this.#newest = ''
-    if (data.length > 0)
-      this.#handlers.onEvent(data.length === 1 ? String(data[0]) : data.join('\n'), event, this.#id)
+    if (data !== undefined) this.#handlers.onEvent(data, event, this.#id)
   }
 
   #measured(): number {

@@ -22,10 +22,10 @@ export interface RecordParser<Out> {
 export function splitter<In, Out>(parser: RecordParser<Out>): Stage<In, Out> {
   let failure: { error: unknown } | undefined
 
-  function attempt(work: () => void): void {
+  function feed(text: string): void {
     if (failure) return
     try {
-      work()
+      parser.feed(text)
     } catch (error) {
       failure = { error }
     }
@@ -33,21 +33,23 @@ export function splitter<In, Out>(parser: RecordParser<Out>): Stage<In, Out> {
 
   function takeRecords(): Out[] {
     const { records } = parser
-    if (records.length > 0) parser.records = []
+    parser.records = []
     return records
   }
 
   const matcher = {
-    [Symbol.split](text: string): (Out | '')[] {
-      attempt(() => parser.feed(text))
+    [Symbol.split](text: string): unknown[] {
+      feed(text)
+      const found: unknown[] = takeRecords()
       // The last item is what split2 carries over to the next piece: nothing.
-      return [...takeRecords(), '']
+      found.push('')
+      return found
     }
   }
   // What is left of a UTF-8 sequence that the input breaks off comes to the mapper unsplit, at the end.
   const mapper = (record: Out | string): Out | undefined => {
     if (typeof record !== 'string') return record
-    attempt(() => parser.feed(record))
+    feed(record)
     return undefined
   }
 
@@ -56,20 +58,25 @@ export function splitter<In, Out>(parser: RecordParser<Out>): Stage<In, Out> {
   const stream = split2(matcher as split2.Matcher, mapper, { writableObjectMode: true })
   const { _transform: split, _flush: flush } = stream
 
+  function pushRest(work: () => void): void {
+    try {
+      if (!failure) work()
+    } catch (error) {
+      failure = { error }
+    }
+    for (const record of takeRecords()) stream.push(record)
+  }
+
   stream._transform = (item: unknown, encoding, callback) => {
     if (typeof item === 'string' || ArrayBuffer.isView(item)) split.call(stream, item, encoding, ignore)
-    else {
-      attempt(() => parser.take(item))
-      for (const record of takeRecords()) stream.push(record)
-    }
+    else pushRest(() => parser.take(item))
     if (failure) failInOrder(stream, failure.error)
     else callback()
   }
 
   stream._flush = callback => {
     flush.call(stream, ignore)
-    attempt(() => parser.end())
-    for (const record of takeRecords()) stream.push(record)
+    pushRest(() => parser.end())
     if (failure) failInOrder(stream, failure.error)
     else callback()
   }
