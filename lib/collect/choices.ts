@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream'
 import { finished } from 'node:stream/promises'
-import { type Chunk, choicesOf, indexOf, type TextKind, textOf } from '../decode/fields.js'
+import { type Chunk, checkChunk, choicesOf, indexOf, type TextKind, textOf } from '../decode/fields.js'
 import { CompletionError } from '../errors.js'
 import { beside, failInOrder } from '../fail-in-order.js'
 import { checkFunction, checkLimit, checkOneOf } from '../options.js'
@@ -50,9 +50,10 @@ export function byChoice(
 
   const stream = new Writable({
     objectMode: true,
-    write(chunk: Chunk, _encoding, callback) {
+    write(chunk: unknown, _encoding, callback) {
       const draining: Promise<void>[] = []
       try {
+        checkChunk('byChoice', chunk)
         for (const index of choiceIndexes(chunk)) {
           const sink = sinks.get(index) ?? open(index)
           const text = textOf(chunk, index, from)

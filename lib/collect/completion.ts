@@ -1,4 +1,4 @@
-import type { Chunk } from '../decode/fields.js'
+import { type Chunk, checkChunk } from '../decode/fields.js'
 import { Progress } from '../decode/progress.js'
 import type { WholeCompletion } from '../decode/whole.js'
 import { objectStage, type Stage } from '../stage.js'
@@ -19,6 +19,7 @@ export function toCompletion(): Stage<Chunk, WholeCompletion> {
 
   return objectStage({
     transform(chunk, push) {
+      checkChunk('toCompletion', chunk)
       if (progress.add(chunk) && assembler) {
         push(assembler.result())
         assembler = undefined

@@ -1,4 +1,4 @@
-import type { Chunk } from '../decode/fields.js'
+import { type Chunk, checkChunk } from '../decode/fields.js'
 import { Progress } from '../decode/progress.js'
 import { objectStage, type Stage } from '../stage.js'
 import { ToolCallAssembler } from './tool-call-assembler.js'
@@ -22,6 +22,7 @@ export function toToolCalls(): Stage<Chunk, ToolCall> {
 
   return objectStage({
     transform(chunk, push) {
+      checkChunk('toToolCalls', chunk)
       if (progress.add(chunk)) end(push)
       for (const call of assembler.add(chunk)) push(call)
     },

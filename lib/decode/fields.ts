@@ -1,4 +1,6 @@
 import type OpenAI from 'openai'
+import { CompletionError } from '../errors.js'
+import { show } from '../options.js'
 
 /**
  * A completion chunk as the provider sent it, of any of the three APIs: a chat completion chunk, a chunk of
@@ -54,6 +56,20 @@ export interface LooseChoice {
 }
 
 const none: readonly LooseChoice[] = []
+
+/**
+ * Throws `CS_ERR_INVALID_CHUNK` for what can be no chunk: bytes, text and events would pass through a stage in
+ * the wrong place as chunks that say nothing.
+ */
+export function checkChunk(taker: string, item: unknown): asserts item is Chunk {
+  if (typeof item === 'object' && item !== null && !ArrayBuffer.isView(item) && !isEvent(item)) return
+  const message = `${taker} takes chunks, not ${ArrayBuffer.isView(item) ? 'bytes' : show(item)}: put toChunks() before it`
+  throw new CompletionError('CS_ERR_INVALID_CHUNK', message)
+}
+
+function isEvent({ data, choices }: { data?: unknown; choices?: unknown }): boolean {
+  return typeof data === 'string' && choices === undefined
+}
 
 /** The choices of a chunk; none when it has no such field, as usage chunks and Responses events. */
 export function choicesOf(chunk: object): readonly LooseChoice[] {

@@ -1,9 +1,8 @@
 import { Transform } from 'node:stream'
-import { CompletionError } from '../errors.js'
 import { failInOrder } from '../fail-in-order.js'
-import { checkIndex, checkOneOf, show } from '../options.js'
+import { checkIndex, checkOneOf } from '../options.js'
 import type { Stage } from '../stage.js'
-import { type Chunk, type TextKind, textOf } from './fields.js'
+import { type Chunk, checkChunk, type TextKind, textOf } from './fields.js'
 
 export type { TextKind } from './fields.js'
 
@@ -26,18 +25,15 @@ export function toText({ choice = 0, from = 'content' }: TextOptions = {}): Stag
 
   return new Transform({
     objectMode: true,
-    transform(chunk: Chunk, _encoding, callback) {
-      if (!isChunk(chunk)) {
-        const message = `toText takes chunks, not ${show(chunk)}: put toChunks() before it`
-        return failInOrder(this, new CompletionError('CS_ERR_INVALID_CHUNK', message))
+    transform(chunk: unknown, _encoding, callback) {
+      try {
+        checkChunk('toText', chunk)
+      } catch (error) {
+        return failInOrder(this, error)
       }
       const text = textOf(chunk, choice, from)
       if (text !== '') this.push(text)
       callback()
     }
   })
-}
-
-function isChunk(item: unknown): item is Chunk {
-  return typeof item === 'object' && item !== null && !ArrayBuffer.isView(item)
 }

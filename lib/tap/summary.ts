@@ -1,4 +1,4 @@
-import type { Chunk } from '../decode/fields.js'
+import { type Chunk, checkChunk } from '../decode/fields.js'
 import { CompletionError } from '../errors.js'
 import { checkBoolean, checkFunction } from '../options.js'
 import { objectStage, type Stage } from '../stage.js'
@@ -36,6 +36,7 @@ export function tapSummary(
 
   const stage = objectStage<Chunk, Chunk>({
     transform(chunk, push) {
+      checkChunk('tapSummary', chunk)
       record.add(chunk, performance.now())
       push(chunk)
     },

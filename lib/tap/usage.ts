@@ -1,4 +1,4 @@
-import { type Chunk, type Usage, usageOf } from '../decode/fields.js'
+import { type Chunk, checkChunk, type Usage, usageOf } from '../decode/fields.js'
 import { Progress } from '../decode/progress.js'
 import { checkFunction } from '../options.js'
 import { objectStage, type Stage } from '../stage.js'
@@ -28,6 +28,7 @@ export function tapUsage(onUsage: (usage: Usage) => void | Promise<void>): Stage
 
   return objectStage({
     transform(chunk, push) {
+      checkChunk('tapUsage', chunk)
       const pass = () => {
         usage = usageOf(chunk) ?? usage
         push(chunk)
