@@ -15,6 +15,7 @@ export class LineSplitter {
   readonly #pieces: string[] = []
   #isFirst = true
   #skipsLineFeed = false
+  #lastUnit = 0
 
   /** How many bytes the line has that has not ended yet. */
   carriedBytes = 0
@@ -61,12 +62,24 @@ export class LineSplitter {
 
   #carry(piece: string): void {
     this.carriedBytes += Buffer.byteLength(piece)
+    // Text, unlike bytes, may be cut within a surrogate pair: its halves count three bytes each, the pair four.
+    if (isHighSurrogate(this.#lastUnit) && isLowSurrogate(piece.charCodeAt(0))) this.carriedBytes -= 2
+    this.#lastUnit = piece.charCodeAt(piece.length - 1)
     this.#pieces.push(piece)
     if (this.#pieces.length === groupSize) this.#groups.push(this.#pieces.splice(0).join(''))
   }
 
   #join(rest: string): string {
     this.carriedBytes = 0
+    this.#lastUnit = 0
     return this.#groups.splice(0).join('') + this.#pieces.splice(0).join('') + rest
   }
+}
+
+function isHighSurrogate(unit: number): boolean {
+  return unit >= 0xd800 && unit <= 0xdbff
+}
+
+function isLowSurrogate(unit: number): boolean {
+  return unit >= 0xdc00 && unit <= 0xdfff
 }

@@ -1,0 +1,106 @@
+import { expect } from 'chai'
+import fc from 'fast-check'
+import { LineSplitter } from '#lib/decode/lines.js'
+import { cutAt, inPiecesOf, places } from '../pieces.js'
+
+function linesOf(pieces: Iterable<string>): { lines: string[]; last: string } {
+  const lines: string[] = []
+  const splitter = new LineSplitter(line => lines.push(line))
+  for (const piece of pieces) splitter.feed(piece)
+  return { lines, last: splitter.end() }
+}
+
+describe('LineSplitter', () => {
+  for (const [name, lineEnd] of [
+    ['LF', '\n'],
+    ['CRLF', '\r\n'],
+    ['CR', '\r']
+  ]) {
+    it(`ends lines at ${name}`, () => {
+      const text = ['one', '', 'two', ''].join(lineEnd)
+      expect(linesOf([text])).to.deep.equal({ lines: ['one', '', 'two'], last: '' })
+      expect(linesOf(text)).to.deep.equal({ lines: ['one', '', 'two'], last: '' })
+    })
+  }
+
+  it('ends lines at each kind of line end in one text', () => {
+    expect(linesOf(['a\r\rb\n\rc\r\n\r\nd\n\ne\r\n\n']).lines).to.deep.equal([
+      'a',
+      '',
+      'b',
+      '',
+      'c',
+      '',
+      'd',
+      '',
+      'e',
+      ''
+    ])
+  })
+
+  it('takes a CRLF that is cut in two for one line end', () => {
+    expect(linesOf(['a\r', '\nb\r', '', '\n', '\nc\r', 'd']).lines).to.deep.equal(['a', 'b', '', 'c'])
+  })
+
+  it('calls back for a line that ends in CR without waiting for a LF', () => {
+    const lines: string[] = []
+    new LineSplitter(line => lines.push(line)).feed('a\r')
+    expect(lines).to.deep.equal(['a'])
+  })
+
+  it('drops one leading byte order mark, not two, and none further in', () => {
+    expect(linesOf(['\uFEFF\uFEFFa\n\uFEFFb\n']).lines).to.deep.equal(['\uFEFFa', '\uFEFFb'])
+    expect(linesOf(['', '\uFEFF', '\uFEFF', 'a\n']).lines).to.deep.equal(['\uFEFFa'])
+  })
+
+  for (const [name, character] of [
+    ['U+2028', '\u2028'],
+    ['U+2029', '\u2029'],
+    ['U+0085', '\u0085'],
+    ['a vertical tab', '\v'],
+    ['a form feed', '\f']
+  ]) {
+    it(`does not end a line at ${name}`, () => {
+      expect(linesOf([`a${character}b\n`]).lines).to.deep.equal([`a${character}b`])
+    })
+  }
+
+  it('gives the last line when it has no line end', () => {
+    expect(linesOf(['a\nb', 'c'])).to.deep.equal({ lines: ['a'], last: 'bc' })
+    expect(linesOf([])).to.deep.equal({ lines: [], last: '' })
+  })
+
+  it('joins a line that comes a character at a time', () => {
+    const line = 'é'.repeat(5000)
+    expect(linesOf(inPiecesOf(`${line}\n${line}`, 1))).to.deep.equal({ lines: [line], last: line })
+  })
+
+  it('counts the bytes of the line that has not ended', () => {
+    const splitter = new LineSplitter(() => {})
+    expect(splitter.carriedBytes).to.equal(0)
+    splitter.feed('\uFEFFa\nbé')
+    expect(splitter.carriedBytes).to.equal(3)
+    splitter.feed('€😀')
+    expect(splitter.carriedBytes).to.equal(10)
+    splitter.feed('\n')
+    expect(splitter.carriedBytes).to.equal(0)
+  })
+
+  it('counts four bytes for a surrogate pair that is cut in two', () => {
+    const splitter = new LineSplitter(() => {})
+    for (const piece of inPiecesOf('😀\u{1F30A}', 1)) splitter.feed(piece)
+    expect(splitter.carriedBytes).to.equal(8)
+  })
+
+  it('gives the same lines however the text is cut', () => {
+    const text = fc.string({ unit: fc.constantFrom('\r', '\n', 'a', 'b', '\uFEFF', '\u2028', '😀') })
+    fc.assert(
+      fc.property(text, places, (whole, cuts) => {
+        const lines = whole.replace(/^\uFEFF/, '').split(/\r\n|\r|\n/)
+        const last = lines.pop()
+        expect(linesOf(cutAt(whole, cuts))).to.deep.equal({ lines, last })
+      }),
+      { numRuns: 1000 }
+    )
+  })
+})
