@@ -44,7 +44,7 @@ export class ChunkParser {
       onStrayLine: line => this.#takeStrayLine(line)
     })
     this.#json = new JsonBody(options.maxEventSize, {
-      onValue: value => this.#takeBodyValue(value),
+      onValue: (value, text) => this.#takeBodyValue(value, text),
       onInvalid: (text, cause) =>
         this.#invalid(`the body holds what is no JSON: ${beginningOf(text)}`, cause),
       onResidue: residue => this.#truncated(residue)
@@ -124,9 +124,9 @@ export class ChunkParser {
     this.#progress.end()
   }
 
-  #takeBodyValue(value: unknown): void {
+  #takeBodyValue(value: unknown, text: string): void {
     if (isObject(value) && providerErrorIn(value) === undefined && !Array.isArray(value) && !isChunk(value)) {
-      return this.#invalid(`the body is JSON, but no completion: ${beginningOf(JSON.stringify(value))}`)
+      return this.#invalid(`the body is JSON, but no completion: ${beginningOf(text)}`)
     }
     this.#takeValue(value)
   }

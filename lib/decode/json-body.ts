@@ -3,7 +3,8 @@ import { LineSplitter } from './lines.js'
 
 /** What a JSON body calls back for. */
 export interface JsonHandlers {
-  onValue(value: unknown): void
+  /** A value, and its text. */
+  onValue(value: unknown, text: string): void
   /** What is no JSON, and why. */
   onInvalid(text: string, cause: unknown): void
   /** What the input broke off in. */
@@ -30,7 +31,7 @@ export class JsonBody {
 
   feed(text: string): void {
     this.#lines.feed(text)
-    if (this.#documentBytes + this.#lines.carriedBytes > this.#maxSize) throw eventTooLarge(this.#maxSize)
+    this.#check(this.#lines.carriedBytes)
   }
 
   end(): void {
@@ -40,11 +41,13 @@ export class JsonBody {
   }
 
   #takeLine(line: string): void {
+    const bytes = Buffer.byteLength(line)
+    this.#check(bytes)
     if (this.#document.length === 0) {
       if (line.trim() === '' || this.#parse(line, false)) return
     }
     this.#document.push(line)
-    this.#documentBytes += Buffer.byteLength(line) + 1
+    this.#documentBytes += bytes + 1
   }
 
   /** False when the text may be the beginning of a longer one. */
@@ -59,8 +62,12 @@ export class JsonBody {
       return true
     }
     this.#isLineByLine = true
-    this.#handlers.onValue(value)
+    this.#handlers.onValue(value, text)
     return true
+  }
+
+  #check(bytes: number): void {
+    if (this.#documentBytes + bytes > this.#maxSize) throw eventTooLarge(this.#maxSize)
   }
 }
 
