@@ -60,7 +60,7 @@ export class Progress {
     if (opens || this.#ended) this.#reset()
     this.#started = true
     const { id } = chunk as LooseChunk
-    if (id !== undefined) this.#id = id
+    if (id) this.#id = id
     if (isTerminal(chunk)) this.#terminal = true
     for (const choice of choicesOf(chunk)) if (choice) this.#addChoice(choice)
     return opens

@@ -1,0 +1,167 @@
+import { inspect } from 'node:util'
+import { expect } from 'chai'
+import { markOpening, Progress } from '#lib/decode/progress.js'
+
+function chunk(content: string, finish_reason: string | null = null, more: object = {}): object {
+  return { id: 'a', choices: [{ index: 0, delta: { content }, finish_reason }], ...more }
+}
+
+function choice(index: number, finish_reason?: string): object {
+  return { id: 'a', choices: [{ index, delta: {}, finish_reason }] }
+}
+
+/** What `add` says of each chunk. */
+function openings(...chunks: object[]): boolean[] {
+  const progress = new Progress()
+  return chunks.map(item => progress.add(item))
+}
+
+function completeAfter(...chunks: object[]): boolean {
+  const progress = new Progress()
+  for (const item of chunks) progress.add(item)
+  return progress.complete
+}
+
+const usage = { id: 'a', choices: [], usage: { total_tokens: 3 } }
+
+describe('Progress', () => {
+  describe('complete', () => {
+    it('is false while there is nothing', () => {
+      expect(new Progress().complete).to.equal(false)
+    })
+
+    for (const [name, chunks, complete] of [
+      ['an unfinished choice', [chunk('a')], false],
+      ['a finish reason', [chunk('a'), chunk('', 'stop')], true],
+      ['a finish reason of another word', [chunk('a', 'eos')], true],
+      ['a finish reason that is ""', [chunk('a', '')], false],
+      ['a finish reason that comes twice', [chunk('', 'stop'), chunk('', 'stop')], true],
+      ['a finish reason, then an empty delta without one', [chunk('a', 'stop'), chunk('')], true],
+      ['a finish reason, then usage', [chunk('a', 'stop'), usage], true],
+      ['usage alone', [usage], false],
+      ['one of three choices unfinished', [choice(0, 'stop'), choice(1), choice(2, 'stop')], false],
+      [
+        'three choices finished out of order',
+        [choice(0), choice(1), choice(2), choice(2, 'stop'), choice(0, 'stop'), choice(1, 'length')],
+        true
+      ],
+      [
+        'choices without an index',
+        [{ choices: [{ delta: {} }] }, { choices: [{ finish_reason: 'stop' }] }],
+        true
+      ],
+      [
+        'a chunk that holds finished and unfinished choices',
+        [{ choices: [{ index: 0, finish_reason: 'stop' }, { index: 1 }] }],
+        false
+      ],
+      ['a choice that is null', [{ choices: [null] }], false],
+      ['response.completed', [{ type: 'response.created' }, { type: 'response.completed' }], true],
+      ['response.incomplete', [{ type: 'response.incomplete' }], true],
+      ['response.output_text.done', [{ type: 'response.output_text.done' }], false],
+      ['an index that is far out', [{ choices: [{ index: 4_294_967_295, finish_reason: 'stop' }] }], true]
+    ] as const) {
+      it(`is ${complete} after ${name}`, () => {
+        expect(completeAfter(...chunks)).to.equal(complete)
+      })
+    }
+
+    it('is true after an end mark, finish reason or not (Snowflake)', () => {
+      const progress = new Progress()
+      progress.add(chunk('a'))
+      progress.end()
+      expect(progress.complete).to.equal(true)
+    })
+
+    it('is false again when the next completion has begun', () => {
+      const progress = new Progress()
+      progress.add(chunk('a', 'stop'))
+      progress.end()
+      progress.add(chunk('b', null, { id: 'b' }))
+      expect(progress.complete).to.equal(false)
+      expect(progress.ended).to.equal(false)
+    })
+  })
+
+  describe('add', () => {
+    it('tells of no opening within a completion', () => {
+      expect(openings(chunk('a'), chunk('b'), chunk('', 'stop'), usage)).to.deep.equal([
+        false,
+        false,
+        false,
+        false
+      ])
+    })
+
+    it('tells of the first chunk after an end mark', () => {
+      const progress = new Progress()
+      progress.add(chunk('a'))
+      progress.end()
+      expect([progress.add(chunk('b')), progress.add(chunk('c'))]).to.deep.equal([true, false])
+    })
+
+    it('counts usage behind the end mark to the completion before it', () => {
+      const progress = new Progress()
+      progress.add(chunk('a'))
+      progress.end()
+      expect(progress.add(usage)).to.equal(false)
+      expect(progress.complete).to.equal(true)
+      expect(progress.add(chunk('b'))).to.equal(true)
+    })
+
+    it('tells of a marked chunk, and the mark does not show', () => {
+      const second = chunk('b')
+      const plain = structuredClone(second)
+      markOpening(second)
+      expect(openings(chunk('a'), second)).to.deep.equal([false, true])
+      expect(second).to.deep.equal(plain)
+      expect(Object.keys(second)).to.deep.equal(['id', 'choices'])
+      expect(inspect(second)).to.equal(inspect(plain))
+    })
+
+    it('tells of response.created, unless it is the first', () => {
+      const [created, completed] = [{ type: 'response.created' }, { type: 'response.completed' }]
+      expect(openings(created, completed, created)).to.deep.equal([false, false, true])
+    })
+
+    it('tells of a choice that goes on under another id when all had finished (Perplexity)', () => {
+      const next = chunk('b', null, { id: 'b' })
+      expect(openings(chunk('a', 'stop'), next, next)).to.deep.equal([false, true, false])
+    })
+
+    it('knows the id of the completion behind a usage chunk without one', () => {
+      const next = chunk('b', null, { id: 'b' })
+      expect(openings(chunk('a', 'stop'), { ...usage, id: '' }, next)).to.deep.equal([false, false, true])
+    })
+
+    for (const [name, next] of Object.entries({
+      'a tool call': { choices: [{ delta: { tool_calls: [{ index: 0 }] } }] },
+      reasoning: { choices: [{ delta: { reasoning_content: 'w' } }] },
+      'text of a legacy completion': { choices: [{ text: 't' }] },
+      'the role alone': { choices: [{ delta: { role: 'assistant' } }] }
+    })) {
+      it(`tells of another completion that begins with ${name}`, () => {
+        expect(openings(chunk('a', 'stop'), { id: 'b', ...next })).to.deep.equal([false, true])
+      })
+    }
+
+    for (const [name, next] of Object.entries({
+      'another id while a choice is unfinished (groq/compound)': [chunk('a'), chunk('b', null, { id: 'b' })],
+      'another id with an empty delta': [chunk('a', 'stop'), chunk('', null, { id: 'b' })],
+      'another id with empty tool calls': [
+        chunk('a', 'stop'),
+        { id: 'b', choices: [{ delta: { tool_calls: [], content: null } }] }
+      ],
+      'another id with a null delta': [chunk('a', 'stop'), { id: 'b', choices: [{ delta: null }, null] }],
+      'another id with a finish reason': [chunk('a', 'stop'), chunk('a', 'stop', { id: 'b' })],
+      'another id without choices': [chunk('a', 'stop'), { ...usage, id: 'b' }],
+      'the same id': [chunk('a', 'stop'), chunk('b')],
+      'no id': [chunk('a', 'stop'), { choices: [{ delta: { content: 'b' } }] }],
+      'an empty id (Azure)': [chunk('a', 'stop'), chunk('b', null, { id: '' })]
+    })) {
+      it(`tells of none for ${name}`, () => {
+        expect(openings(...next)).to.deep.equal([false, false])
+      })
+    }
+  })
+})
