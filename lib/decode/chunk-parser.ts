@@ -113,9 +113,17 @@ export class ChunkParser {
     if (value === null) return
     if (typeof value !== 'object') return this.#invalid(`a payload is ${typeof value}, not an object`)
     if (providerErrorIn(value) !== undefined) this.#fail(value)
-    if (Array.isArray(value)) for (const item of value) this.#takeValue(item)
+    if (Array.isArray(value)) this.#takeList(value)
     else if (lacksDelta(value) && isWholeCompletion(value) && this.#progress.isNew) this.#takeWhole(value)
     else this.#emit(value)
+  }
+
+  #takeList(values: unknown[]): void {
+    for (const value of values) {
+      // No provider nests them, and JSON can be nested deeper than a stack goes.
+      if (Array.isArray(value)) this.#invalid('a payload is an array of arrays')
+      else this.#takeValue(value)
+    }
   }
 
   /** A server that ignored `stream: true` sends the whole completion at once. */
