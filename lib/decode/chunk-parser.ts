@@ -85,9 +85,10 @@ export class ChunkParser {
 
   #endEvents(): void {
     const last = this.#events.end()
-    if (last && !isWholePayload(last.data)) {
-      if (!endMark.startsWith(last.data.trim())) this.#truncated(last.data)
-    } else if (last) this.#takeEvent(last.data, last.event ?? '')
+    if (last && !isBeginningOfWord(last.data)) {
+      if (!isWholePayload(last.data)) this.#truncated(last.data)
+      else this.#takeEvent(last.data, last.event ?? '')
+    }
     this.#judgeStrayText(true)
   }
 
@@ -202,6 +203,12 @@ function lacksDelta(value: object): boolean {
   return choice
     ? !choice.delta && typeof choice.text !== 'string'
     : (value as LooseChunk).object === 'response'
+}
+
+/** Whether data may be the beginning of the end mark, or of a `null`: nothing of a completion is lost with it. */
+function isBeginningOfWord(data: string): boolean {
+  const payload = data.trim()
+  return [endMark, 'null'].some(word => word !== payload && word.startsWith(payload))
 }
 
 function isChunk(value: object): boolean {
