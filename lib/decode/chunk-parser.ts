@@ -155,8 +155,14 @@ export class ChunkParser {
   #takeStrayLine(line: string): void {
     const [, name = '', value = ''] = /^([\w-]+):\s*(.*)$/s.exec(line) ?? []
     // llama.cpp and GPUStack report an error as a field of its own, which the standard would have ignored.
-    if (name.toLowerCase() === 'error') throw toProviderError(parsed(value) ?? value)
+    if (name.toLowerCase() === 'error') return this.#takeErrorField(value)
     if (name === '' && this.#strayText.length + line.length < longestStrayText) this.#strayText += `${line}\n`
+  }
+
+  #takeErrorField(value: string): void {
+    const json = parsed(value)
+    const error = json === undefined ? value : json
+    if (providerErrorIn({ error }) !== undefined) throw toProviderError(error)
   }
 
   /**
