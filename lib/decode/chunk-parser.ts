@@ -45,8 +45,7 @@ export class ChunkParser {
     })
     this.#json = new JsonBody(options.maxEventSize, {
       onValue: (value, text) => this.#takeBodyValue(value, text),
-      onInvalid: (text, cause) =>
-        this.#invalid(`the body holds what is no JSON: ${beginningOf(text)}`, cause),
+      onInvalid: (text, cause) => this.#takeInvalidBody(text, cause),
       onResidue: residue => this.#truncated(residue)
     })
   }
@@ -140,6 +139,12 @@ export class ChunkParser {
     this.#takeValue(value)
   }
 
+  /** Event streams are also kept as lines of JSON, by taking the field names off. */
+  #takeInvalidBody(text: string, cause: unknown): void {
+    if (text.trim() === endMark) this.#progress.end()
+    else this.#invalid(`the body holds what is no JSON: ${beginningOf(text)}`, cause)
+  }
+
   #emit(value: object): void {
     // Chunks are handed on as the provider sent them: their type is a promise of the provider's.
     if (this.#progress.add(value)) markOpening(value)
@@ -173,6 +178,7 @@ export class ChunkParser {
     const text = this.#strayText.trim()
     this.#strayText = ''
     if (text === '') return
+    if (text === endMark) return this.#progress.end()
     const value = parsed(text)
     if (isObject(value) && providerErrorIn(value) !== undefined) throw toProviderError(value)
     if (!isLast || this.#progress.ended || isBeginningOfField(text)) return
