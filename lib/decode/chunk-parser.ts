@@ -161,7 +161,9 @@ export class ChunkParser {
     const [, name = '', value = ''] = /^([\w-]+):\s*(.*)$/s.exec(line) ?? []
     // llama.cpp and GPUStack report an error as a field of its own, which the standard would have ignored.
     if (name.toLowerCase() === 'error') return this.#takeErrorField(value)
-    if (name === '' && this.#strayText.length + line.length < longestStrayText) this.#strayText += `${line}\n`
+    // Behind an event, an unknown field is one; before all events, it may be a text with a colon.
+    const isField = name !== '' && this.#sawEvent
+    if (!isField && this.#strayText.length + line.length < longestStrayText) this.#strayText += `${line}\n`
   }
 
   #takeErrorField(value: string): void {
