@@ -3,7 +3,7 @@ import { inspect } from 'node:util'
 import { expect } from 'chai'
 import type { Chunk } from 'completion-streams'
 import fc from 'fast-check'
-import { ChunkParser, type ChunkParserOptions, isWhole } from '#lib/decode/chunk-parser.js'
+import { ChunkParser, type ChunkParserOptions, isWholePayload } from '#lib/decode/chunk-parser.js'
 import { CompletionError } from '#lib/errors.js'
 import { cutAt, eventStream, fixture, inPiecesOf, places } from '../pieces.js'
 
@@ -538,16 +538,16 @@ describe('ChunkParser', () => {
   })
 })
 
-describe('isWhole', () => {
+describe('isWholePayload', () => {
   for (const data of ['', '{}', '[]', '{"a":"}"}', '[DONE]', ' [DONE] ', 'Overloaded', '12', 'n']) {
     it(`is true for ${JSON.stringify(data)}`, () => {
-      expect(isWhole(data)).to.equal(true)
+      expect(isWholePayload(data)).to.equal(true)
     })
   }
 
   for (const data of ['{', '{"a":"}"', '[', '[DONE', ' {"a"']) {
     it(`is false for ${JSON.stringify(data)}`, () => {
-      expect(isWhole(data)).to.equal(false)
+      expect(isWholePayload(data)).to.equal(false)
     })
   }
 })
