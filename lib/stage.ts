@@ -21,6 +21,8 @@ export interface Stage<In, Out> extends Transform {
   /** Exists for the compiler only. */
   readonly [output]?: Out
   [Symbol.asyncIterator](): NodeJS.AsyncIterator<Out, undefined, undefined>
+  /** Second, for the compiler only: Node's types let a stream into `pipeline` or `compose` that iterates over bytes or strings. */
+  [Symbol.asyncIterator](): NodeJS.AsyncIterator<Anything, undefined, undefined>
 }
 
 /** A stream that emits `Out`: where a pipeline begins. */
@@ -28,6 +30,8 @@ export interface Source<Out> extends Readable {
   /** Exists for the compiler only. */
   readonly [output]?: Out
   [Symbol.asyncIterator](): NodeJS.AsyncIterator<Out, undefined, undefined>
+  /** Second, for the compiler only, as above. */
+  [Symbol.asyncIterator](): NodeJS.AsyncIterator<Anything, undefined, undefined>
 }
 
 /** What a stream takes: for a stream of another library, anything. */
