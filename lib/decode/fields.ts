@@ -63,7 +63,9 @@ const none: readonly LooseChoice[] = []
  */
 export function checkChunk(taker: string, item: unknown): asserts item is Chunk {
   if (typeof item === 'object' && item !== null && !ArrayBuffer.isView(item) && !isEvent(item)) return
-  const message = `${taker} takes chunks, not ${ArrayBuffer.isView(item) ? 'bytes' : show(item)}: put toChunks() before it`
+  // A string is not shown: it would be the text of a completion.
+  const kind = ArrayBuffer.isView(item) ? 'bytes' : typeof item === 'string' ? 'a string' : show(item)
+  const message = `${taker} takes chunks, not ${kind}: put toChunks() before it`
   throw new CompletionError('CS_ERR_INVALID_CHUNK', message)
 }
 
