@@ -3,6 +3,7 @@ import { show } from '../options.js'
 import { EventParser, type ServerSentEvent } from './event-parser.js'
 import { type Chunk, choicesOf, type LooseChunk, usageOf } from './fields.js'
 import { JsonBody } from './json-body.js'
+import { createPayloadParser } from './payload.js'
 import { markOpening, Progress } from './progress.js'
 import { providerErrorIn, toProviderError } from './provider-error.js'
 import { chunksOf, isWholeCompletion, type WholeCompletion } from './whole.js'
@@ -33,6 +34,7 @@ export class ChunkParser {
   readonly #events: EventParser
   readonly #json: JsonBody
   readonly #progress = new Progress()
+  readonly #parse = createPayloadParser()
   #form: 'unknown' | 'events' | 'json' = 'unknown'
   #sawEvent = false
   #strayText = ''
@@ -99,7 +101,7 @@ export class ChunkParser {
     if (payload === '') return
     let value: unknown
     try {
-      value = JSON.parse(payload)
+      value = this.#parse(payload)
     } catch (cause) {
       if (event === 'error') throw toProviderError(payload)
       return this.#invalid('the data of an event is not JSON', cause)
