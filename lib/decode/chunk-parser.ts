@@ -22,15 +22,15 @@ const longestStrayText = 65_536
 const shownText = 200
 
 /**
- * Makes chunks of the text of a body, or of events, and knows whether they are a whole completion. What was
- * made before an error was thrown is in `records` too.
+ * Makes chunks of the text of a body, or of events, and knows whether they are a whole completion. Chunks that
+ * come before an error are called back for before it is thrown.
  */
 export class ChunkParser {
-  records: Chunk[] = []
   /** How many payloads `onInvalid: 'skip'` has left out. */
   skipped = 0
 
   readonly #options: ChunkParserOptions
+  readonly #onChunk: (chunk: Chunk) => void
   readonly #events: EventParser
   readonly #json: JsonBody
   readonly #progress = new Progress()
@@ -39,8 +39,9 @@ export class ChunkParser {
   #sawEvent = false
   #strayText = ''
 
-  constructor(options: ChunkParserOptions) {
+  constructor(options: ChunkParserOptions, onChunk: (chunk: Chunk) => void) {
     this.#options = options
+    this.#onChunk = onChunk
     this.#events = new EventParser(options.maxEventSize, {
       onEvent: (data, event) => this.#takeEvent(data, event),
       onStrayLine: line => this.#takeStrayLine(line)
@@ -150,7 +151,7 @@ export class ChunkParser {
   #emit(value: object): void {
     // Chunks are handed on as the provider sent them: their type is a promise of the provider's.
     if (this.#progress.add(value)) markOpening(value)
-    this.records.push(value as Chunk)
+    this.#onChunk(value as Chunk)
   }
 
   /** An error may sit beside text or usage (OpenRouter, `response.failed`), which are not lost. */

@@ -48,7 +48,10 @@ export function toChunks({
   checkBoolean('requireEnd', requireEnd)
   checkLimit('maxEventSize', maxEventSize)
 
-  const parser = new ChunkParser({ onInvalid, requireEnd, maxEventSize })
-  const stage: Stage<Bytes | ServerSentEvent, Chunk> = splitter(parser)
-  return Object.defineProperty(stage, 'skipped', { get: () => parser.skipped }) as ChunkStage
+  let parser: ChunkParser | undefined
+  const stage: Stage<Bytes | ServerSentEvent, Chunk> = splitter(emit => {
+    parser = new ChunkParser({ onInvalid, requireEnd, maxEventSize }, emit)
+    return parser
+  })
+  return Object.defineProperty(stage, 'skipped', { get: () => parser?.skipped }) as ChunkStage
 }

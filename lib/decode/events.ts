@@ -3,7 +3,7 @@ import { checkLimit, checkOneOf, show } from '../options.js'
 import type { Bytes, Stage } from '../stage.js'
 import { isWholePayload } from './chunk-parser.js'
 import { EventParser, type ServerSentEvent, serverSentEvent } from './event-parser.js'
-import { type RecordParser, splitter } from './splitter.js'
+import { splitter } from './splitter.js'
 
 export type { ServerSentEvent } from './event-parser.js'
 
@@ -38,27 +38,27 @@ export function toEvents({
   checkLimit('maxEventSize', maxEventSize)
   checkOneOf('unterminated', unterminated, ['emit', 'discard'])
 
-  const parser = new EventParser(maxEventSize, {
-    onEvent(data, event, id) {
-      records.records.push(serverSentEvent(data, event, id))
+  return splitter(emit => {
+    const parser = new EventParser(maxEventSize, {
+      onEvent: (data, event, id) => emit(serverSentEvent(data, event, id))
+    })
+    return {
+      feed: text => parser.feed(text),
+      take(item) {
+        throw new CompletionError(
+          'CS_ERR_INVALID_CHUNK',
+          `toEvents takes bytes or strings, not ${show(item)}`
+        )
+      },
+      end() {
+        const last = parser.end()
+        if (!last || unterminated === 'discard') return
+        if (!isWholePayload(last.data)) {
+          const { data: residue } = last
+          throw new CompletionError('CS_ERR_TRUNCATED', 'the input ended within an event', { residue })
+        }
+        emit(last)
+      }
     }
   })
-  const records: RecordParser<ServerSentEvent> = {
-    records: [],
-    feed: text => parser.feed(text),
-    take(item) {
-      throw new CompletionError('CS_ERR_INVALID_CHUNK', `toEvents takes bytes or strings, not ${show(item)}`)
-    },
-    end() {
-      const last = parser.end()
-      if (!last || unterminated === 'discard') return
-      if (!isWholePayload(last.data)) {
-        throw new CompletionError('CS_ERR_TRUNCATED', 'the input ended within an event', {
-          residue: last.data
-        })
-      }
-      records.records.push(last)
-    }
-  }
-  return splitter(records)
 }

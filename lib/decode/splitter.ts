@@ -3,9 +3,7 @@ import { failInOrder } from '../fail-in-order.js'
 import type { Stage } from '../stage.js'
 
 /** What makes records of text, without a stream in sight. What its methods throw fails the stream in order. */
-export interface RecordParser<Out> {
-  /** What was made since it was last taken away. */
-  records: Out[]
+export interface RecordParser {
   /** Takes the next piece of text. */
   feed(text: string): void
   /** Takes what was written that is neither bytes nor a string. */
@@ -15,68 +13,48 @@ export interface RecordParser<Out> {
 }
 
 /**
- * The door to split2: a stage from bytes, or strings, to records. split2 decodes UTF-8 across writes, and is a
- * Transform of node's own. It is given a splitter that keeps what is unfinished to itself: its own way, to
- * split all that is carried over again at each write, takes half a minute for an event of 16 MB.
+ * The door to split2: a stage from bytes, or strings, to the records that a parser emits. split2 decodes UTF-8
+ * across writes, and is a Transform of node's own. It is given a splitter that keeps what is unfinished to
+ * itself: its own way, to split all that is carried over again at each write, takes half a minute for an event
+ * of 16 MB.
  */
-export function splitter<In, Out>(parser: RecordParser<Out>): Stage<In, Out> {
+export function splitter<In, Out>(parserFor: (emit: (record: Out) => void) => RecordParser): Stage<In, Out> {
   let failure: { error: unknown } | undefined
 
-  function feed(text: string): void {
+  function attempt(work: () => void): void {
     if (failure) return
     try {
-      parser.feed(text)
+      work()
     } catch (error) {
       failure = { error }
     }
   }
 
-  function takeRecords(): Out[] {
-    const { records } = parser
-    parser.records = []
-    return records
-  }
+  const feed = (text: string) => attempt(() => parser.feed(text))
 
   const matcher = {
-    [Symbol.split](text: string): unknown[] {
+    [Symbol.split](text: string): string[] {
       feed(text)
-      const found: unknown[] = takeRecords()
-      // The last item is what split2 carries over to the next piece: nothing.
-      found.push('')
-      return found
+      // Records are pushed as they are found. What is left for split2 to carry over to the next piece: nothing.
+      return ['']
     }
   }
-  // What is left of a UTF-8 sequence that the input breaks off comes to the mapper unsplit, at the end.
-  const mapper = (record: Out | string): Out | undefined => {
-    if (typeof record !== 'string') return record
-    feed(record)
-    return undefined
-  }
-
-  // The published types know lines of text only. In object mode a string is not encoded just to be decoded
-  // again, which would break a surrogate pair that is cut between two writes.
-  const stream = split2(matcher as split2.Matcher, mapper, { writableObjectMode: true })
+  // In object mode a string is not encoded just to be decoded again, which would break a surrogate pair that is
+  // cut between two writes. What is left of a UTF-8 sequence that the input breaks off comes to the mapper.
+  const stream = split2(matcher, feed, { writableObjectMode: true })
+  const parser = parserFor(record => stream.push(record))
   const { _transform: split, _flush: flush } = stream
-
-  function pushRest(work: () => void): void {
-    try {
-      if (!failure) work()
-    } catch (error) {
-      failure = { error }
-    }
-    for (const record of takeRecords()) stream.push(record)
-  }
 
   stream._transform = (item: unknown, encoding, callback) => {
     if (typeof item === 'string' || ArrayBuffer.isView(item)) split.call(stream, item, encoding, ignore)
-    else pushRest(() => parser.take(item))
+    else attempt(() => parser.take(item))
     if (failure) failInOrder(stream, failure.error)
     else callback()
   }
 
   stream._flush = callback => {
     flush.call(stream, ignore)
-    pushRest(() => parser.end())
+    attempt(() => parser.end())
     if (failure) failInOrder(stream, failure.error)
     else callback()
   }

@@ -16,15 +16,17 @@ interface Parsed {
 }
 
 function parse(pieces: Iterable<string>, options: Partial<ChunkParserOptions> = {}): Parsed {
-  const parser = new ChunkParser({ onInvalid: 'fail', requireEnd: true, maxEventSize: Infinity, ...options })
+  const chunks: Chunk[] = []
+  const settled = { onInvalid: 'fail', requireEnd: true, maxEventSize: Infinity, ...options } as const
+  const parser = new ChunkParser(settled, chunk => chunks.push(chunk))
   try {
     for (const piece of pieces) parser.feed(piece)
     parser.end()
-    return { chunks: parser.records, skipped: parser.skipped }
+    return { chunks, skipped: parser.skipped }
   } catch (error) {
     if (!(error instanceof CompletionError)) throw error
     const { code, message, residue } = error
-    return { chunks: parser.records, skipped: parser.skipped, code, message, residue }
+    return { chunks, skipped: parser.skipped, code, message, residue }
   }
 }
 
@@ -271,7 +273,9 @@ describe('ChunkParser', () => {
     })
 
     it('is kept as the cause', () => {
-      const parser = new ChunkParser({ onInvalid: 'fail', requireEnd: true, maxEventSize: Infinity })
+      const chunks: Chunk[] = []
+      const options = { onInvalid: 'fail', requireEnd: true, maxEventSize: Infinity } as const
+      const parser = new ChunkParser(options, chunk => chunks.push(chunk))
       expect(() => parser.feed(eventStream(error)))
         .to.throw(CompletionError)
         .with.property('cause')
@@ -335,7 +339,9 @@ describe('ChunkParser', () => {
     }
 
     it('keeps the SyntaxError as the cause', () => {
-      const parser = new ChunkParser({ onInvalid: 'fail', requireEnd: true, maxEventSize: Infinity })
+      const chunks: Chunk[] = []
+      const options = { onInvalid: 'fail', requireEnd: true, maxEventSize: Infinity } as const
+      const parser = new ChunkParser(options, chunk => chunks.push(chunk))
       expect(() => parser.feed(eventStream('{"a":}')))
         .to.throw(CompletionError)
         .with.property('cause')
@@ -382,7 +388,9 @@ describe('ChunkParser', () => {
     })
 
     it('keeps a bounded part of what is no event', () => {
-      const parser = new ChunkParser({ onInvalid: 'fail', requireEnd: true, maxEventSize: Infinity })
+      const chunks: Chunk[] = []
+      const options = { onInvalid: 'fail', requireEnd: true, maxEventSize: Infinity } as const
+      const parser = new ChunkParser(options, chunk => chunks.push(chunk))
       for (let n = 0; n < 100; n++) parser.feed(`<p>${'x'.repeat(1000)}</p>\n\n`)
       expect(() => parser.end()).to.throw(CompletionError, 'it begins with: <p>xx')
     })
@@ -434,14 +442,16 @@ describe('ChunkParser', () => {
 
   describe('take', () => {
     const take = (...items: unknown[]): Parsed => {
-      const parser = new ChunkParser({ onInvalid: 'fail', requireEnd: true, maxEventSize: Infinity })
+      const chunks: Chunk[] = []
+      const options = { onInvalid: 'fail', requireEnd: true, maxEventSize: Infinity } as const
+      const parser = new ChunkParser(options, chunk => chunks.push(chunk))
       try {
         for (const item of items) parser.take(item)
         parser.end()
-        return { chunks: parser.records, skipped: 0 }
+        return { chunks, skipped: 0 }
       } catch (error) {
         if (!(error instanceof CompletionError)) throw error
-        return { chunks: parser.records, skipped: 0, code: error.code, message: error.message }
+        return { chunks, skipped: 0, code: error.code, message: error.message }
       }
     }
 
