@@ -1,0 +1,196 @@
+import { Transform } from 'node:stream'
+import { inspect } from 'node:util'
+import { expect } from 'chai'
+import { CompletionError, type EventsOptions, type ServerSentEvent, toEvents } from 'completion-streams'
+import fc from 'fast-check'
+import { cutAt, inPiecesOf, outcomeOf, places } from '../pieces.js'
+
+const mebibyte = 1024 * 1024
+
+/** Each event in short. */
+async function eventsOf(text: string | Uint8Array, options?: EventsOptions): Promise<ServerSentEvent[]> {
+  const { items, error } = await outcomeOf([Buffer.from(text)], toEvents(options))
+  if (error) throw error
+  return items
+}
+
+describe('toEvents', () => {
+  it('emits one event per blank line, with the name and the id where there are any', async () => {
+    expect(
+      await eventsOf('data: a\n\nevent: b\nid: 1\ndata: c\ndata: d\n\n: comment\n\ndata: e\n\n')
+    ).to.deep.equal([{ data: 'a' }, { data: 'c\nd', event: 'b', id: '1' }, { data: 'e', id: '1' }])
+  })
+
+  for (const [name, lineEnd] of [
+    ['LF', '\n'],
+    ['CRLF', '\r\n'],
+    ['CR', '\r']
+  ] as const) {
+    for (const size of [1, 2, 3, 1000]) {
+      it(`reads ${name} line ends in pieces of ${size} bytes`, async () => {
+        const bytes = Buffer.from(['data: 1', 'data: 2', '', 'data: 3', '', ''].join(lineEnd))
+        const { items } = await outcomeOf(inPiecesOf(bytes, size), toEvents())
+        expect(items).to.deep.equal([{ data: '1\n2' }, { data: '3' }])
+      })
+    }
+  }
+
+  it('drops one leading byte order mark, not two', async () => {
+    expect(await eventsOf('\uFEFFdata: a\n\n')).to.deep.equal([{ data: 'a' }])
+    expect(await eventsOf('\uFEFF\uFEFFdata: a\n\ndata: b\n\n')).to.deep.equal([{ data: 'b' }])
+  })
+
+  it('keeps U+2028, U+2029, U+0085 and U+FEFF in data', async () => {
+    const data = 'a\u2028b\u2029c\u0085d\uFEFFe'
+    expect(await eventsOf(`data:${data}\n\n`)).to.deep.equal([{ data }])
+  })
+
+  it('joins UTF-8 that is cut anywhere', async () => {
+    const bytes = Buffer.from('data: é€😀\n\n')
+    for (let place = 0; place <= bytes.length; place++) {
+      const { items } = await outcomeOf(cutAt(bytes, [place]), toEvents())
+      expect(items, `cut at ${place}`).to.deep.equal([{ data: 'é€😀' }])
+    }
+  })
+
+  it('turns bytes that are no UTF-8 into U+FFFD', async () => {
+    const bytes = [
+      Buffer.from('data: a'),
+      Buffer.from([0xff, 0xc3]),
+      Buffer.from('b\n\ndata: '),
+      Buffer.from([0xe2, 0x82])
+    ]
+    for (const pieces of [bytes, [Buffer.concat(bytes)], inPiecesOf(Buffer.concat(bytes), 1)]) {
+      const { items } = await outcomeOf(pieces, toEvents())
+      expect(items).to.deep.equal([{ data: 'a\uFFFD\uFFFDb' }, { data: '\uFFFD' }])
+    }
+  })
+
+  it('takes strings, and any view of bytes', async () => {
+    const bytes = new TextEncoder().encode('data: a\n\n')
+    const view = new DataView(bytes.buffer)
+    const { items } = await outcomeOf(['data: ', '\uD83D', '\uDE00\n\n', bytes, view], toEvents())
+    expect(items).to.deep.equal([{ data: '😀' }, { data: 'a' }, { data: 'a' }])
+  })
+
+  it('emits nothing for an empty input', async () => {
+    expect(await eventsOf('')).to.deep.equal([])
+  })
+
+  it('emits an event as soon as its blank line has come', async () => {
+    const stage = toEvents()
+    stage.write('data: a\n\ndata: b')
+    for await (const event of stage) {
+      expect(event).to.deep.equal({ data: 'a' })
+      break
+    }
+    expect(stage.destroyed).to.equal(true)
+  })
+
+  it('emits the same events however the bytes are cut', async () => {
+    const part = fc.oneof(
+      {
+        weight: 2,
+        arbitrary: fc.constantFrom('\n', '\r', '\r\n', 'data:', 'data: ', 'id:1', 'event: e', '\uFEFF', '😀')
+      },
+      { weight: 1, arbitrary: fc.uint8Array({ maxLength: 6 }) }
+    )
+    const body = fc
+      .array(part, { maxLength: 30 })
+      .map(parts => Buffer.concat(parts.map(item => Buffer.from(item))))
+    await fc.assert(
+      fc.asyncProperty(body, places, async (bytes, cuts) => {
+        const uncut = await outcomeOf([bytes], toEvents())
+        const { items, error } = await outcomeOf(cutAt(bytes, cuts), toEvents())
+        expect(items).to.deep.equal(uncut.items)
+        expect([error?.code, error?.residue]).to.deep.equal([uncut.error?.code, uncut.error?.residue])
+      }),
+      { numRuns: 300 }
+    )
+  })
+
+  describe('unterminated', () => {
+    for (const end of ['data: {"a":1}', 'data: {"a":1}\n', 'data: {"a":1}\r\n', 'data: {"a":1}\r']) {
+      it(`emits an event that ends in ${JSON.stringify(end)}`, async () => {
+        expect(await eventsOf(`data: 0\n\n${end}`)).to.deep.equal([{ data: '0' }, { data: '{"a":1}' }])
+      })
+
+      it(`discards an event that ends in ${JSON.stringify(end)} when told to`, async () => {
+        expect(await eventsOf(`data: 0\n\n${end}`, { unterminated: 'discard' })).to.deep.equal([
+          { data: '0' }
+        ])
+      })
+    }
+
+    for (const data of ['[DONE]', 'n', 'Overloaded', '']) {
+      it(`emits ${JSON.stringify(data)}, which is no JSON that broke off`, async () => {
+        expect(await eventsOf(`data: ${data}`)).to.deep.equal([{ data }])
+      })
+    }
+
+    for (const residue of ['{"a":', '[{"a":1}', '[DON']) {
+      it(`fails with CS_ERR_TRUNCATED, after the events before it, when the input ends in ${residue}`, async () => {
+        const { items, error } = await outcomeOf([`data: 0\n\ndata: ${residue}`], toEvents())
+        expect(items).to.deep.equal([{ data: '0' }])
+        expect(error).to.include({ code: 'CS_ERR_TRUNCATED', residue })
+      })
+
+      it(`discards ${residue} when told to`, async () => {
+        expect(await eventsOf(`data: ${residue}`, { unterminated: 'discard' })).to.deep.equal([])
+      })
+    }
+  })
+
+  describe('maxEventSize', () => {
+    for (const size of [1, 64, 100_000]) {
+      it(`emits an event of exactly that size, and fails with CS_ERR_EVENT_TOO_LARGE for one byte more (pieces of ${size})`, async () => {
+        const pieces = (length: number) =>
+          inPiecesOf(Buffer.from(`data: 0\n\ndata:${'é'.repeat(length)}\n\n`), size)
+        const { items } = await outcomeOf(pieces(500), toEvents({ maxEventSize: 1005 }))
+        expect(items).to.have.length(2)
+        const { items: before, error } = await outcomeOf(pieces(500), toEvents({ maxEventSize: 1004 }))
+        expect(before).to.deep.equal([{ data: '0' }])
+        expect(error).to.include({ code: 'CS_ERR_EVENT_TOO_LARGE', limit: 1004 })
+      })
+    }
+
+    it('is 64 MiB by default', async () => {
+      const data = Buffer.alloc(mebibyte, 'x')
+      const pieces = [Buffer.from('data:'), ...Array.from({ length: 63 }, () => data), data.subarray(5)]
+      const { items } = await outcomeOf(pieces, toEvents())
+      expect(items[0]?.data).to.have.length(64 * mebibyte - 5)
+      const { error } = await outcomeOf([...pieces, Buffer.from('x')], toEvents())
+      expect(error).to.include({ code: 'CS_ERR_EVENT_TOO_LARGE', limit: 64 * mebibyte })
+    })
+
+    it('may be Infinity', async () => {
+      expect(await eventsOf('data: a\n\n', { maxEventSize: Infinity })).to.deep.equal([{ data: 'a' }])
+    })
+  })
+
+  for (const options of [
+    { maxEventSize: 0 },
+    { maxEventSize: '1' },
+    { unterminated: 'keep' },
+    { unterminated: true }
+  ]) {
+    it(`throws CS_ERR_INVALID_OPTION for ${inspect(options)}`, () => {
+      expect(() => toEvents(options as EventsOptions))
+        .to.throw(CompletionError, `${Object.keys(options)[0]} is `)
+        .with.property('code', 'CS_ERR_INVALID_OPTION')
+    })
+  }
+
+  for (const item of [{ data: 'a' }, 12, [Buffer.from('a')]]) {
+    it(`fails with CS_ERR_INVALID_CHUNK for ${inspect(item)}, after the events before it`, async () => {
+      const { items, error } = await outcomeOf(['data: 0\n\n', item], toEvents())
+      expect(items).to.deep.equal([{ data: '0' }])
+      expect(error).to.have.property('code', 'CS_ERR_INVALID_CHUNK')
+      expect(error?.message).to.match(/^toEvents takes bytes or strings, not /)
+    })
+  }
+
+  it('is a Transform of node', () => {
+    expect(toEvents()).to.be.instanceOf(Transform)
+  })
+})
