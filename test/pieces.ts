@@ -42,7 +42,7 @@ export interface Outcome<Out> {
 
 /** What comes out of a pipeline of stages that is given these pieces, and what it fails with. */
 export async function outcomeOf<Out>(
-  pieces: Iterable<unknown>,
+  pieces: Iterable<unknown> | AsyncIterable<unknown>,
   ...stages: [...NodeJS.ReadWriteStream[], Stage<never, Out>]
 ): Promise<Outcome<Out>> {
   const items: Out[] = []

@@ -1,0 +1,198 @@
+import { Readable, Transform } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { inspect } from 'node:util'
+import { expect } from 'chai'
+import {
+  type ChunksOptions,
+  CompletionError,
+  compose,
+  type ServerSentEvent,
+  toChunks,
+  toEvents,
+  toText
+} from 'completion-streams'
+import { EventSourceParserStream } from 'eventsource-parser/stream'
+import fc from 'fast-check'
+import { cutAt, eventStream, fixture, inPiecesOf, outcomeOf, places } from '../pieces.js'
+
+const text = (content: string) => ({
+  id: 'a',
+  choices: [{ index: 0, delta: { content }, finish_reason: null }]
+})
+const finish = { id: 'a', choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] }
+
+describe('toChunks', () => {
+  it('emits the chunks in bytes', async () => {
+    const bytes = Buffer.from(eventStream(text('é'), finish, '[DONE]'))
+    for (const size of [1, 2, 7, 1000]) {
+      const { items, error } = await outcomeOf(inPiecesOf(bytes, size), toChunks())
+      expect(error, `pieces of ${size}`).to.equal(undefined)
+      expect(items, `pieces of ${size}`).to.deep.equal([text('é'), finish])
+    }
+  })
+
+  it('emits the chunks in strings', async () => {
+    const { items } = await outcomeOf(inPiecesOf(eventStream(text('😀'), finish), 1), toChunks())
+    expect(items).to.deep.equal([text('😀'), finish])
+  })
+
+  it('emits a fresh object for each payload, alike or not', async () => {
+    const { items } = await outcomeOf([eventStream(text('a'), text('a'), finish)], toChunks())
+    expect(items[0]).to.deep.equal(items[1])
+    expect(items[0] === items[1]).to.equal(false)
+  })
+
+  it('emits the chunks in events, behind a filter of the caller', async () => {
+    const withoutPings = new Transform({
+      objectMode: true,
+      transform: (event: ServerSentEvent, _encoding, callback) =>
+        event.event === 'ping' ? callback() : callback(null, event)
+    })
+    const stream = `event: ping\ndata: pong\n\n${eventStream(text('a'), finish)}event: ping\ndata: pong\n\ndata: [DONE]`
+    const { items, error } = await outcomeOf([Buffer.from(stream)], toEvents(), withoutPings, toChunks())
+    expect(error).to.equal(undefined)
+    expect(items).to.deep.equal([text('a'), finish])
+  })
+
+  it("emits the chunks in eventsource-parser's events", async () => {
+    const events = Readable.toWeb(Readable.from([eventStream(text('a'), finish, '[DONE]')])).pipeThrough(
+      new EventSourceParserStream()
+    )
+    const { items, error } = await outcomeOf(Readable.fromWeb(events, { objectMode: true }), toChunks())
+    expect(error).to.equal(undefined)
+    expect(items).to.deep.equal([text('a'), finish])
+  })
+
+  it('emits the same chunks from bytes as from the events in them', async () => {
+    for (const name of [
+      'openai-chat',
+      'azure-chat',
+      'mistral-parts',
+      'openai-responses',
+      'openrouter-error'
+    ]) {
+      const bytes = [fixture(name)]
+      const direct = await outcomeOf(bytes, toChunks())
+      const filtered = await outcomeOf(bytes, toEvents(), toChunks())
+      expect(filtered.items, name).to.deep.equal(direct.items)
+      expect(filtered.error?.message, name).to.equal(direct.error?.message)
+    }
+  })
+
+  for (const [name, input, code] of [
+    ['a provider error', eventStream({ error: { message: 'Overloaded' } }), 'CS_ERR_PROVIDER'],
+    ['the end of the input', '', 'CS_ERR_TRUNCATED'],
+    ['half a payload', 'data: {"id":"a"', 'CS_ERR_TRUNCATED'],
+    ['malformed JSON', eventStream('{"id":'), 'CS_ERR_INVALID_CHUNK'],
+    ['an event over maxEventSize', eventStream(text('x'.repeat(1000))), 'CS_ERR_EVENT_TOO_LARGE']
+  ] as const) {
+    for (const size of [1, 20, 10_000]) {
+      it(`fails with ${code} for ${name}, after all that came before (pieces of ${size})`, async () => {
+        const texts = Array.from({ length: 40 }, (_, n) => `${n} `)
+        const stream = eventStream(...texts.map(text)) + input
+        const { items, error } = await outcomeOf(
+          inPiecesOf(stream, size),
+          compose(toChunks({ maxEventSize: 500 }), toText())
+        )
+        expect(error).to.be.instanceOf(CompletionError).with.property('code', code)
+        expect(items.join('')).to.equal(texts.join(''))
+      })
+    }
+  }
+
+  it('lets a reader that is slow take all chunks before it fails', async () => {
+    const taken: object[] = []
+    const source = Readable.from([eventStream(...Array.from({ length: 100 }, () => text('a')), 'broken')])
+    const failure = await pipeline(source, toChunks(), async chunks => {
+      for await (const chunk of chunks) {
+        await new Promise(resolve => setImmediate(resolve))
+        taken.push(chunk)
+      }
+    }).catch(error => error)
+    expect(failure).to.have.property('code', 'CS_ERR_INVALID_CHUNK')
+    expect(taken).to.have.length(100)
+  })
+
+  it('may be left early', async () => {
+    const stage = Readable.from([eventStream(text('a'), text('b'))]).pipe(toChunks())
+    for await (const chunk of stage) {
+      expect(chunk).to.deep.equal(text('a'))
+      break
+    }
+    expect(stage.destroyed).to.equal(true)
+  })
+
+  it('counts the payloads that onInvalid: skip leaves out', async () => {
+    const stage = toChunks({ onInvalid: 'skip' })
+    expect(stage.skipped).to.equal(0)
+    const { items, error } = await outcomeOf([eventStream(text('a'), '{"a', '12', finish)], stage)
+    expect(error).to.equal(undefined)
+    expect(items).to.deep.equal([text('a'), finish])
+    expect(stage.skipped).to.equal(2)
+  })
+
+  it('does not fail at an end that is none when requireEnd is false', async () => {
+    const { items, error } = await outcomeOf([eventStream(text('a'))], toChunks({ requireEnd: false }))
+    expect(error).to.equal(undefined)
+    expect(items).to.deep.equal([text('a')])
+  })
+
+  for (const item of [12, { choices: [] }, { data: 12 }]) {
+    it(`fails with CS_ERR_INVALID_CHUNK for ${inspect(item)}, after the chunks before it`, async () => {
+      const { items, error } = await outcomeOf([{ data: JSON.stringify(text('a')) }, item], toChunks())
+      expect(items).to.deep.equal([text('a')])
+      expect(error).to.be.instanceOf(CompletionError).with.property('code', 'CS_ERR_INVALID_CHUNK')
+    })
+  }
+
+  for (const options of [
+    { onInvalid: 'ignore' },
+    { onInvalid: true },
+    { requireEnd: 'no' },
+    { requireEnd: 0 },
+    { maxEventSize: 0 },
+    { maxEventSize: -1 },
+    { maxEventSize: '1' },
+    { maxEventSize: Number.NaN }
+  ]) {
+    it(`throws CS_ERR_INVALID_OPTION for ${inspect(options)}`, () => {
+      expect(() => toChunks(options as ChunksOptions))
+        .to.throw(CompletionError, `${Object.keys(options)[0]} is `)
+        .with.property('code', 'CS_ERR_INVALID_OPTION')
+    })
+  }
+
+  it('is a Transform of node', () => {
+    expect(toChunks()).to.be.instanceOf(Transform)
+  })
+
+  it('emits the same chunks and fails the same however the bytes are cut', async () => {
+    const part = fc.oneof(
+      {
+        weight: 2,
+        arbitrary: fc.constantFrom(eventStream(text('é😀')), eventStream(finish), eventStream('[DONE]'))
+      },
+      {
+        weight: 2,
+        arbitrary: fc.constantFrom('\n', '\r\n', 'data: ', 'error: ', '{"error":"x"}', '{', '<p>', ': c\n')
+      },
+      { weight: 1, arbitrary: fc.uint8Array({ maxLength: 4 }) }
+    )
+    const body = fc
+      .array(part, { maxLength: 12 })
+      .map(parts => Buffer.concat(parts.map(item => Buffer.from(item))))
+    await fc.assert(
+      fc.asyncProperty(body, places, async (bytes, cuts) => {
+        const uncut = await outcomeOf([bytes], toChunks())
+        const { items, error } = await outcomeOf(cutAt(bytes, cuts), toChunks())
+        expect(items).to.deep.equal(uncut.items)
+        expect([error?.code, error?.message, error?.residue]).to.deep.equal([
+          uncut.error?.code,
+          uncut.error?.message,
+          uncut.error?.residue
+        ])
+      }),
+      { numRuns: 200 }
+    )
+  })
+})
