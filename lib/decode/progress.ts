@@ -106,9 +106,11 @@ export class Progress {
   }
 }
 
-/** Usage that comes behind the end mark still belongs to the completion before it. */
+/** Usage that comes behind the end mark still belongs to the completion before it, and so does what says nothing. */
 function isTrailer(chunk: object): boolean {
-  return choicesOf(chunk).length === 0 && !('type' in chunk) && usageOf(chunk) !== undefined
+  const { choices, type } = chunk as LooseChunk
+  if (typeof type === 'string' && type.startsWith('response.')) return false
+  return choices === undefined || (choicesOf(chunk).length === 0 && usageOf(chunk) !== undefined)
 }
 
 /** Whether a choice has more to say, other than the empty delta that some providers send behind the finish. */

@@ -62,6 +62,16 @@ describe('ChunkParser', () => {
     expect(parse([eventStream([text, null, finish], done)]).chunks).to.deep.equal([text, finish])
   })
 
+  it('gives a last chunk that repeats the whole answer as a message as it came (MiniMax)', () => {
+    const message = { role: 'assistant', content: 'Hi' }
+    const last = {
+      id: 'a',
+      object: 'chat.completion',
+      choices: [{ index: 0, finish_reason: 'stop', message }]
+    }
+    expect(parse([eventStream(text, last)])).to.deep.equal({ chunks: [text, last], skipped: 0 })
+  })
+
   describe('the end mark', () => {
     for (const [name, mark] of Object.entries({
       'with spaces round it': 'data:   [DONE]  \n\n',
@@ -87,6 +97,10 @@ describe('ChunkParser', () => {
 
     it('may be followed by usage', () => {
       expect(parse([whole + eventStream(usage)])).to.deep.equal({ chunks: [text, finish, usage], skipped: 0 })
+    })
+
+    it('may be followed by a payload that says nothing', () => {
+      expect(parse([whole + eventStream({}, { type: 'ping' })])).to.not.have.property('code')
     })
 
     it('may be followed by what is no event', () => {

@@ -109,6 +109,30 @@ describe('Progress', () => {
       expect(progress.add(chunk('b'))).to.equal(true)
     })
 
+    for (const item of [{}, { type: 'ping' }, { id: 'a', usage: { total_tokens: 3 } }]) {
+      it(`tells of none for ${inspect(item)} behind an end mark, and stays complete`, () => {
+        const progress = new Progress()
+        progress.add(chunk('a'))
+        progress.end()
+        expect(progress.add(item)).to.equal(false)
+        expect(progress.complete).to.equal(true)
+      })
+    }
+
+    for (const item of [
+      { type: 'response.created' },
+      { choices: [], id: '', prompt_filter_results: [] },
+      { choices: [{ delta: {} }] }
+    ]) {
+      it(`tells of ${inspect(item)} behind an end mark`, () => {
+        const progress = new Progress()
+        progress.add(chunk('a'))
+        progress.end()
+        expect(progress.add(item)).to.equal(true)
+        expect(progress.complete).to.equal(false)
+      })
+    }
+
     it('tells of a marked chunk, and the mark does not show', () => {
       const second = chunk('b')
       const plain = structuredClone(second)
