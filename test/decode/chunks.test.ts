@@ -8,6 +8,7 @@ import {
   compose,
   type ServerSentEvent,
   type Stage,
+  tapUsage,
   toChunks,
   toEvents,
   toText
@@ -97,6 +98,21 @@ describe('toChunks', () => {
       expect(filtered.error?.message, name).to.equal(direct.error?.message)
     }
   })
+
+  for (const indent of [0, 2]) {
+    it(`emits chunks for a whole completion, from a server that ignored stream: true (indented by ${indent})`, async () => {
+      const message = { role: 'assistant', content: 'Aye' }
+      const choices = [{ index: 0, message, finish_reason: 'stop' }]
+      const usage = { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 }
+      const body = JSON.stringify({ id: 'a', object: 'chat.completion', choices, usage }, null, indent)
+      const totals: number[] = []
+      const tap = tapUsage(({ total_tokens }) => void totals.push(total_tokens))
+      const { items, error } = await outcomeOf(inPiecesOf(body, 7), toChunks(), tap, toText())
+      expect(error).to.equal(undefined)
+      expect(items).to.deep.equal(['Aye'])
+      expect(totals).to.deep.equal([2])
+    })
+  }
 
   for (const [name, input, code] of [
     ['a provider error', eventStream({ error: { message: 'Overloaded' } }), 'CS_ERR_PROVIDER'],
