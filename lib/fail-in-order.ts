@@ -47,7 +47,8 @@ export function failInOrder(stream: Readable | Writable, error: unknown): void {
     wasEmpty = isEmpty
     looks++
     if (isEmpty || looks < 8) setImmediate(look)
-    else setTimeout(look, Math.min(looks, longestPause))
+    // A sink that makes progress keeps the process alive by itself, one that nobody reads must not.
+    else setTimeout(look, Math.min(looks, longestPause)).unref()
   }
   look()
 }

@@ -99,7 +99,7 @@ export class ChunkParser {
     if (this.#strayText !== '') this.#judgeStrayText(false)
     const payload = data.trim()
     if (payload === endMark) return this.#progress.end()
-    if (payload === '') return
+    if (payload === '' && event !== 'error') return
     let value: unknown
     try {
       value = this.#parse(payload)

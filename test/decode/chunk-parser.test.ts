@@ -286,6 +286,10 @@ describe('ChunkParser', () => {
       expect(parse([eventStream([text, error])])).to.deep.include({ chunks: [text], code: 'CS_ERR_PROVIDER' })
     })
 
+    it('is CS_ERR_PROVIDER under the event name error, without a word', () => {
+      expect(parse(['event: error\ndata:\n\n', eventStream(done)]).code).to.equal('CS_ERR_PROVIDER')
+    })
+
     it('is kept as the cause', () => {
       const chunks: Chunk[] = []
       const options = { onInvalid: 'fail', requireEnd: true, maxEventSize: Infinity } as const
