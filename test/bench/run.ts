@@ -1,0 +1,46 @@
+import { writeFileSync } from 'node:fs'
+import { arch, cpus, platform, totalmem } from 'node:os'
+import { addedDelay } from './added-delay.js'
+import { largeEvent } from './large-event.js'
+import { manyEvents } from './many-events.js'
+import { type Table, toMarkdown } from './measure.js'
+import { memory } from './memory.js'
+import { openPipelines } from './open-pipelines.js'
+import { payloads } from './payloads.js'
+import { stages } from './stages.js'
+import { throughput } from './throughput.js'
+
+const benches: ReadonlyMap<string, () => Promise<Table>> = new Map([
+  ['throughput', throughput],
+  ['payloads', payloads],
+  ['large-event', largeEvent],
+  ['many-events', manyEvents],
+  ['stages', stages],
+  ['memory', memory],
+  ['open-pipelines', openPipelines],
+  ['added-delay', addedDelay]
+])
+
+const [processor] = cpus()
+const caveats = `# Benchmark results
+
+Written by \`npm run bench\`. Read the caveats first:
+
+- One machine, one run: ${processor?.model.trim() ?? 'unknown processor'}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, ${platform()} ${arch()}, Node ${process.version}, ${new Date().toISOString().slice(0, 10)}. Other machines and other versions of Node give other numbers; the ratios travel better than the times.
+- The streams are made up, in the shape of what providers send. The text is as repetitive as made-up text is.
+- In all but the last table the bytes are in memory already. In a program the network and the model take most of the time.
+- The peers run in the same process and in turn, on the same bytes, and must find the same text. They do not do the same work: only the library tells a truncated completion or a provider's error from an end.
+- What missed its goal says so.
+`
+
+const wanted = process.argv.slice(2)
+const tables: string[] = []
+for (const [name, bench] of benches) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue
+  const table = toMarkdown(await bench())
+  process.stdout.write(`${table}\n`)
+  tables.push(table)
+}
+// Part of a run does not replace the results of a whole one.
+if (wanted.length === 0)
+  writeFileSync(new URL('../../../test/bench/RESULTS.md', import.meta.url), [caveats, ...tables].join('\n'))
