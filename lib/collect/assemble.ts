@@ -1,4 +1,11 @@
-import { choicesOf, indexOf, type LooseChoice, type LooseChunk, usageOf } from '../decode/fields.js'
+import {
+  choicesOf,
+  indexOf,
+  isResponsesEvent,
+  type LooseChoice,
+  type LooseChunk,
+  usageOf
+} from '../decode/fields.js'
 import type { WholeCompletion } from '../decode/whole.js'
 import { ChatChoice } from './assemble-chat.js'
 import { TextChoice } from './assemble-completion.js'
@@ -37,7 +44,7 @@ export class CompletionAssembler {
     const { type, id, created, usage } = chunk as LooseChunk & { created?: unknown }
     if (typeof type === 'string' && choicesOf(chunk).length === 0) {
       // Events of other types, such as `ping` or `keepalive`, are not of the completion.
-      if (type.startsWith('response.')) this.#addEvent(chunk, type)
+      if (isResponsesEvent(chunk)) this.#addEvent(chunk, type)
       return
     }
     this.#fields.add(chunk)

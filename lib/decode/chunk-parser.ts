@@ -1,7 +1,7 @@
 import { CompletionError } from '../errors.js'
 import { show } from '../options.js'
 import { EventParser, type ServerSentEvent } from './event-parser.js'
-import { type Chunk, choicesOf, type LooseChunk, usageOf } from './fields.js'
+import { type Chunk, choicesOf, isResponsesEvent, type LooseChunk, usageOf } from './fields.js'
 import { JsonBody } from './json-body.js'
 import { createPayloadParser } from './payload.js'
 import { markOpening, Progress } from './progress.js'
@@ -229,11 +229,9 @@ function isBeginningOfWord(data: string): boolean {
 }
 
 function isChunk(value: object): boolean {
-  const { type } = value as LooseChunk
-  const isResponsesEvent = typeof type === 'string' && type.startsWith('response.')
   return (
     choicesOf(value).length > 0 ||
-    isResponsesEvent ||
+    isResponsesEvent(value) ||
     usageOf(value) !== undefined ||
     isWholeCompletion(value)
   )

@@ -19,6 +19,12 @@ export interface EventHandlers {
 }
 
 /**
+ * Most events are so far from the limit that nothing has to be measured. So many characters of one event are kept
+ * together, at the most, before they are.
+ */
+const mostUnmeasured = 65_536
+
+/**
  * Reads an event stream by the standard's grammar. What one piece of text holds is called back for before
  * `feed` returns; an event larger than `maxEventSize` bytes makes it throw `CS_ERR_EVENT_TOO_LARGE`, after the
  * events before it.
@@ -31,9 +37,9 @@ export class EventParser {
   #data: string | undefined
   #event = ''
   #id = ''
-  /** Bytes of the lines of this event, but for the newest. */
+  /** Bytes of the lines of this event, but for those that are yet to be measured. */
   #size = 0
-  #newest = ''
+  #unmeasured = ''
 
   constructor(maxEventSize: number, handlers: EventHandlers) {
     this.#maxEventSize = maxEventSize
@@ -60,13 +66,13 @@ export class EventParser {
   #takeLine(line: string): void {
     if (line === '') return this.#dispatch()
     // A character has three bytes at the most: what cannot be too large need not be measured.
-    if (this.#size + (this.#newest.length + line.length) * 3 > this.#maxEventSize) {
+    if (this.#size + (this.#unmeasured.length + line.length) * 3 > this.#maxEventSize) {
       this.#check(this.#measured() + Buffer.byteLength(line))
     }
     const colon = line.indexOf(':')
     if (colon === 0) return
-    if (this.#newest !== '') this.#measured()
-    this.#newest = line
+    if (this.#unmeasured.length > mostUnmeasured) this.#measured()
+    this.#unmeasured += line
     if (colon === -1) this.#takeField(line, '', line)
     else
       this.#takeField(line.slice(0, colon), line.slice(line[colon + 1] === ' ' ? colon + 2 : colon + 1), line)
@@ -97,13 +103,13 @@ export class EventParser {
     this.#data = undefined
     this.#event = ''
     this.#size = 0
-    this.#newest = ''
+    this.#unmeasured = ''
     if (data !== undefined) this.#handlers.onEvent(data, event, this.#id)
   }
 
   #measured(): number {
-    if (this.#newest !== '') this.#size += Buffer.byteLength(this.#newest)
-    this.#newest = ''
+    this.#size += Buffer.byteLength(this.#unmeasured)
+    this.#unmeasured = ''
     return this.#size
   }
 

@@ -90,6 +90,12 @@ export function finishReasonOf(choice: LooseChoice): string | undefined {
   return typeof reason === 'string' && reason !== '' ? reason : undefined
 }
 
+/** Whether a chunk is an event of the Responses API. */
+export function isResponsesEvent({ type }: LooseChunk): boolean {
+  // Cheaper than `startsWith`, for what is asked of every chunk.
+  return typeof type === 'string' && type.slice(0, 9) === 'response.'
+}
+
 /** Whether a chunk is the event that closes a Responses stream in good order. */
 export function isTerminal(chunk: object): boolean {
   const { type } = chunk as LooseChunk

@@ -2,6 +2,7 @@ import {
   choicesOf,
   finishReasonOf,
   indexOf,
+  isResponsesEvent,
   isTerminal,
   type LooseChoice,
   type LooseChunk,
@@ -108,9 +109,8 @@ export class Progress {
 
 /** Usage that comes behind the end mark still belongs to the completion before it, and so does what says nothing. */
 function isTrailer(chunk: object): boolean {
-  const { choices, type } = chunk as LooseChunk
-  if (typeof type === 'string' && type.startsWith('response.')) return false
-  return choices === undefined || (choicesOf(chunk).length === 0 && usageOf(chunk) !== undefined)
+  if (isResponsesEvent(chunk)) return false
+  return !('choices' in chunk) || (choicesOf(chunk).length === 0 && usageOf(chunk) !== undefined)
 }
 
 /** Whether a choice has more to say, other than the empty delta that some providers send behind the finish. */

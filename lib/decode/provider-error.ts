@@ -1,5 +1,5 @@
 import { CompletionError } from '../errors.js'
-import type { LooseChunk } from './fields.js'
+import { isResponsesEvent, type LooseChunk } from './fields.js'
 
 /** A provider's message is for a log line; what is longer (a page of HTML, say) is whole in `cause`. */
 const longestMessage = 1000
@@ -90,9 +90,9 @@ function payloadError(payload: object): object | string | undefined {
   return complains ? payload : undefined
 }
 
-function isChunk({ type, object, usage, response, delta }: LooseChunk): boolean {
-  const isEvent = typeof type === 'string' && type.startsWith('response.')
-  return isEvent || [object, usage, response, delta].some(field => field !== undefined)
+function isChunk(payload: LooseChunk): boolean {
+  const { object, usage, response, delta } = payload
+  return isResponsesEvent(payload) || [object, usage, response, delta].some(field => field !== undefined)
 }
 
 /** Some gateways send the error of every good chunk too, as an object in which nothing is filled in. */
