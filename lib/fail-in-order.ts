@@ -15,7 +15,7 @@ interface Neighbour {
   readonly readableLength?: number
   readonly writableLength?: number
   readonly _transform?: unknown
-  /** What a stream is piped into is not public, but stands here in Node since 14 and in readable-stream. */
+  /** What a stream is piped into is not public, but stands here: in a list, or until readable-stream 3 by itself. */
   readonly _readableState?: { readonly pipes?: unknown }
   readonly [inside]?: Neighbour
   readonly [outside]?: Neighbour
@@ -76,6 +76,7 @@ function besideOf(stream: Neighbour): Iterable<Neighbour> {
 }
 
 function pipesOf(stream: Neighbour): readonly Neighbour[] {
-  const pipes = stream._readableState?.pipes
-  return Array.isArray(pipes) ? pipes : []
+  const pipes = stream._readableState?.pipes ?? []
+  // What a stream is piped into is a stream.
+  return Array.isArray(pipes) ? pipes : [pipes as Neighbour]
 }

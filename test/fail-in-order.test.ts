@@ -1,0 +1,244 @@
+import { once } from 'node:events'
+import { createWriteStream } from 'node:fs'
+import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { join } from 'node:path'
+import { type Duplex, PassThrough, Readable, Transform, type Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { expect } from 'chai'
+import {
+  compose,
+  fromResponse,
+  requestCompletion,
+  tapUsage,
+  toChunks,
+  toEvents,
+  toText
+} from 'completion-streams'
+import { serveCompletions } from 'completion-streams/testing'
+import pumpify from 'pumpify'
+import through2, { objectTransform } from 'through2'
+import { request as undiciRequest } from 'undici'
+import {
+  allowNoComplaints,
+  clientOf,
+  event,
+  type Failure,
+  failureOf,
+  question,
+  readFile,
+  SlowSink,
+  serve,
+  textEvent,
+  turns,
+  withFolder,
+  words
+} from './helpers.js'
+
+const texts = words(300)
+const whole = texts.join('')
+const answer = texts.map(textEvent)
+
+interface Fault {
+  name: string
+  code: string
+  /** Calls back with a source that fails, or that makes `toChunks` fail, behind the whole text. */
+  withSource(use: (source: Readable) => Promise<void>): Promise<void>
+}
+
+function inBytes(name: string, code: string, last: string): Fault[] {
+  return [
+    {
+      name: `${name} in the same read as the text`,
+      code,
+      withSource: use => use(Readable.from([Buffer.from(answer.join('') + last)]))
+    },
+    {
+      name: `${name} in a read of its own`,
+      code,
+      withSource: use => use(Readable.from([...answer, last].map(text => Buffer.from(text))))
+    }
+  ]
+}
+
+/** A server that sends the text and then cuts the connection. */
+function onWire(name: string, open: (url: string) => Readable): Fault {
+  return {
+    name: `a connection that dies under ${name}`,
+    code: 'CS_ERR_TRUNCATED',
+    async withSource(use) {
+      const script = { writes: answer.map(bytes => ({ bytes })) }
+      await using server = await serveCompletions({ script, faults: { cutAfter: { events: texts.length } } })
+      await use(open(server.url))
+    }
+  }
+}
+
+async function httpResponse(url: string): Promise<IncomingMessage> {
+  const request = httpRequest(`${url}/chat/completions`, { method: 'POST' })
+  request.end('{}')
+  // The event of a request that has been answered.
+  const [response] = (await once(request, 'response')) as [IncomingMessage]
+  return response
+}
+
+const post = { method: 'POST', body: '{}' } as const
+const faults: Fault[] = [
+  ...inBytes('a provider error', 'CS_ERR_PROVIDER', 'data: {"error":{"message":"overloaded"}}\n\n'),
+  ...inBytes('a truncation', 'CS_ERR_TRUNCATED', 'data: {"id":"chatcmpl-1","choices":[{"del'),
+  ...inBytes('malformed JSON', 'CS_ERR_INVALID_CHUNK', 'data: {"id":}\n\n'),
+  ...inBytes('an event that is too large', 'CS_ERR_EVENT_TOO_LARGE', event({ padding: 'x'.repeat(5000) })),
+  onWire('requestCompletion', url => requestCompletion(clientOf({ url }), question)),
+  onWire('fromResponse of fetch', url => fromResponse(fetch(`${url}/chat/completions`, post))),
+  onWire('fromResponse of http.request', url => fromResponse(httpResponse(url))),
+  onWire('fromResponse of undici.request', url =>
+    fromResponse(undiciRequest(`${url}/chat/completions`, post))
+  )
+]
+
+const maxEventSize = 4096
+
+type Stages = Duplex[]
+
+/** What may stand between the source and the sink. */
+const lines: Record<string, (source: Readable) => [Readable, ...Stages]> = {
+  'the stages': source => [source, toChunks({ maxEventSize }), toText()],
+  'the stages with toEvents': source => [source, toEvents({ maxEventSize }), toChunks(), toText()],
+  'an async tap among the stages': source => [
+    source,
+    toChunks({ maxEventSize }),
+    tapUsage(async () => {}),
+    toText()
+  ],
+  'foreign through2 stages between': source => [
+    source,
+    through2(),
+    toChunks({ maxEventSize }),
+    objectTransform((chunk: unknown, _encoding, callback) => callback(null, chunk)),
+    objectTransform(async (chunk: unknown) => chunk),
+    toText(),
+    through2()
+  ],
+  'a slow foreign Transform between': source => [
+    source,
+    toChunks({ maxEventSize }),
+    toText(),
+    new Transform({
+      objectMode: true,
+      transform(text, _encoding, callback) {
+        turns(2).then(() => callback(null, text), callback)
+      }
+    })
+  ],
+  'a foreign pumpify between': source => [
+    source,
+    toChunks({ maxEventSize }),
+    toText(),
+    // Made of an older generation of streams, which keep what they are piped into in another form.
+    new pumpify.obj(objectTransform(), objectTransform())
+  ],
+  compose: source => [source, compose(toChunks({ maxEventSize }), toText())],
+  'compose with the source in it': source => [compose(source, toChunks({ maxEventSize }), toText())],
+  'compose of one stage': source => [source, compose(toChunks({ maxEventSize })), compose(toText())],
+  'compose in compose': source => [
+    source,
+    compose(compose(through2(), compose(toChunks({ maxEventSize }))), compose(toText(), through2.obj()))
+  ]
+}
+
+const theStages = (source: Readable) =>
+  [source, toChunks({ maxEventSize }), toText()] as [Readable, ...Stages]
+
+/** Runs a line into a sink and expects the sink to be destroyed with the very error, never finished. */
+async function expectFailure(code: string, streams: [Readable, ...Stages], sink: Writable): Promise<void> {
+  let isFinished = false
+  sink.once('finish', () => {
+    isFinished = true
+  })
+  const closed = new Promise<void>(resolve => void sink.once('close', resolve))
+  const error = await failureOf(pipeline([...streams, sink]))
+  expect(error.code).to.equal(code)
+  await closed
+  expect(sink.errored).to.equal(error)
+  expect(isFinished, 'finished').to.equal(false)
+}
+
+describe('failure in order', () => {
+  allowNoComplaints()
+
+  for (const { name, code, withSource } of faults) {
+    describe(`on ${name} (${code})`, () => {
+      for (const [between, line] of Object.entries(lines)) {
+        it(`leaves all text in a slow sink behind ${between}`, () =>
+          withSource(async source => {
+            const sink = new SlowSink()
+            await expectFailure(code, line(source), sink)
+            expect(sink.text).to.equal(whole)
+          }))
+      }
+
+      it('leaves all text in a file', () =>
+        withSource(source =>
+          withFolder(async folder => {
+            const path = join(folder, 'answer.txt')
+            await expectFailure(code, theStages(source), createWriteStream(path, { highWaterMark: 64 }))
+            expect(await readFile(path, 'utf8')).to.equal(whole)
+          })
+        ))
+
+      it('gives all text to a slow async iteration before it throws', () =>
+        withSource(async source => {
+          let text = ''
+          let thrown: unknown
+          const work = pipeline(source, toChunks({ maxEventSize }), toText(), async pieces => {
+            try {
+              for await (const piece of pieces) {
+                await turns(2)
+                text += piece
+              }
+            } catch (error) {
+              thrown = error
+              throw error
+            }
+          })
+          const error = await failureOf(work)
+          expect(error.code).to.equal(code)
+          expect(thrown).to.equal(error)
+          expect(text).to.equal(whole)
+        }))
+
+      it('relays all text to a slow HTTP client, whose response breaks off', () =>
+        withSource(async source => {
+          let failure: Promise<Failure> | undefined
+          await using relay = await serve((_request, response) => {
+            failure = failureOf(pipeline([...theStages(source), response]))
+          })
+          const request = httpRequest(relay.url).end()
+          // As above.
+          const [response] = (await once(request, 'response')) as [IncomingMessage]
+          let text = ''
+          const clientFailure = await failureOf(
+            (async () => {
+              for await (const piece of fromResponse(response, { endAtMark: false, highWaterMark: 1 })) {
+                text += Buffer.from(piece).toString()
+                await turns(2)
+              }
+            })()
+          )
+          expect((await failure)?.code).to.equal(code)
+          expect(clientFailure.code).to.equal('CS_ERR_TRUNCATED')
+          expect(text).to.equal(whole)
+        }))
+
+      it('leaves all text in two sinks, the slower one too', () =>
+        withSource(async source => {
+          const text = toText()
+          const [fast, slow, slower] = [new SlowSink(0), new SlowSink(3), new SlowSink(9)]
+          text.pipe(slow)
+          text.pipe(new PassThrough({ objectMode: true })).pipe(slower)
+          await expectFailure(code, [source, toChunks({ maxEventSize }), text], fast)
+          expect([fast.text, slow.text, slower.text]).to.deep.equal([whole, whole, whole])
+          expect([slow.isFinished, slower.isFinished]).to.deep.equal([false, false])
+        }))
+    })
+  }
+})
