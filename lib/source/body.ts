@@ -1,5 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
+import { CompletionError } from '../errors.js'
+import { invalid } from '../options.js'
 
 /** What a body may be: a web stream, a Node stream, or anything that iterates over bytes or strings. */
 export type Body = ReadableStream<Uint8Array> | Readable | AsyncIterable<Uint8Array | string>
@@ -15,7 +17,8 @@ export interface BodyReader {
 export function readerOf(body: Body): BodyReader {
   if ('getReader' in body) return webReader(body)
   if ('read' in body && 'on' in body) return nodeReader(body)
-  return iteratorReader(body)
+  if (Symbol.asyncIterator in body) return iteratorReader(body)
+  throw invalid('response', body, 'a response or a stream')
 }
 
 function webReader(body: ReadableStream<Uint8Array>): BodyReader {
@@ -31,7 +34,7 @@ function webReader(body: ReadableStream<Uint8Array>): BodyReader {
  * An async iterator over a Node stream gives up what the stream has buffered when it fails; `read` still gives it.
  */
 function nodeReader(body: Readable): BodyReader {
-  let isOver = body.readableEnded
+  let isOver = body.readableEnded || body.destroyed
   let failure: { error: unknown } | undefined = body.errored ? { error: body.errored } : undefined
   let wake = () => {}
   const over = () => {
@@ -53,7 +56,7 @@ function nodeReader(body: Readable): BodyReader {
         if (piece !== null) return piece
         if (failure) throw failure.error
         if (body.readableEnded) return undefined
-        if (isOver) throw new Error('the body was closed before its end')
+        if (isOver) throw new CompletionError('CS_ERR_TRUNCATED', 'the body was closed before its end')
         await new Promise<void>(resolve => {
           wake = resolve
         })
@@ -70,6 +73,9 @@ function iteratorReader(body: AsyncIterable<Uint8Array | string>): BodyReader {
       const { done, value } = await iterator.next()
       return done ? undefined : value
     },
-    cancel: () => void iterator.return?.()?.catch(() => {})
+    cancel: () =>
+      void Promise.resolve()
+        .then(() => iterator.return?.())
+        .catch(() => {})
   }
 }

@@ -1,0 +1,85 @@
+import { expect } from 'chai'
+import fc from 'fast-check'
+import { EndMark } from '#lib/source/end-mark.js'
+
+/** What the pieces give; those behind the end are not given any more, as by the sources. */
+function findIn(pieces: Iterable<string | Uint8Array>): string | undefined {
+  const mark = new EndMark()
+  for (const piece of pieces) {
+    const found = mark.find(typeof piece === 'string' ? Buffer.from(piece) : piece)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+const text = 'data: {"choices":[{"delta":{"content":"[DONE]"}}]}\n\n'
+
+const ends = {
+  '[DONE] and a blank line': ['data: [DONE]\n\n', ''],
+  '[DONE] and one line end': ['data: [DONE]\n', '\n'],
+  '[DONE] and nothing': ['data: [DONE]', '\n\n'],
+  '[DONE] with CRLF': ['data: [DONE]\r\n\r\n', ''],
+  '[DONE] with CR': ['data: [DONE]\r\r', ''],
+  '[DONE] without a space': ['data:[DONE]\n\n', ''],
+  '[DONE] with spaces round it': ['data:   [DONE]  \n\n', ''],
+  '[DONE] under an event name': ['event: done\ndata: [DONE]\n\n', ''],
+  'a named response.completed': ['event: response.completed\ndata: {"type":"response.completed"}\n\n', ''],
+  'a named response.incomplete': ['event: response.incomplete\ndata: {}\n\n', ''],
+  'a named response.failed': ['event: response.failed\ndata: {}\n\n', ''],
+  'a response.completed without a name': [
+    `data: {"type":"response.completed","response":{"output":"${'x'.repeat(9999)}"}}\n\n`,
+    ''
+  ]
+} as const
+
+const noEnds = {
+  'text that speaks of it': text,
+  'a comment that speaks of it': ': data: [DONE]\n\n',
+  'another field': 'id: [DONE]\n\n',
+  'data that only begins with it': 'data: [DONE] and more\n\n',
+  'another event of the Responses API': 'event: response.completed_item\ndata: {}\n\n',
+  'another type of the Responses API': 'data: {"type":"response.output_text.delta"}\n\n',
+  'half of it': 'data: [DON',
+  nothing: ''
+}
+
+describe('EndMark', () => {
+  for (const [name, [end, missing]] of Object.entries(ends)) {
+    it(`finds ${name}, and says which line ends are missing`, () => {
+      expect(findIn([text + end])).to.equal(missing)
+    })
+
+    it(`finds ${name} wherever the bytes are cut`, () => {
+      const bytes = Buffer.from(text + end)
+      fc.assert(
+        fc.property(fc.array(fc.nat(bytes.length), { maxLength: 8 }), cuts => {
+          const places = [0, ...cuts.sort((one, other) => one - other), bytes.length]
+          const pieces = places.slice(1).map((to, at) => bytes.subarray(places[at], to))
+          expect(findIn(pieces)).to.be.a('string')
+        }),
+        { numRuns: 50 }
+      )
+    })
+
+    it(`finds ${name} byte by byte`, () => {
+      expect(findIn([...Buffer.from(text + end)].map(byte => Buffer.of(byte)))).to.be.a('string')
+    })
+  }
+
+  for (const [name, piece] of Object.entries(noEnds)) {
+    it(`goes on behind ${name}`, () => {
+      expect(findIn([piece, text])).to.equal(undefined)
+    })
+  }
+
+  it('waits for the blank line behind a terminal event', () => {
+    expect(findIn(['event: response.completed\n', 'data: {"type":"response.completed"}\n'])).to.equal(
+      undefined
+    )
+  })
+
+  it('finds the end behind a line of megabytes', () => {
+    const long = Buffer.alloc(1024 * 1024, 'x')
+    expect(findIn(['data: ', long, long, long, '\ndata: [DONE]\n\n'])).to.equal('')
+  })
+})
