@@ -7,6 +7,14 @@ const carriageReturn = 0x0d
 const endMark = /^data: *\[DONE\] *$/
 const terminal = /^(event: ?|data: ?\{"type": ?")response\.(completed|incomplete|failed)(?![\w.])/
 
+/** The end of a completion. */
+export interface CompletionEnd {
+  /** How many of the newest bytes belong to the completion. */
+  length: number
+  /** The line ends that the end mark lacks: to wait for them could take for ever, and without them it is no event. */
+  missing: '' | '\n' | '\n\n'
+}
+
 /**
  * Tells from the bytes of an event stream when a completion is over, since servers may hold the connection open
  * behind it: at the end mark `[DONE]`, or at the blank line behind the terminal event of a Responses stream.
@@ -18,23 +26,26 @@ export class EndMark {
   #isTerminal = false
   #isMarked = false
 
-  /**
-   * Takes the next bytes. Once the completion is over, it gives the line ends that the end mark still lacks:
-   * to wait for them could take for ever, and without them the mark is no event for a strict reader.
-   */
-  find(bytes: Uint8Array): string | undefined {
+  /** Takes the next bytes. Gives the end of the completion once it is there. */
+  find(bytes: Uint8Array): CompletionEnd | undefined {
+    let length = 0
     for (const byte of bytes) {
+      length++
       const isLineEnd = byte === lineFeed || byte === carriageReturn
       if (!isLineEnd) {
         if (this.#length < longestHead) this.#head[this.#length] = byte
         this.#length++
       } else if (byte === carriageReturn || this.#previous !== carriageReturn) {
-        if (this.#endLine()) return ''
+        if (this.#endLine()) {
+          const isCutInTwo = byte === carriageReturn && bytes[length] === lineFeed
+          return { length: isCutInTwo ? length + 1 : length, missing: '' }
+        }
       }
       this.#previous = byte
     }
-    if (this.#isMarked) return '\n'
-    return this.#isEndMark() ? '\n\n' : undefined
+    // A line feed alone would only make the carriage return before it a line end of two bytes.
+    if (this.#isMarked) return { length, missing: this.#previous === carriageReturn ? '\n\n' : '\n' }
+    return this.#isEndMark() ? { length, missing: '\n\n' } : undefined
   }
 
   /** Whether this line end, being a blank line, closes the last event of a completion. */

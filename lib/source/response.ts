@@ -42,7 +42,10 @@ const defaultHighWaterMark = 1024 * 1024
 /** Milliseconds that a server has behind its end mark to end the response, so that the connection can be used again. */
 const graceTime = 250
 
-/** How much of a refused request's body is read, in bytes. */
+/** How often a server is read from behind its end mark; who has more to say than this is not about to end. */
+const mostLateReads = 16
+
+/** How much of a refused request's body is read, in characters. */
 const longestErrorBody = 65_536
 
 /**
@@ -62,9 +65,19 @@ export function fromResponse(
     throw invalid('response', response, 'a response or a stream')
   if (endAtMark !== undefined) checkBoolean('endAtMark', endAtMark)
   const opened = Promise.resolve(response)
-  // The source may be destroyed before anybody reads, and so never come to ask for it.
-  opened.catch(() => {})
-  return responseSource(() => opened, { signal, endAtMark, highWaterMark })
+  let isOpened = false
+  const open = () => {
+    isOpened = true
+    return opened
+  }
+  const source = responseSource(open, { signal, endAtMark, highWaterMark })
+  // What fails before anybody reads is told to who reads then, and crashes nobody until then.
+  opened.then(expectErrors).catch(() => {})
+  // Who destroys the source before anybody reads lets go of a connection that it has not come to ask for.
+  source.once('close', () => {
+    if (!isOpened) opened.then(answer => readerOf(partsOf(answer).body).cancel()).catch(() => {})
+  })
+  return source
 }
 
 /**
@@ -85,27 +98,27 @@ export function responseSource(
 
   async function start(): Promise<BodyReader> {
     const { body, status, isHttp } = partsOf(await open(controller.signal))
-    const opened = readerOf(body)
-    if (stream.destroyed) opened.cancel()
-    else if (status !== undefined && (status < 200 || status > 299)) throw await refusal(opened, status)
+    reader = isHttp ? connectionReader(readerOf(body)) : readerOf(body)
+    if (stream.destroyed) reader.cancel()
+    else if (status !== undefined && (status < 200 || status > 299)) throw await refusal(reader, status)
     if (endAtMark ?? !(body instanceof ReadStream)) endMark = new EndMark()
-    return isHttp ? connectionReader(opened) : opened
+    return reader
   }
 
   async function pull(): Promise<void> {
-    reader ??= await start()
+    const body = reader ?? (await start())
     while (isWanted && !stream.destroyed) {
-      const piece = await reader.read()
+      const piece = await body.read()
       if (stream.destroyed) return
-      if (piece === undefined) return end(reader)
+      if (piece === undefined) return end(body)
       const bytes = typeof piece === 'string' ? Buffer.from(piece) : piece
-      const missing = endMark?.find(bytes)
+      const found = endMark?.find(bytes)
       // A read that is asked for while this is pushed must not be forgotten.
       isWanted = false
-      if (stream.push(bytes)) isWanted = true
-      if (missing === undefined) continue
-      if (missing !== '') stream.push(missing)
-      return end(reader)
+      if (stream.push(found ? bytes.subarray(0, found.length) : bytes)) isWanted = true
+      if (!found) continue
+      stream.push(found.missing)
+      return end(body)
     }
     isPulling = false
   }
@@ -150,12 +163,18 @@ function partsOf(response: ResponseLike): { body: Body; status?: number; isHttp:
   return { body: response, isHttp: false }
 }
 
+function expectErrors(response: ResponseLike): void {
+  const { body } = partsOf(response)
+  if ('on' in body) body.on('error', () => {})
+}
+
 /** The error for a response that is not 2xx: its body usually says why. */
 async function refusal(reader: BodyReader, status: number): Promise<CompletionError> {
+  const decoder = new TextDecoder()
   let text = ''
   try {
     for (let piece = await reader.read(); piece !== undefined; piece = await reader.read()) {
-      text += typeof piece === 'string' ? piece : Buffer.from(piece).toString()
+      text += typeof piece === 'string' ? piece : decoder.decode(piece, { stream: true })
       if (text.length > longestErrorBody) break
     }
   } catch {
@@ -204,7 +223,9 @@ function connectionError(error: unknown): unknown {
 async function finish(reader: BodyReader): Promise<void> {
   const timer = setTimeout(() => reader.cancel(), graceTime).unref()
   try {
-    while ((await reader.read()) !== undefined);
+    let reads = 0
+    while ((await reader.read()) !== undefined && reads < mostLateReads) reads++
+    if (reads === mostLateReads) reader.cancel()
   } catch {
     // The completion is there; how its connection ends is of no interest.
   }

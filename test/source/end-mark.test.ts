@@ -1,9 +1,9 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { EndMark } from '#lib/source/end-mark.js'
+import { type CompletionEnd, EndMark } from '#lib/source/end-mark.js'
 
 /** What the pieces give; those behind the end are not given any more, as by the sources. */
-function findIn(pieces: Iterable<string | Uint8Array>): string | undefined {
+function findIn(pieces: Iterable<string | Uint8Array>): CompletionEnd | undefined {
   const mark = new EndMark()
   for (const piece of pieces) {
     const found = mark.find(typeof piece === 'string' ? Buffer.from(piece) : piece)
@@ -17,6 +17,8 @@ const text = 'data: {"choices":[{"delta":{"content":"[DONE]"}}]}\n\n'
 const ends = {
   '[DONE] and a blank line': ['data: [DONE]\n\n', ''],
   '[DONE] and one line end': ['data: [DONE]\n', '\n'],
+  '[DONE] and CR': ['data: [DONE]\r', '\n\n'],
+  '[DONE] and CRLF': ['data: [DONE]\r\n', '\n'],
   '[DONE] and nothing': ['data: [DONE]', '\n\n'],
   '[DONE] with CRLF': ['data: [DONE]\r\n\r\n', ''],
   '[DONE] with CR': ['data: [DONE]\r\r', ''],
@@ -46,7 +48,7 @@ const noEnds = {
 describe('EndMark', () => {
   for (const [name, [end, missing]] of Object.entries(ends)) {
     it(`finds ${name}, and says which line ends are missing`, () => {
-      expect(findIn([text + end])).to.equal(missing)
+      expect(findIn([text + end])).to.deep.equal({ length: (text + end).length, missing })
     })
 
     it(`finds ${name} wherever the bytes are cut`, () => {
@@ -55,14 +57,14 @@ describe('EndMark', () => {
         fc.property(fc.array(fc.nat(bytes.length), { maxLength: 8 }), cuts => {
           const places = [0, ...cuts.sort((one, other) => one - other), bytes.length]
           const pieces = places.slice(1).map((to, at) => bytes.subarray(places[at], to))
-          expect(findIn(pieces)).to.be.a('string')
+          expect(findIn(pieces)).to.be.an('object')
         }),
         { numRuns: 50 }
       )
     })
 
     it(`finds ${name} byte by byte`, () => {
-      expect(findIn([...Buffer.from(text + end)].map(byte => Buffer.of(byte)))).to.be.a('string')
+      expect(findIn([...Buffer.from(text + end)].map(byte => Buffer.of(byte)))).to.be.an('object')
     })
   }
 
@@ -80,6 +82,13 @@ describe('EndMark', () => {
 
   it('finds the end behind a line of megabytes', () => {
     const long = Buffer.alloc(1024 * 1024, 'x')
-    expect(findIn(['data: ', long, long, long, '\ndata: [DONE]\n\n'])).to.equal('')
+    expect(findIn(['data: ', long, long, long, '\ndata: [DONE]\n\n'])).to.deep.equal({
+      length: 15,
+      missing: ''
+    })
+  })
+
+  it('tells how many of the bytes belong to the completion', () => {
+    expect(findIn([text, `data: [DONE]\n\n${text}`])).to.deep.equal({ length: 14, missing: '' })
   })
 })
