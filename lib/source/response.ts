@@ -63,7 +63,6 @@ export function fromResponse(
 ): Source<Uint8Array> {
   if (typeof response !== 'object' || response === null)
     throw invalid('response', response, 'a response or a stream')
-  if (endAtMark !== undefined) checkBoolean('endAtMark', endAtMark)
   const opened = Promise.resolve(response)
   let isOpened = false
   const open = () => {
@@ -88,6 +87,7 @@ export function responseSource(
   open: (signal: AbortSignal) => Promise<ResponseLike>,
   { signal, endAtMark, highWaterMark = defaultHighWaterMark }: ResponseOptions
 ): Source<Uint8Array> {
+  if (endAtMark !== undefined) checkBoolean('endAtMark', endAtMark)
   checkIndex('highWaterMark', highWaterMark)
   const controller = new AbortController()
   let reader: BodyReader | undefined
