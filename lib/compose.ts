@@ -1,4 +1,4 @@
-import { Duplex, type DuplexOptions } from 'node:stream'
+import { Duplex, type DuplexOptions, finished } from 'node:stream'
 import pumpify from 'pumpify'
 import { inside, outside } from './fail-in-order.js'
 import { invalid } from './options.js'
@@ -62,20 +62,25 @@ export function compose<const Parts extends readonly [Part, ...Part[]]>(
   }
   const options: DuplexOptions & { writable: boolean } = {
     objectMode: true,
-    writable: first.writable,
+    // A Readable has no such property at all, and a Duplex takes only `false` for a no.
+    writable: first.writable === true,
     read: () => void start().resume(),
     write: (item, encoding, callback) => void start().write(item, encoding, callback),
-    final(callback) {
-      start().end()
-      callback()
-    },
+    // Finished is what is inside, its last flush included; if that fails, the shell is destroyed instead.
+    final: callback => void start().end((error?: Error | null) => error || callback()),
     destroy(error, callback) {
       for (const stream of streams) stream.destroy(error ?? undefined)
       callback(error)
     }
   }
   const shell: Joint = new Duplex(options)
-  for (const stream of streams) stream.on('error', error => shell.destroy(error))
+  for (const stream of streams) {
+    stream.on('error', error => shell.destroy(error))
+    // Who closes a part closes all, even when no pipe tells of it yet.
+    finished(stream, { writable: false }, error => {
+      if (error) shell.destroy(error.code === 'ERR_STREAM_PREMATURE_CLOSE' ? undefined : error)
+    })
+  }
   // What a Duplex emits is anybody's guess to the compiler; the parts have been checked to fit.
   return shell as Duplex as Composed<Parts>
 }

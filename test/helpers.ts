@@ -114,13 +114,16 @@ export async function failureOf(work: Promise<unknown>): Promise<Failure> {
 /** An error with what the tests read off it. */
 export type Failure = Error & { code?: string; status?: number; cause?: unknown }
 
-/** Makes the tests of a suite fail when a rejection goes unhandled or Node warns, of leaking listeners above all. */
+/** Makes the tests of a suite fail when a rejection goes unhandled or Node warns of leaking listeners. */
 export function allowNoComplaints(): void {
   const complaints: unknown[] = []
   const complain = (complaint: unknown) => void complaints.push(complaint)
+  const warn = (warning: Error) => {
+    if (warning.name === 'MaxListenersExceededWarning') complain(warning)
+  }
   before(() => {
     process.on('unhandledRejection', complain)
-    process.on('warning', complain)
+    process.on('warning', warn)
   })
   afterEach(async () => {
     await turns(3)
@@ -128,6 +131,6 @@ export function allowNoComplaints(): void {
   })
   after(() => {
     process.off('unhandledRejection', complain)
-    process.off('warning', complain)
+    process.off('warning', warn)
   })
 }

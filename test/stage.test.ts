@@ -1,0 +1,226 @@
+import { once } from 'node:events'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { expect } from 'chai'
+import { type ObjectWork, objectStage, type Stage } from '#lib/stage.js'
+import { allowNoComplaints, failureOf, SlowSink, turns } from './helpers.js'
+
+const reason = new Error('the work failed')
+
+/** Passes strings on, but for what a test replaces. */
+function stage(work: Partial<ObjectWork<string, string>> = {}): Stage<string, string> {
+  return objectStage({ transform: (item, push) => push(item), ...work })
+}
+
+const failures: Record<string, Partial<ObjectWork<string, string>>> = {
+  'transform throws': {
+    transform(item, push) {
+      if (item === 'bad') throw reason
+      push(item)
+    }
+  },
+  'the promise of transform rejects': {
+    async transform(item, push) {
+      if (item === 'bad') throw reason
+      push(item)
+    }
+  },
+  'transform pushes and then throws': {
+    transform(item, push) {
+      if (item !== 'bad') push(item)
+      if (item === 'bad') throw reason
+    }
+  },
+  'flush throws': {
+    transform: (item, push) => (item === 'bad' ? undefined : push(item)),
+    flush() {
+      throw reason
+    }
+  },
+  'the promise of flush rejects': {
+    transform: (item, push) => (item === 'bad' ? undefined : push(item)),
+    flush: () => Promise.reject(reason)
+  }
+}
+
+const items = Array.from({ length: 100 }, (_, place) => `item${place} `)
+
+describe('objectStage', () => {
+  allowNoComplaints()
+
+  it('passes on any number of items for each', async () => {
+    const doubled = stage({
+      transform(item, push) {
+        push(item)
+        push(item.toUpperCase())
+      },
+      flush: push => push('end')
+    })
+    expect(await Readable.from(['a', 'b']).pipe(doubled).toArray()).to.deep.equal(['a', 'A', 'b', 'B', 'end'])
+  })
+
+  it('waits for a promise before it takes the next item', async () => {
+    let running = 0
+    let most = 0
+    const slow = stage({
+      async transform(item, push) {
+        most = Math.max(most, ++running)
+        await turns(2)
+        running--
+        push(item)
+      }
+    })
+    expect(await Readable.from(items).pipe(slow).toArray()).to.deep.equal(items)
+    expect(most).to.equal(1)
+  })
+
+  it('ends only when the promise of flush has resolved', async () => {
+    let isFlushed = false
+    const stream = stage({
+      async flush(push) {
+        await turns(3)
+        isFlushed = true
+        push('last')
+      }
+    })
+    expect(await Readable.from(['a']).pipe(stream).toArray()).to.deep.equal(['a', 'last'])
+    expect(isFlushed).to.equal(true)
+  })
+
+  it('stops taking items when its reader does', async () => {
+    let taken = 0
+    const stream = stage({
+      transform(item, push) {
+        taken++
+        push(item)
+      }
+    })
+    Readable.from(items).pipe(stream)
+    await turns(20)
+    expect(taken).to.be.lessThan(40)
+    expect(await stream.toArray()).to.deep.equal(items)
+  })
+
+  for (const [name, work] of Object.entries(failures)) {
+    it(`fails with the very error when ${name}, after all that came before`, async () => {
+      const sink = new SlowSink()
+      expect(await failureOf(pipeline(Readable.from([...items, 'bad']), stage(work), sink))).to.equal(reason)
+      expect(sink.text).to.equal(items.join(''))
+      expect(sink.isFinished).to.equal(false)
+    })
+
+    it(`throws nothing from write when ${name}`, async () => {
+      const stream = stage(work)
+      const failure = once(stream, 'error')
+      stream.end('bad')
+      stream.resume()
+      // `once` rejects for no event but another one named error.
+      expect((await failure.catch(error => [error]))[0]).to.equal(reason)
+    })
+  }
+
+  it('calls destroy once when the stream completes, without an error', async () => {
+    const calls: unknown[] = []
+    const stream = stage({ destroy: error => void calls.push(error) })
+    await Readable.from(['a']).pipe(stream).toArray()
+    await turns(2)
+    expect(calls).to.deep.equal([null])
+  })
+
+  it('calls destroy once when the stream fails, with its error', async () => {
+    const calls: unknown[] = []
+    const stream = stage({
+      transform() {
+        throw reason
+      },
+      destroy: error => void calls.push(error)
+    })
+    await failureOf(pipeline(Readable.from(['a']), stream, new SlowSink()))
+    expect(calls).to.deep.equal([reason])
+  })
+
+  it('calls destroy when the stream is destroyed before anything came', async () => {
+    const calls: unknown[] = []
+    const stream = stage({ destroy: error => void calls.push(error) })
+    stream.destroy()
+    await once(stream, 'close')
+    expect(calls).to.deep.equal([null])
+  })
+
+  it('closes when the promise of destroy has resolved', async () => {
+    let isDone = false
+    const stream = stage({
+      async destroy() {
+        await turns(3)
+        isDone = true
+      }
+    })
+    stream.destroy()
+    await once(stream, 'close')
+    expect(isDone).to.equal(true)
+  })
+
+  it('fails with what destroy fails with', async () => {
+    const stream = stage({ destroy: () => Promise.reject(reason) })
+    stream.destroy()
+    expect(await failureOf(once(stream, 'close'))).to.equal(reason)
+  })
+
+  it('fails with its first error when destroy fails too', async () => {
+    const stream = stage({ destroy: () => Promise.reject(new Error('another')) })
+    stream.destroy(reason)
+    expect(await failureOf(once(stream, 'close'))).to.equal(reason)
+  })
+
+  it('can be destroyed while it waits for a promise', async () => {
+    let finish = () => {}
+    const stream = stage({
+      transform: () =>
+        new Promise(resolve => {
+          finish = resolve
+        })
+    })
+    stream.write('a')
+    stream.destroy()
+    await once(stream, 'close')
+    finish()
+    await turns(2)
+    expect(stream.destroyed).to.equal(true)
+  })
+
+  it('can be destroyed while it holds an error back', async () => {
+    const stream = stage({
+      transform(item, push) {
+        push(item)
+        throw reason
+      }
+    })
+    const errors: unknown[] = []
+    stream.on('error', error => errors.push(error))
+    stream.write('unread')
+    await turns(2)
+    stream.destroy()
+    await once(stream, 'close')
+    await turns(20)
+    expect(errors).to.deep.equal([])
+  })
+
+  it('takes no more while it holds an error back', async () => {
+    let taken = 0
+    const stream = stage({
+      transform(item, push) {
+        taken++
+        push(item)
+        throw reason
+      }
+    })
+    stream.on('error', () => {})
+    stream.write('a')
+    stream.write('b')
+    stream.end()
+    await turns(20)
+    expect(taken).to.equal(1)
+    expect(await failureOf(stream.toArray())).to.equal(reason)
+    expect(taken).to.equal(1)
+  })
+})
