@@ -42,17 +42,13 @@ export class ToolCallAssembler {
   }
 
   /**
-   * Takes the end of the completion; returns the calls that are whole with it.
-   *
-   * @param isComplete whether the completion is known to be complete though its choices gave no finish reason,
-   * as where the end mark was seen
+   * Takes the end of the completion; returns the calls that are whole with it. Of a choice that gave no finish
+   * reason, as Snowflake gives none, those are whole whose arguments are JSON: the others may have been cut off.
    */
-  end(isComplete = false): ToolCall[] {
+  end(): ToolCall[] {
     const whole: ToolCall[] = []
-    for (const calls of this.#choices.values()) {
-      calls.close(isComplete || calls.isFinished ? whole : this.#unfinished)
-    }
-    this.#response.close(isComplete ? whole : this.#unfinished)
+    for (const calls of this.#choices.values()) calls.end(whole, this.#unfinished)
+    this.#response.close(this.#unfinished)
     return whole
   }
 
@@ -72,7 +68,7 @@ class ChoiceCalls {
   readonly #list = new ToolCallList()
   #functionCall: PartialToolCall | undefined
   #open: PartialToolCall[] = []
-  isFinished = false
+  #isFinished = false
 
   constructor(choice: number) {
     this.#choice = choice
@@ -94,13 +90,18 @@ class ChoiceCalls {
 
   finish(reason: string, whole: ToolCall[], unfinished: ToolCall[]): void {
     const isCut = cutReasons.has(reason.toLowerCase())
-    this.close(isCut ? unfinished : whole)
-    this.isFinished = !isCut
+    for (const call of this.#close()) (isCut ? unfinished : whole).push(call)
+    this.#isFinished = !isCut
   }
 
-  close(calls: ToolCall[]): void {
-    for (const call of this.#open) calls.push(toToolCall(this.#choice, call))
+  end(whole: ToolCall[], unfinished: ToolCall[]): void {
+    for (const call of this.#close()) (this.#isFinished || 'parsed' in call ? whole : unfinished).push(call)
+  }
+
+  #close(): ToolCall[] {
+    const calls = this.#open.map(call => toToolCall(this.#choice, call))
     this.#open = []
+    return calls
   }
 
   /** Takes the newest open call if it is whole. */

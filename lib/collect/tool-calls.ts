@@ -8,15 +8,15 @@ export type { ToolCall } from './tool-call-list.js'
 
 /**
  * Reads chunks and emits each tool call once, as soon as it is whole: when the next one starts, or its choice
- * finishes. A call that is cut off, by a length limit or a content filter, is not emitted.
+ * finishes. A call that is cut off, by a length limit, a content filter or the end of the input, is not emitted;
+ * where a choice ends without a finish reason, a call is taken for whole if its arguments are JSON.
  */
 export function toToolCalls(): Stage<Chunk, ToolCall> {
   const progress = new Progress()
   let assembler = new ToolCallAssembler()
 
   function end(push: (call: ToolCall) => void): void {
-    // An input that ends before its completion is complete has failed before it comes to this.
-    for (const call of assembler.end(true)) push(call)
+    for (const call of assembler.end()) push(call)
     assembler = new ToolCallAssembler()
   }
 

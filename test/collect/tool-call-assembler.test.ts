@@ -19,12 +19,10 @@ function more(index: unknown, text: string): object {
 }
 
 /** Which calls each chunk makes whole, as `name arguments`. */
-function steps(chunks: object[], isComplete = false): string[][] {
+function steps(chunks: object[]): string[][] {
   const assembler = new ToolCallAssembler()
   const whole = chunks.map(chunk => assembler.add(chunk))
-  return [...whole, assembler.end(isComplete)].map(calls =>
-    calls.map(call => `${call.name} ${call.arguments}`)
-  )
+  return [...whole, assembler.end()].map(calls => calls.map(call => `${call.name} ${call.arguments}`))
 }
 
 function cutOff(chunks: object[]): string[] {
@@ -163,11 +161,12 @@ describe('ToolCallAssembler', () => {
   }
 
   it('gives no call that was cut off by the end of the input', () => {
-    expect(cutOff([deltas(start(0, 'a', 'f', '{}'))])).to.deep.equal(['f {}'])
+    expect(cutOff([deltas(start(0, 'a', 'f', '{"x"'))])).to.deep.equal(['f {"x"'])
+    expect(cutOff([deltas(start(0, 'a', 'f', ''))])).to.deep.equal(['f '])
   })
 
-  it('gives calls at the end mark where no finish reason is sent (Snowflake)', () => {
-    expect(steps([deltas(start(0, 'a', 'f', '{}'))], true)).to.deep.equal([[], ['f {}']])
+  it('gives a call whose arguments are JSON where no finish reason is sent (Snowflake)', () => {
+    expect(steps([deltas(start(0, 'a', 'f', '{}'))])).to.deep.equal([[], ['f {}']])
   })
 
   it('gives calls that come behind the finish reason at the end', () => {
@@ -176,7 +175,7 @@ describe('ToolCallAssembler', () => {
 
   it('gives each call once though the finish reason is repeated', () => {
     const chunks = [deltas(start(0, 'a', 'f', '{}')), finish('tool_calls'), finish('stop')]
-    expect(steps(chunks, true)).to.deep.equal([[], ['f {}'], [], []])
+    expect(steps(chunks)).to.deep.equal([[], ['f {}'], [], []])
   })
 
   it('gives the input of a custom tool as it is', () => {
