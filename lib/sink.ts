@@ -1,5 +1,5 @@
-import type { Writable } from 'node:stream'
-import { finished } from 'node:stream/promises'
+import { finished, type Writable } from 'node:stream'
+import { finished as finishedPromise } from 'node:stream/promises'
 import { invalid } from './options.js'
 
 /** A stream to write to, of whatever library. */
@@ -9,11 +9,22 @@ export function asSink(name: string, sink: NodeJS.WritableStream): Writable {
   return sink as Writable
 }
 
+/**
+ * Calls back when a sink fails, or is closed before it has finished. Returns what takes the watch off the
+ * process's own outputs, which outlive the stream; any other sink's error may still be on its way by then.
+ */
+export function watchSink(sink: Writable, onFailure: (error: Error) => void): () => void {
+  const unwatch = finished(sink, { readable: false }, error => {
+    if (error) onFailure(error)
+  })
+  return isOfProcess(sink) ? unwatch : () => {}
+}
+
 /** Ends a sink; resolves when it has finished. The process's own outputs stay open, as in `pipeline`. */
 export async function endSink(sink: Writable): Promise<void> {
   if (isOfProcess(sink)) return
   sink.end()
-  await finished(sink, { readable: false })
+  await finishedPromise(sink, { readable: false })
 }
 
 /** Destroys a sink, so that what it holds does not pass for whole. */

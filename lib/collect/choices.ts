@@ -1,10 +1,9 @@
 import { Writable } from 'node:stream'
-import { finished } from 'node:stream/promises'
 import { type Chunk, checkChunk, choicesOf, indexOf, type TextKind, textOf } from '../decode/fields.js'
 import { CompletionError } from '../errors.js'
 import { beside, failInOrder } from '../fail-in-order.js'
 import { checkFunction, checkLimit, checkOneOf } from '../options.js'
-import { asSink, destroySink, endSink } from '../sink.js'
+import { asSink, destroySink, endSink, watchSink } from '../sink.js'
 
 export interface ByChoiceOptions {
   /** Which kind of text the sinks get: the answer, a refusal, or the model's reasoning. Default: `content`. */
@@ -29,6 +28,8 @@ export function byChoice(
   checkOneOf('from', from, ['content', 'refusal', 'reasoning'])
   checkLimit('maxChoices', maxChoices)
   const sinks = new Map<number, Writable>()
+  const watches: (() => void)[] = []
+  let isOver = false
 
   function open(index: number): Writable {
     if (sinks.size >= maxChoices) {
@@ -37,14 +38,14 @@ export function byChoice(
     }
     const sink = asSink('sinkOf(index)', sinkOf(index))
     sinks.set(index, sink)
-    // Also rejects for a sink that is closed before its end.
-    finished(sink, { readable: false }).catch(error => stream.destroy(error))
+    watches.push(watchSink(sink, error => stream.destroy(error)))
     return sink
   }
 
   /** Writes to one sink; resolves when it can take more. */
   function write(sink: Writable, text: string): Promise<void> | undefined {
-    if (sink.write(text)) return undefined
+    // A sink that somebody else has ended says so here only.
+    if (sink.write(text, error => error && stream.destroy(error))) return undefined
     return new Promise(resolve => void sink.once('drain', resolve))
   }
 
@@ -67,10 +68,15 @@ export function byChoice(
       else Promise.all(draining).then(() => callback(), callback)
     },
     final(callback) {
-      Promise.all([...sinks.values()].map(endSink)).then(() => callback(), callback)
+      Promise.all([...sinks.values()].map(endSink)).then(() => {
+        isOver = true
+        callback()
+      }, callback)
     },
     destroy(error, callback) {
-      for (const sink of sinks.values()) destroySink(sink, error)
+      for (const unwatch of watches) unwatch()
+      // What has finished may still have a reader of its own to serve, as a compressor or a socket has.
+      for (const sink of isOver ? [] : sinks.values()) destroySink(sink, error)
       callback(error)
     }
   })
