@@ -20,6 +20,11 @@ export function watchSink(sink: Writable, onFailure: (error: Error) => void): ()
   return isOfProcess(sink) ? unwatch : () => {}
 }
 
+/** What Node makes of a sink that was closed, without an error, before it had finished. */
+export function isPrematureClose(error: Error): boolean {
+  return 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE'
+}
+
 /** Ends a sink; resolves when it has finished. The process's own outputs stay open, as in `pipeline`. */
 export async function endSink(sink: Writable): Promise<void> {
   if (isOfProcess(sink)) return

@@ -1,6 +1,7 @@
 import { type Chunk, checkChunk } from '../decode/fields.js'
 import { CompletionError } from '../errors.js'
 import { checkBoolean, checkFunction } from '../options.js'
+import { isPrematureClose } from '../sink.js'
 import { objectStage, type Stage } from '../stage.js'
 import { type Outcome, type Summary, SummaryRecord } from './summary-record.js'
 
@@ -53,9 +54,4 @@ function outcomeOf(error: Error | null): Outcome {
   if (!(error instanceof CompletionError)) return 'failed'
   if (error.code === 'CS_ERR_TRUNCATED') return 'truncated'
   return error.code === 'CS_ERR_STALLED' ? 'stalled' : 'failed'
-}
-
-/** What `pipeline` makes of a sink that was closed without an error, as by a client that went away. */
-function isPrematureClose(error: Error): boolean {
-  return 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE'
 }

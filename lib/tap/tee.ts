@@ -2,7 +2,7 @@ import { Transform } from 'node:stream'
 import { CompletionError } from '../errors.js'
 import { beside, failInOrder } from '../fail-in-order.js'
 import { checkLimit, checkOneOf } from '../options.js'
-import { asSink, destroySink, endSink } from '../sink.js'
+import { asSink, destroySink, endSink, isPrematureClose, watchSink } from '../sink.js'
 import type { Stage } from '../stage.js'
 
 export interface TeeOptions {
@@ -60,6 +60,7 @@ export function tee<Item = unknown>(
 
   function fail(error: Error): void {
     isFailed = true
+    wake?.()
     failInOrder(stream, error)
   }
 
@@ -70,10 +71,9 @@ export function tee<Item = unknown>(
     wake?.()
   }
 
-  /** Writes the copy, now or when there is room, and then calls back. */
+  /** Writes the copy, now or when there is room, and then calls back; also when that failed. */
   function copy(item: Item, callback: () => void): void {
-    if (isFailed) return
-    if (detached) return callback()
+    if (isFailed || detached) return callback()
     const size = sizeOf(item)
     const most =
       limit ?? (typeof item === 'object' && !ArrayBuffer.isView(item) ? defaultItemLimit : defaultByteLimit)
@@ -88,7 +88,8 @@ export function tee<Item = unknown>(
     }
     if (whenSlow === 'fail') {
       const message = `the destination of a tee holds ${held} and cannot take ${size} more within its limit of ${most}`
-      return fail(new CompletionError('CS_ERR_TEE_OVERFLOW', message, { limit: most }))
+      fail(new CompletionError('CS_ERR_TEE_OVERFLOW', message, { limit: most }))
+      return callback()
     }
     wake = () => {
       wake = undefined
@@ -99,8 +100,10 @@ export function tee<Item = unknown>(
   function write(item: Item, size: number): void {
     held += size
     try {
-      sink.write(item, () => {
+      sink.write(item, error => {
         held -= size
+        // A destination that was destroyed or ended by somebody else says so here only.
+        if (error) onSinkError(error)
         wake?.()
       })
     } catch (error) {
@@ -109,18 +112,22 @@ export function tee<Item = unknown>(
     }
   }
 
-  sink.on('error', onSinkError)
-  sink.on('close', () => {
-    if (!sink.writableFinished)
-      onSinkError(new Error('the destination of a tee was closed before the stream was over'))
+  const unwatch = watchSink(sink, cause => {
+    const message = 'the destination of a tee was closed before the stream was over'
+    onSinkError(isPrematureClose(cause) ? new Error(message, { cause }) : cause)
   })
 
   const stream = new Transform({
     objectMode: true,
     transform(item: Item, _encoding, callback) {
-      copy(item, () => isFailed || callback(null, item))
+      copy(item, () => {
+        if (!isFailed) return callback(null, item)
+        // What has come is passed on before the failure, and no more is asked for.
+        stream.push(item)
+      })
     },
     flush(callback) {
+      if (isFailed) return
       const end = () => {
         isOver = true
         callback()
@@ -131,7 +138,9 @@ export function tee<Item = unknown>(
       else ended.then(() => isFailed || end())
     },
     destroy(error, callback) {
+      unwatch()
       if (!isOver) destroySink(sink, error)
+      isOver = true
       callback(error)
     }
   })
