@@ -1,0 +1,61 @@
+// What is published, and what the lock file and the sources say of where things come from.
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { check, finish, inTemporaryFolder, pack, root, run } from './checks.mjs'
+
+await inTemporaryFolder(async folder => {
+  const tarball = await pack(folder)
+  const files = (await run('tar', ['-tzf', tarball]))
+    .trim()
+    .split('\n')
+    .map(name => name.replace('package/', ''))
+
+  await check('the package holds what users need and nothing else', () => {
+    const others = files.filter(name => !name.startsWith('dist/')).sort()
+    assert.deepEqual(others, ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'])
+  })
+
+  await check('dist is what lib gives: code, its types and its source map', async () => {
+    const sources = (await run('git', ['ls-files', 'lib/*.ts'])).trim().split('\n')
+    const wanted = sources.flatMap(source => {
+      const name = source.replace(/^lib\//, 'dist/').replace(/\.ts$/, '')
+      return [`${name}.js`, `${name}.js.map`, `${name}.d.ts`]
+    })
+    assert.deepEqual(files.filter(name => name.startsWith('dist/')).sort(), wanted.sort())
+  })
+
+  await check('the source maps carry their sources', async () => {
+    for (const name of files.filter(name => name.endsWith('.map'))) {
+      const { sources, sourcesContent } = JSON.parse(await readFile(join(root, name), 'utf8'))
+      const source = await readFile(new URL(sources[0], new URL(name, `file://${root}`)), 'utf8')
+      assert.deepEqual(sourcesContent, [source], name)
+    }
+  })
+
+  await check('publint', () => run('npx', ['publint', 'run', tarball, '--strict']))
+
+  // Left out: TypeScript's resolution of before `exports` (node10), which knows no `./testing`; and that
+  // `require` gets an ES module, which every Node from 20.19 on loads.
+  await check('are the types wrong', () =>
+    run('npx', ['attw', tarball, '--profile', 'node16', '--ignore-rules', 'cjs-resolves-to-esm'])
+  )
+})
+
+await check('the modules that coverage leaves out hold no code', async () => {
+  const { c8 } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
+  for (const name of c8.exclude) {
+    const code = await readFile(join(root, name), 'utf8')
+    assert.match(code.replace(/^\/\/.*$/gm, '').trim(), /^export \{\};?$/, name)
+  }
+})
+
+await check('the lock file and the sources name no registry', async () => {
+  const lock = await readFile(join(root, 'package-lock.json'), 'utf8')
+  assert.ok(!lock.includes('"resolved"'), 'package-lock.json says where packages were downloaded from')
+  const host = new URL((await run('npm', ['config', 'get', 'registry'])).trim().split('\n').at(-1)).host
+  const found = await run('git', ['grep', '-nF', host]).catch(() => '')
+  assert.equal(found, '')
+})
+
+finish()

@@ -1,0 +1,30 @@
+// The built tests on the oldest Node that the package is for, on its later majors, and on the newest:
+//   npm run build && npx tsc && npm run check:nodes [VERSION…]
+import { cp, symlink } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { check, count, finish, inPairs, inTemporaryFolder, nodeBinary, root, run } from './checks.mjs'
+
+const versions = process.argv.length > 2 ? process.argv.slice(2) : ['20.19.0', '22', '24', 'latest']
+const notCopied = ['.git', 'coverage', 'node_modules']
+
+await inPairs(versions, version =>
+  check(`the tests on Node ${version}`, () =>
+    // A copy for each, since tests write files and two run at a time.
+    inTemporaryFolder(async folder => {
+      const copy = join(folder, 'completion-streams')
+      await cp(root, copy, { recursive: true, filter: path => !notCopied.includes(basename(path)) })
+      await symlink(join(root, 'node_modules'), join(copy, 'node_modules'))
+      const mocha = ['node_modules/mocha/bin/mocha.js', '--reporter', 'dot']
+      const tests = run(await nodeBinary(version), mocha, { cwd: copy, seconds: 400 })
+      const output = await tests.catch(error => error.message)
+      count({ passed: counted(output, 'passing'), failed: counted(output, 'failing') })
+      await tests
+    })
+  )
+)
+finish()
+
+/** What mocha counted, such as `12 passing`. */
+function counted(output, word) {
+  return Number(new RegExp(`^ +(\\d+) ${word}`, 'm').exec(output)?.[1] ?? 0)
+}
