@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs'
-import { arch, cpus, platform, totalmem } from 'node:os'
+import { arch, cpus, loadavg, platform, totalmem } from 'node:os'
 import { addedDelay } from './added-delay.js'
 import { largeEvent } from './large-event.js'
 import { manyEvents } from './many-events.js'
@@ -21,18 +21,7 @@ const benches: ReadonlyMap<string, () => Promise<Table>> = new Map([
   ['added-delay', addedDelay]
 ])
 
-const [processor] = cpus()
-const caveats = `# Benchmark results
-
-Written by \`npm run bench\`. Read the caveats first:
-
-- One machine, one run: ${processor?.model.trim() ?? 'unknown processor'}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, ${platform()} ${arch()}, Node ${process.version}, ${new Date().toISOString().slice(0, 10)}. Other machines and other versions of Node give other numbers; the ratios travel better than the times.
-- The streams are made up, in the shape of what providers send. The text is as repetitive as made-up text is.
-- In all but the last table the bytes are in memory already. In a program the network and the model take most of the time.
-- The peers run in the same process and in turn, on the same bytes, and must find the same text. They do not do the same work: only the library tells a truncated completion or a provider's error from an end.
-- What missed its goal says so.
-`
-
+const loadBefore = load()
 const wanted = process.argv.slice(2)
 const tables: string[] = []
 for (const [name, bench] of benches) {
@@ -42,5 +31,27 @@ for (const [name, bench] of benches) {
   tables.push(table)
 }
 // Part of a run does not replace the results of a whole one.
-if (wanted.length === 0)
-  writeFileSync(new URL('../../../test/bench/RESULTS.md', import.meta.url), [caveats, ...tables].join('\n'))
+if (wanted.length === 0) {
+  const results = [caveats(), ...tables].join('\n')
+  writeFileSync(new URL('../../../test/bench/RESULTS.md', import.meta.url), results)
+}
+
+function caveats(): string {
+  const model = cpus()[0]?.model.trim() ?? 'unknown processor'
+  const machine = `${model}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, ${platform()} ${arch()}`
+  return `# Benchmark results
+
+Written by \`npm run bench\`. The caveats first:
+
+- One machine, one run: ${machine}, Node ${process.version}, ${new Date().toISOString().slice(0, 10)}. Other machines and other versions of Node give other numbers; the ratios travel better than the times.
+- The load of the machine was ${loadBefore} before the run and ${load()} after it. Where it is more than one, something else took its share, and the spread shows it.
+- The streams are made up, in the shape of what providers send. The text is as repetitive as made-up text is.
+- In all but the last table the bytes are in memory already. In a program the network and the model take most of the time.
+- The peers run in the same process and in turn, on the same bytes, and must find the same text. They do not do the same work: only the library tells a truncated completion, or a provider's error, from an end.
+- What missed its goal says so.
+`
+}
+
+function load(): string {
+  return (loadavg()[0] ?? Number.NaN).toFixed(1)
+}
