@@ -206,7 +206,7 @@ describe('every stage, among what others make', () => {
       it('is aborted by the signal of a pipeline before it begins', async () => {
         const stage = make()
         const signal = AbortSignal.abort()
-        const failure = await failureOf(pipeline(Readable.from(input), stage, new SlowSink(0), { signal }))
+        const failure = await failureOf(pipeline(Readable.from(input), stage, collector([]), { signal }))
         expect(failure.name).to.equal('AbortError')
         expect(stage.destroyed).to.equal(true)
       })

@@ -305,7 +305,6 @@ describe('requestCompletion', () => {
       await using server = await serveCompletions({ ...scripted, faults: { stallAfter: 'request' } })
       const failure = await failureOf(textOf(ask(server, { request: { timeout: 5 } })))
       expect(failure).to.be.instanceOf(OpenAI.APIConnectionTimeoutError)
-      expect(await server.requests[0]?.over).to.have.property('aborted', true)
     })
 
     it('when a listener of the response event throws', async () => {
