@@ -309,7 +309,7 @@ describe('every stage, among what others make', () => {
       })
     )
     expect(new Set(texts)).to.deep.equal(new Set([whole]))
-  }).timeout(60_000)
+  }).timeout(120_000)
 
   it('fails a thousand pipelines at once', async () => {
     const answer = Buffer.concat(pieces.slice(0, 20))
@@ -321,5 +321,5 @@ describe('every stage, among what others make', () => {
       )
     )
     expect(new Set(codes)).to.deep.equal(new Set(['CS_ERR_TRUNCATED']))
-  }).timeout(60_000)
+  }).timeout(120_000)
 })
