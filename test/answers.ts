@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Writable } from 'node:stream'
+import { type Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type CompletionParams, requestCompletion } from 'completion-streams'
@@ -124,6 +124,11 @@ export class GatedSink extends Writable {
   get text(): string {
     return this.received.join('')
   }
+}
+
+/** Waits until a stream is closed, with an error or without. */
+export async function closed(stream: Readable | Writable): Promise<void> {
+  if (!stream.closed) await new Promise(resolve => void stream.once('close', resolve))
 }
 
 /** Lets everything that can go on without news from outside go on. */

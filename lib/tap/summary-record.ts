@@ -1,4 +1,5 @@
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
+import { JoinedText } from '../collect/joined-text.js'
 import {
   choicesOf,
   choiceText,
@@ -56,8 +57,7 @@ const longestGap = 3_600_000_000
 
 /** Adds up what a summary tells. Knows no clock: each call says what time it is, in milliseconds. */
 export class SummaryRecord {
-  readonly #withText: boolean
-  readonly #pieces: string[] = []
+  readonly #text: JoinedText | undefined
   readonly #finishReasons = new Map<number, string>()
   #start: number
   #id: string | undefined
@@ -71,7 +71,7 @@ export class SummaryRecord {
   #gaps: RecordableHistogram | undefined
 
   constructor(withText: boolean, now: number) {
-    this.#withText = withText
+    if (withText) this.#text = new JoinedText()
     this.#start = now
   }
 
@@ -87,7 +87,7 @@ export class SummaryRecord {
     this.#id ??= filled(id) ?? filled(response?.id)
     this.#model ??= filled(model) ?? filled(response?.model)
     this.#usage = usageOf(chunk) ?? this.#usage
-    if (this.#withText) this.#pieces.push(textOf(chunk, 0, 'content'))
+    this.#text?.add(textOf(chunk, 0, 'content'))
     if (response) this.#addResponse(response)
     const hasToken = 'choices' in chunk ? this.#addChoices(chunk) : this.#addDelta(chunk)
     if (!hasToken) return
@@ -120,7 +120,7 @@ export class SummaryRecord {
         max: this.#gaps.max / 1000
       },
       tokensPerSecond: tokens !== undefined && generating > 0 ? (tokens / generating) * 1000 : undefined,
-      text: this.#withText ? this.#pieces.join('') : undefined
+      text: this.#text?.value
     }
     // What is not known is not there, so that a summary reads the same before and after JSON.
     return Object.fromEntries(
@@ -162,9 +162,9 @@ export class SummaryRecord {
 /** Whether a choice brings reasoning, a refusal, or a part of a tool call. */
 function bringsToken(choice: LooseChoice): boolean {
   const { tool_calls: calls, function_call: call } = choice.delta ?? {}
-  return (
-    choiceText(choice, 'reasoning') !== '' || choiceText(choice, 'refusal') !== '' || Boolean(calls ?? call)
-  )
+  // vLLM fills the lists of tool calls that it has not: an empty one is none.
+  if (Array.isArray(calls) ? calls.length > 0 : call) return true
+  return choiceText(choice, 'reasoning') !== '' || choiceText(choice, 'refusal') !== ''
 }
 
 /** The output tokens of a usage: each API has its own name for them. */

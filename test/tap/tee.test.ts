@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process'
-import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -14,6 +13,7 @@ import { script } from 'completion-streams/testing'
 import {
   all,
   ask,
+  closed,
   delta,
   endMark,
   failureOf,
@@ -74,7 +74,7 @@ describe('tee', () => {
         const log = createWriteStream(join(folder, 'log.sse'))
         const copy = tee<Uint8Array>(log, { whenSlow })
         const texts = await all<string>(ask(server), copy, toChunks(), toText())
-        if (!log.closed) await once(log, 'close')
+        await closed(log)
         const copied = await readFile(join(folder, 'log.sse'))
         expect(texts.join('')).to.equal(answer)
         expect(await all(Readable.from([copied]), toChunks(), toText())).to.deep.equal(texts)
