@@ -16,7 +16,7 @@ const names = files
 const name = process.argv[2] ?? ''
 if (!names.includes(name)) {
   console.error(`usage: npm run example -- NAME, where NAME is one of ${names.sort().join(', ')}`)
-  process.exitCode = 1
+  if (name !== '') process.exitCode = 1
 } else if (process.env.OPENAI_API_KEY) {
   await import(`./${name}.js`)
 } else {

@@ -242,7 +242,7 @@ describe('examples', () => {
     })
   })
 
-  it('name themselves when another is asked for', async () => {
+  it('are listed when another is asked for', async () => {
     const { stderr, code } = await run('nonsense')
     expect(code).to.equal(1)
     expect(stderr).to.include('cancel, completion-log, demo, each-choice, failures')
