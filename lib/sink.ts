@@ -25,7 +25,7 @@ export function isPrematureClose(error: Error): boolean {
   return 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE'
 }
 
-/** Ends a sink; resolves when it has finished. The process's own outputs stay open, as in `pipeline`. */
+/** Ends a sink; resolves when it has finished. The process's own outputs stay open, unlike in `pipeline`: nobody can open them again. */
 export async function endSink(sink: Writable): Promise<void> {
   if (isOfProcess(sink)) return
   sink.end()
