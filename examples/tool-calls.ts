@@ -20,8 +20,8 @@ const degrees = new Map([
   ['Rome', 19]
 ])
 for await (const { id, name, arguments: text, parsed } of compose(request, toChunks(), toToolCalls())) {
-  // The arguments are what a model wrote: check them before use.
-  const { city } = parsed as { city?: unknown }
+  // The arguments are what a model wrote, perhaps no JSON at all: check them before use.
+  const { city } = (parsed ?? {}) as { city?: unknown }
   const content = typeof city === 'string' ? `${degrees.get(city)} °C` : 'error: name a city'
   console.log(`${name}(${text}) is ${content}`)
   console.log('to send back:', { role: 'tool', tool_call_id: id, content })
