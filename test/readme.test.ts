@@ -186,6 +186,17 @@ describe('README', () => {
     expect(scripts).to.include.all.keys(...named, 'test')
   })
 
+  it('names the versions that the package asks for', async () => {
+    const { engines, peerDependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
+    const [oldest, ...majors] = peerDependencies.openai
+      .match(/\d+(\.[1-9]\d*)?/g)
+      .filter((found: string) => found !== '0')
+    expect(readme).to.include(`Node ${engines.node.replace('>=', '')} or later`)
+    expect(readme).to.include(
+      `\`openai\` ${oldest} or later, ${majors.join(', ').replace(/, (\d+)$/, ' or $1')}`
+    )
+  })
+
   it('links to files that there are', async () => {
     const links = [...readme.matchAll(/\]\(([^)#:]+)\)/g)].map(([, path]) => path ?? '')
     for (const link of links) expect(existsSync(join(root, link)), link).to.equal(true)
