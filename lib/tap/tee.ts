@@ -144,8 +144,9 @@ export function tee<Item = unknown>(
       callback(error)
     }
   })
-  // What the destination still holds belongs to what came before an error, unless it may be dropped anyway.
-  if (whenSlow !== 'drop') Object.assign(stream, { [beside]: () => [sink] })
+  // What the destination still holds belongs to what came before an error, unless it may be dropped anyway. After
+  // its own failure the tee does not wait: a destination that was too slow may never take it.
+  if (whenSlow !== 'drop') Object.assign(stream, { [beside]: () => (isFailed ? [] : [sink]) })
   return Object.defineProperties(stream, {
     dropped: { get: () => dropped },
     detached: { get: () => detached }

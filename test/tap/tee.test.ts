@@ -197,18 +197,15 @@ describe('tee', () => {
   })
 
   describe("whenSlow: 'fail'", () => {
-    it('fails with CS_ERR_TEE_OVERFLOW when all that came has been passed on, and copied as far as it fits', async () => {
+    it('fails with CS_ERR_TEE_OVERFLOW when all that came has been passed on, whatever the destination does', async () => {
       const sink = new GatedSink()
       const main = new GatedSink()
       const done = failureOf(pipeline(Readable.from(pieces), tee(sink, { whenSlow: 'fail', limit: 8 }), main))
       await settle()
       main.open()
-      await settle()
-      sink.open()
       const error = await done
       expect(error).to.include({ code: 'CS_ERR_TEE_OVERFLOW', limit: 8 })
       expect(main.text).to.equal('one two three')
-      expect(sink.text).to.equal('one two')
       expect([main.errored, sink.errored]).to.deep.equal([error, error])
     })
 
