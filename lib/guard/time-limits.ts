@@ -8,7 +8,7 @@ import type { Stage } from '../stage.js'
 export interface TimeLimits {
   /** How long the first item may be in coming. */
   first?: number
-  /** How long each later item may be in coming, after the one before it. */
+  /** How long each item may be in coming, after the one before it; the first one too, unless `first` is given. */
   idle?: number
   /** How long all of it may take. */
   total?: number
@@ -16,6 +16,9 @@ export interface TimeLimits {
 
 /** Node's timers fire at once when they are set for longer than this, in milliseconds. */
 const longestTimer = 2 ** 31 - 1
+
+/** Milliseconds behind a limit. A process that was busy finds its timers due before it gets to read what has arrived. */
+const graceTime = 10
 
 /**
  * Passes everything on unchanged, and fails with `CS_ERR_STALLED` when the source is too slow. Before `toChunks`
@@ -25,10 +28,12 @@ const longestTimer = 2 ** 31 - 1
  * Only the time counts that is spent waiting for the source: the limits wait while the sink is what is slow. The
  * time begins when the stage is first read. Its timer keeps no process alive.
  */
-export function timeLimits<Item = unknown>({ first, idle, total }: TimeLimits): Stage<Item, Item> {
-  const given = Object.entries({ first, idle, total }).filter(([, limit]) => limit !== undefined)
-  for (const [name, limit] of given) checkLimit(name, limit as number)
-  if (given.length === 0) throw invalid('timeLimits', undefined, 'first, idle or total, in milliseconds')
+export function timeLimits<Item = unknown>({ first, idle, total }: TimeLimits = {}): Stage<Item, Item> {
+  if (first !== undefined) checkLimit('first', first)
+  if (idle !== undefined) checkLimit('idle', idle)
+  if (total !== undefined) checkLimit('total', total)
+  if ((first ?? idle ?? total) === undefined)
+    throw invalid('timeLimits', undefined, 'first, idle or total, in milliseconds')
 
   let items = 0
   let waited = 0
@@ -57,7 +62,7 @@ export function timeLimits<Item = unknown>({ first, idle, total }: TimeLimits): 
     const totalDue = waitingSince - waited + (total ?? Number.POSITIVE_INFINITY)
     const due = Math.min(gapDue, totalDue)
     if (now >= due)
-      return stall(due === totalDue ? 'total' : items === 0 && first !== undefined ? 'first' : 'idle')
+      return confirm(due === totalDue ? 'total' : items === 0 && first !== undefined ? 'first' : 'idle')
     // A timer that is due earlier looks again; setting one for every item would cost more than all the rest.
     if (due === Number.POSITIVE_INFINITY || timerDue <= due) return
     clearTimeout(timer)
@@ -68,6 +73,14 @@ export function timeLimits<Item = unknown>({ first, idle, total }: TimeLimits): 
   function onTimer(): void {
     timerDue = Number.POSITIVE_INFINITY
     look()
+  }
+
+  /** Fails unless something comes at the last moment. */
+  function confirm(timeLimit: 'first' | 'idle' | 'total'): void {
+    const itemsBefore = items
+    setTimeout(() => {
+      if (waitingSince !== undefined && items === itemsBefore) stall(timeLimit)
+    }, graceTime).unref()
   }
 
   function stall(timeLimit: 'first' | 'idle' | 'total'): void {
@@ -91,6 +104,10 @@ export function timeLimits<Item = unknown>({ first, idle, total }: TimeLimits): 
       stopWaiting()
       items++
       callback(null, item)
+    },
+    flush(callback) {
+      stopWaiting()
+      callback()
     },
     destroy(error, callback) {
       isStalled = true
