@@ -133,7 +133,7 @@ describe('tapSummary', () => {
         it(`when the stream ${what}, with what had come: ${outcome} (${place})`, async () => {
           await using server = await serve({ script: counting, faults })
           const { summaries, tap } = keep({ text: true })
-          const limits = timeLimits<Uint8Array>({ idle: 50 })
+          const limits = timeLimits<Uint8Array>({ first: 60_000, idle: 100 })
           const stages =
             place === 'in a pipeline'
               ? [ask(server), limits, toChunks(), tap, toText()]
