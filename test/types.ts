@@ -11,10 +11,28 @@ import type {
   ServerSentEvent,
   Source,
   Stage,
-  Usage
+  Summary,
+  ToolCall,
+  Usage,
+  WholeCompletion
 } from 'completion-streams'
-import { compose, fromResponse, tapUsage, toChunks, toEvents, toText } from 'completion-streams'
+import {
+  byChoice,
+  compose,
+  fromResponse,
+  requestCompletion,
+  tapSummary,
+  tapUsage,
+  tee,
+  timeLimits,
+  toChunks,
+  toCompletion,
+  toEvents,
+  toText,
+  toToolCalls
+} from 'completion-streams'
 import type OpenAI from 'openai'
+import type { AzureOpenAI } from 'openai'
 import through2 from 'through2'
 
 const counted = tapUsage(() => {})
@@ -133,6 +151,61 @@ export function usageIsThatOfAnyApi(): void {
   tapUsage((usage: Usage, chunk: Chunk) => [usage, chunk])
   // @ts-expect-error: the field may be missing, by the API
   tapUsage(usage => void usage.prompt_tokens)
+}
+
+export async function collectorsAndTapsKnowWhatTheyEmit(
+  source: Source<Bytes>,
+  sink: NodeJS.WritableStream
+): Promise<void> {
+  for await (const whole of compose(source, toChunks(), toCompletion())) same<typeof whole, WholeCompletion>()
+  for await (const call of compose(source, toChunks(), toToolCalls())) {
+    same<typeof call, ToolCall>()
+    same<typeof call.arguments, string>()
+    same<typeof call.parsed, unknown>()
+  }
+  const summed = tapSummary(summary => {
+    same<typeof summary, Summary>()
+    same<typeof summary.usage, Usage | undefined>()
+  })
+  for await (const chunk of compose(source, toChunks(), summed)) same<typeof chunk, Chunk>()
+  for await (const chunk of timeLimits<Chunk>({ idle: 1 })) same<typeof chunk, Chunk>()
+  const copied = tee<Chunk>(sink)
+  for await (const chunk of copied) same<typeof chunk, Chunk>()
+  same<typeof copied.dropped, number>()
+  const guarded = compose(
+    source,
+    timeLimits({ idle: 1 }),
+    tee(sink),
+    toChunks(),
+    timeLimits({ idle: 1 }),
+    toText()
+  )
+  same<typeof guarded, Source<string>>()
+  const byFile = byChoice(() => sink)
+  await pipeline(source, toChunks(), byFile)
+  // @ts-expect-error: toToolCalls takes chunks, not strings
+  compose(toText(), toToolCalls())
+  // @ts-expect-error: toText takes chunks, not whole completions
+  compose(toCompletion(), toText())
+  // @ts-expect-error: a sink emits nothing
+  compose(toChunks(), byFile)
+}
+
+export function requestsTakeTheParametersOfEachApi(client: OpenAI, azure: AzureOpenAI): void {
+  const request = requestCompletion(client, { model: 'm', messages: [{ role: 'user', content: 'Hi' }], n: 2 })
+  same<(typeof request)['response'] extends Promise<{ status: infer Status }> ? Status : never, number>()
+  requestCompletion(client, { model: 'gpt-3.5-turbo-instruct', prompt: 'Hi' })
+  requestCompletion(
+    azure,
+    { model: 'm', input: 'Hi' },
+    { signal: AbortSignal.timeout(1), request: { maxRetries: 0 } }
+  )
+  // @ts-expect-error: a role is missing
+  requestCompletion(client, { model: 'm', messages: [{ content: 'Hi' }] })
+  // @ts-expect-error: neither messages, prompt nor input
+  requestCompletion(client, { temperature: 0 })
+  // @ts-expect-error: what is asked for is a stream
+  requestCompletion(client, { model: 'm', messages: [], stream: false })
 }
 
 export function wrongOptionsAreRefused(): void {

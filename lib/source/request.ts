@@ -8,7 +8,9 @@ export type CompletionParams = ChatParams | LegacyParams | ResponsesParams
 
 type ChatParams = Streamed<OpenAI.ChatCompletionCreateParamsStreaming>
 type LegacyParams = Streamed<OpenAI.CompletionCreateParamsStreaming>
-type ResponsesParams = Streamed<OpenAI.Responses.ResponseCreateParamsStreaming>
+type ResponsesParams = Streamed<OpenAI.Responses.ResponseCreateParamsStreaming> &
+  // To the client all of its parameters are optional, so that anything at all would pass for them.
+  ({ input: unknown } | { prompt: object })
 type Streamed<Params> = Omit<Params, 'stream'> & { stream?: true }
 
 /** The part of a client of the openai package, `AzureOpenAI` too, that requests are made with. */
