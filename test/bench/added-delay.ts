@@ -3,47 +3,75 @@ import { Agent, get, type IncomingMessage } from 'node:http'
 import { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { toChunks, toText } from 'completion-streams'
-import { start } from './child.js'
+import { start as startChild } from './child.js'
 import { quantile, type Table, verdict } from './measure.js'
 
-const streams = 1000
+/** The second is what the goal speaks of; the first is for machines that cannot do that much. */
+const streamCounts = [200, 1000]
 const tokensPerSecond = 50
 const seconds = 6
 const rounds = 3
+/** Below this share of the tokens that were to come, the machine is what is measured. */
+const leastShare = 0.95
 
 /** The time from the server's write to the sink, with the library's stages and without. */
 export async function addedDelay(): Promise<Table> {
-  const bare: number[][] = []
-  const full: number[][] = []
-  for (let round = 0; round < rounds; round++) {
-    bare.push(await delays(bareSink))
-    full.push(await delays(throughStages))
-  }
-  const median = (all: number[][], share: number) =>
-    quantile(
-      all.map(sorted => quantile(sorted, share)).sort((a, b) => a - b),
-      0.5
+  const rows: string[][] = []
+  for (const streams of streamCounts) {
+    const bare: Delays[] = []
+    const full: Delays[] = []
+    for (let round = 0; round < rounds; round++) {
+      bare.push(await delays(streams, bareSink))
+      full.push(await delays(streams, throughStages))
+    }
+    const added = p99(full) - p99(bare)
+    const isMeasured = rateOf(bare) >= leastShare * streams * tokensPerSecond
+    rows.push(
+      rowOf(streams, 'source, sink', bare, ''),
+      rowOf(
+        streams,
+        'source, `toChunks`, `toText`, sink',
+        full,
+        isMeasured ? verdict(added, 5) : 'not measurable here'
+      )
     )
-  const row = (name: string, all: number[][]) => [
-    name,
-    String(Math.round(all.reduce((sum, { length }) => sum + length, 0) / all.length / seconds)),
-    median(all, 0.5).toFixed(2),
-    median(all, 0.99).toFixed(2)
-  ]
+  }
   return {
     title: 'Added delay',
     notes: [
-      `Milliseconds from the server's write to the sink, for ${streams} streams at once on loopback, ${tokensPerSecond} tokens a second each for ${seconds} s; medians of ${rounds} rounds. The server is a process of its own. Without the stages, the sink searches the bytes for the time that they were written.`
+      `Milliseconds from the server's write to the sink, for many streams at once on loopback, ${tokensPerSecond} tokens a second each for ${seconds} s; medians of ${rounds} rounds. The server is a process of its own, on the same processor. Without the stages, the sink searches the bytes for the time that they were written. Where even so less than ${leastShare * 100} % of the tokens arrive in time, the machine cannot do this much, and the table says nothing of the stages.`
     ],
-    columns: ['pipeline', 'tokens a second that arrived', 'median', '99th percentile', 'added'],
-    rows: [
-      [...row('source, sink', bare), ''],
-      [
-        ...row('source, `toChunks`, `toText`, sink', full),
-        verdict(median(full, 0.99) - median(bare, 0.99), 5)
-      ]
-    ]
+    columns: ['streams', 'pipeline', 'tokens a second: due', 'arrived', 'median', '99th percentile', 'added'],
+    rows
   }
+}
+
+function rowOf(streams: number, name: string, all: Delays[], added: string): string[] {
+  const typical = median(all.map(({ sorted }) => quantile(sorted, 0.5)))
+  const rates = [streams * tokensPerSecond, rateOf(all)].map(rate => rate.toFixed(0))
+  return [String(streams), name, ...rates, typical.toFixed(2), p99(all).toFixed(2), added]
+}
+
+function p99(all: Delays[]): number {
+  return median(all.map(({ sorted }) => quantile(sorted, 0.99)))
+}
+
+function rateOf(all: Delays[]): number {
+  return median(all.map(({ perSecond }) => perSecond))
+}
+
+function median(numbers: number[]): number {
+  return quantile(
+    numbers.sort((a, b) => a - b),
+    0.5
+  )
+}
+
+interface Delays {
+  /** In milliseconds, in order. */
+  readonly sorted: readonly number[]
+  /** How many tokens arrived in a second: fewer than were to be sent means that the machine was too slow for this. */
+  readonly perSecond: number
 }
 
 type Consume = (response: IncomingMessage, onToken: (writtenAt: string) => void) => Promise<void>
@@ -74,9 +102,8 @@ const throughStages: Consume = (response, onToken) =>
     })
   )
 
-/** The delays of all tokens, in milliseconds and in order. */
-async function delays(consume: Consume): Promise<number[]> {
-  const server = start('added-delay.child.js', String(tokensPerSecond), String(seconds))
+async function delays(streams: number, consume: Consume): Promise<Delays> {
+  const server = startChild('added-delay.child.js', String(tokensPerSecond), String(seconds))
   const [port] = await once(server, 'message')
   const agent = new Agent({ maxSockets: Number.POSITIVE_INFINITY })
   const found: number[] = []
@@ -86,9 +113,11 @@ async function delays(consume: Consume): Promise<number[]> {
       found.push(Number(process.hrtime.bigint() - BigInt(writtenAt)) / 1e6)
     })
   }
+  const start = performance.now()
   await Promise.all(Array.from({ length: streams }, one))
+  const perSecond = (found.length / (performance.now() - start)) * 1000
   agent.destroy()
   server.kill()
   await once(server, 'exit')
-  return found.sort((a, b) => a - b)
+  return { sorted: found.sort((a, b) => a - b), perSecond }
 }

@@ -68,7 +68,7 @@ export function quantile(sorted: readonly number[], share: number): number {
 /** A ratio of medians, and whether it is what it should be. */
 export function verdict(ratio: number, limit: number, is: 'at most' | 'at least' = 'at most'): string {
   const isMet = is === 'at most' ? ratio <= limit : ratio >= limit
-  return `${ratio.toFixed(2)} (${is} ${limit}: ${isMet ? 'met' : '**missed**'})`
+  return `${ratio.toFixed(3)} (${is} ${limit}: ${isMet ? 'met' : '**missed**'})`
 }
 
 export function spread({ fastest, slowest }: Times, unit = 1): string {

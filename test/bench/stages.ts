@@ -1,94 +1,110 @@
 import { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import * as library from 'completion-streams'
-import { race, spread, type Table, type Times, verdict } from './measure.js'
+import { race, spread, summaryOf, type Table, type Times, verdict } from './measure.js'
 import { sourceOf } from './peers.js'
-import { workloads } from './workloads.js'
+import { toolCalls, workloads } from './workloads.js'
 
 const chunks = 20_000
 const rounds = 9
 
-/** A stage that may not exist in this version, by its name, and how it is made. */
-type Make = (stage: (...options: unknown[]) => NodeJS.ReadWriteStream) => NodeJS.ReadWriteStream
+/** Makes a stage that may not exist in this version. */
+type Make = (stage: (...options: unknown[]) => NodeJS.ReadWriteStream | NodeJS.WritableStream) => unknown
 
 const ignore = () => {}
 
-const stagesOfChunks: Readonly<Record<string, Make>> = {
-  toText: stage => stage(),
-  toCompletion: stage => stage(),
-  toToolCalls: stage => stage(),
-  tapUsage: stage => stage(ignore),
-  tapSummary: stage => stage(ignore),
-  tee: stage => stage(nullSink()),
-  timeLimits: stage => stage({ idle: 60_000 }),
-  toSSE: stage => stage(),
-  toNDJSON: stage => stage()
-}
-
-const stagesOfText: Readonly<Record<string, Make>> = {
-  moderate: stage => stage(() => true, { window: 100 }),
-  rechunk: stage => stage({ by: 'word' })
+/** What each stage is given. */
+const stagesByInput: Readonly<Record<string, Readonly<Record<string, Make>>>> = {
+  'text chunks': {
+    toText: stage => stage(),
+    toCompletion: stage => stage(),
+    tapUsage: stage => stage(ignore),
+    tapSummary: stage => stage(ignore),
+    tee: stage => stage(nullSink()),
+    timeLimits: stage => stage({ idle: 60_000 }),
+    toSSE: stage => stage(),
+    toNDJSON: stage => stage(),
+    byChoice: stage => stage(nullSink)
+  },
+  'tool call chunks': { toToolCalls: stage => stage() },
+  text: {
+    moderate: stage => stage(() => true, { window: 100 }),
+    rechunk: stage => stage({ by: 'word' })
+  }
 }
 
 /** What each stage adds to a chunk that has been parsed, beside the parse itself. */
 export async function stages(): Promise<Table> {
   const [chat] = workloads(chunks)
-  const payloads = chat?.payloads ?? []
-  const parsed = payloads.map((payload): object => JSON.parse(payload))
-  const text = parsed.map((_, at) => `word ${at}, `)
+  const payloads = { 'text chunks': chat?.payloads ?? [], 'tool call chunks': toolCalls(chunks).payloads }
   const finish = { choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] }
-
-  const subjects = new Map<string, () => unknown>([
-    ['`JSON.parse`', () => payloads.forEach(payload => void JSON.parse(payload))],
-    ['no stage', () => pipeline(sourceOf(parsed, true), nullSink())]
-  ])
-  for (const [name, make, items] of [
-    ...Object.entries(stagesOfChunks).map(([name, make]) => [name, make, [...parsed, finish]] as const),
-    ...Object.entries(stagesOfText).map(([name, make]) => [name, make, text] as const)
-  ]) {
-    const stage: unknown = Reflect.get(library, name)
-    // The table holds what this version has.
-    if (typeof stage !== 'function') continue
-    subjects.set(name, () =>
-      pipeline([sourceOf(items, true), make((...options) => stage(...options)), nullSink()])
-    )
+  const items: Record<string, unknown[]> = {
+    'text chunks': [...payloads['text chunks'].map(payload => JSON.parse(payload)), finish],
+    'tool call chunks': [...payloads['tool call chunks'].map(payload => JSON.parse(payload)), finish],
+    text: payloads['text chunks'].map((_, at) => `word ${at}, `)
   }
-  if ('byChoice' in library) {
-    subjects.set('byChoice', () =>
-      pipeline(
-        sourceOf([...parsed, finish], true),
-        library.byChoice(() => nullSink())
+
+  const subjects = new Map<string, () => unknown>()
+  for (const [input, texts] of Object.entries(payloads)) {
+    subjects.set(parseOf(input), () => texts.forEach(text => void JSON.parse(text)))
+  }
+  for (const [input, made] of Object.entries(stagesByInput)) {
+    subjects.set(input, () => pipeline(sourceOf(items[input] ?? [], true), nullSink()))
+    for (const [name, make] of Object.entries(made)) {
+      const stage: unknown = Reflect.get(library, name)
+      // The table holds what this version has.
+      if (typeof stage !== 'function') continue
+      subjects.set(name, () =>
+        pipeline(
+          streamsOf(
+            items[input] ?? [],
+            make((...options) => stage(...options))
+          )
+        )
       )
-    )
+    }
   }
 
   const times = await race(subjects, rounds)
-  const parse = times.get('`JSON.parse`') as Times
-  const none = times.get('no stage') as Times
-  return {
-    title: 'The stages behind the parse',
-    notes: [
-      `Microseconds a chunk that one more stage takes, in a pipeline of ready-made chunks, over the time of the pipeline without it (${perChunk(none.median)}); the share is that of \`JSON.parse\` of the same chunk. Medians of ${rounds} rounds.`
-    ],
-    columns: ['stage', 'µs a chunk', 'spread', 'share of the parse'],
-    rows: [...times]
-      .filter(([name]) => name !== 'no stage')
-      .map(([name, own]) => {
-        if (own === parse) return [name, perChunk(own.median), spread(own, chunks / 1000), '']
-        const added = {
-          ...own,
-          median: own.median - none.median,
-          fastest: own.fastest - none.median,
-          slowest: own.slowest - none.median
-        }
+  const timeOf = (name: string) => times.get(name) as Times
+  const rows = Object.entries(stagesByInput).flatMap(([input, made]) => {
+    const none = timeOf(input)
+    const parse = timeOf(parseOf(input === 'text' ? 'text chunks' : input))
+    return Object.keys(made)
+      .filter(name => times.has(name))
+      .map(name => {
+        const added = summaryOf(timeOf(name).all.map(time => time - none.median))
         return [
           name,
+          input,
           perChunk(added.median),
           spread(added, chunks / 1000),
+          perChunk(parse.median),
           verdict(added.median / parse.median, 1)
         ]
       })
+  })
+  return {
+    title: 'The stages behind the parse',
+    notes: [
+      `Microseconds a chunk that one more stage takes, in a pipeline of chunks that are parsed already, over the time of the pipeline without it; and its share of what \`JSON.parse\` takes for the same chunk. Medians of ${rounds} rounds.`
+    ],
+    columns: ['stage', 'input', 'µs a chunk', 'spread', '`JSON.parse`', 'share'],
+    rows
   }
+}
+
+function parseOf(input: string): string {
+  return `JSON.parse of ${input}`
+}
+
+/** A sink of the library's is the end of its pipeline. */
+function streamsOf(items: unknown[], stage: unknown): NodeJS.ReadWriteStream[] {
+  const line = [sourceOf(items, true), stage]
+  if (stage instanceof Object && 'pipe' in stage && 'readable' in stage && stage.readable)
+    line.push(nullSink())
+  // `pipeline` looks at what it is given.
+  return line as NodeJS.ReadWriteStream[]
 }
 
 function perChunk(milliseconds: number): string {

@@ -59,6 +59,18 @@ function chatChunk(roll: Dice): object {
   }
 }
 
+/** A tool call of which this is a piece: 100 pieces make a call. */
+function toolChunk(roll: Dice, at: number): object {
+  const begins = at % 100 === 0
+  const call = begins
+    ? { index: 0, id: `call_${at}`, type: 'function', function: { name: 'get_weather', arguments: '' } }
+    : { index: 0, function: { arguments: JSON.stringify(pick(roll, tokens)) } }
+  return {
+    ...chatChunk(roll),
+    choices: [{ index: 0, delta: { tool_calls: [call] }, logprobs: null, finish_reason: null }]
+  }
+}
+
 function responsesEvent(roll: Dice, at: number): object {
   return {
     type: 'response.output_text.delta',
@@ -122,6 +134,16 @@ export function workload(name: string, payloads: readonly object[], end: readonl
   const named = (text: string) => /^\{"type":"([\w.]+)"/.exec(text)?.[1]
   const events = texts.map(text => `${named(text) ? `event: ${named(text)}\n` : ''}data: ${text}\n\n`)
   return { name, payloads: texts, events: [...events, ...end].map(text => Buffer.from(text)) }
+}
+
+/** Chat chunks that carry tool calls. */
+export function toolCalls(chunks: number): Workload {
+  const roll = dice(7)
+  return workload(
+    'tool calls',
+    Array.from({ length: chunks }, (_, at) => toolChunk(roll, at)),
+    done
+  )
 }
 
 const done = ['data: [DONE]\n\n']
