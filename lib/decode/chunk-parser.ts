@@ -117,7 +117,8 @@ export class ChunkParser {
     if (typeof value !== 'object') return this.#invalid(`a payload is ${typeof value}, not an object`)
     if (providerErrorIn(value) !== undefined) this.#fail(value)
     if (Array.isArray(value)) this.#takeList(value)
-    else if (lacksDelta(value) && isWholeCompletion(value) && this.#progress.isNew) this.#takeWhole(value)
+    else if (this.#mayBeWhole(value) && isWholeCompletion(value) && this.#progress.isNew)
+      this.#takeWhole(value)
     else this.#emit(value)
   }
 
@@ -129,14 +130,24 @@ export class ChunkParser {
     }
   }
 
+  /** Costs less to ask than `isWholeCompletion`, and rules out the chunks of the legacy API, which look like its whole answers. */
+  #mayBeWhole(value: object): boolean {
+    const [choice] = choicesOf(value)
+    if (!choice) return (value as LooseChunk).object === 'response'
+    if (!choice.delta && typeof choice.text !== 'string') return true
+    // Of lines of JSON, each may be a whole answer: one of the legacy API has text and usage at once.
+    return this.#form === 'json' && usageOf(value) !== undefined
+  }
+
   /** A server that ignored `stream: true` sends the whole completion at once. */
   #takeWhole(whole: WholeCompletion): void {
     for (const chunk of chunksOf(whole)) this.#emit(chunk)
-    this.#progress.end()
+    // A response has a terminal event if it is complete: it may be queued still, or have been cancelled.
+    if ('choices' in whole) this.#progress.end()
   }
 
   #takeBodyValue(value: unknown, text: string): void {
-    if (isObject(value) && providerErrorIn(value) === undefined && !Array.isArray(value) && !isChunk(value)) {
+    if ((Array.isArray(value) ? value : [value]).every(isForeign)) {
       return this.#invalid(`the body is JSON, but no completion: ${beginningOf(text)}`)
     }
     this.#takeValue(value)
@@ -211,17 +222,6 @@ export function isWholePayload(data: string): boolean {
   return payload === endMark || !/^[{[]/.test(payload) || parsed(payload) !== undefined
 }
 
-/**
- * Whether a payload may be a whole completion: it costs less to ask than `isWholeCompletion`, and rules out the chunks of
- * the legacy API, which have the shape of its whole completions.
- */
-function lacksDelta(value: object): boolean {
-  const [choice] = choicesOf(value)
-  return choice
-    ? !choice.delta && typeof choice.text !== 'string'
-    : (value as LooseChunk).object === 'response'
-}
-
 /** Whether data may be the beginning of the end mark, or of a `null`: nothing of a completion is lost with it. */
 function isBeginningOfWord(data: string): boolean {
   const payload = data.trim()
@@ -235,6 +235,11 @@ function isChunk(value: object): boolean {
     usageOf(value) !== undefined ||
     isWholeCompletion(value)
   )
+}
+
+/** Whether a value is an object of another kind: no chunk, and no error either. */
+function isForeign(value: unknown): boolean {
+  return isObject(value) && !Array.isArray(value) && providerErrorIn(value) === undefined && !isChunk(value)
 }
 
 /** Whether a text at the end of the input is a field whose name, or whose colon, has not arrived. */

@@ -56,9 +56,12 @@ export class JsonBody {
     try {
       value = JSON.parse(text)
     } catch (cause) {
-      if (isLast && isCutOff(text)) this.#handlers.onResidue(text)
-      else if (isLast || this.#isLineByLine) this.#handlers.onInvalid(text, cause)
-      else return false
+      // A line of many breaks off at the end of the input only.
+      const isBeginning = (isLast || !this.#isLineByLine) && isCutOff(text)
+      if (isBeginning && !isLast) return false
+      this.#isLineByLine = true
+      if (isBeginning) this.#handlers.onResidue(text)
+      else this.#handlers.onInvalid(text, cause)
       return true
     }
     this.#isLineByLine = true

@@ -73,8 +73,12 @@ describe('JsonBody', () => {
     })
   })
 
-  it('tells of a body that is no JSON when it ends', () => {
-    expect(read(['{"a":}\n', '{"b":1}\n'])).to.deep.equal({ values: [], invalid: ['{"a":}\n{"b":1}\n'] })
+  it('tells of a first line that is no JSON, and goes on with the next', () => {
+    expect(read(['{"a":}\n', '{"b":1}\n'])).to.deep.equal({ values: [{ b: 1 }], invalid: ['{"a":}'] })
+  })
+
+  it('tells of a text of many lines that is no JSON when it ends', () => {
+    expect(read(['{\n"a":}\n', '{"b":1}\n'])).to.deep.equal({ values: [], invalid: ['{\n"a":}\n{"b":1}\n'] })
   })
 
   it('tells of what follows a whole value on its line', () => {
