@@ -13,16 +13,18 @@ function chunk(): string {
 
 const server = createServer((_request, response) => {
   const period = 1000 / tokensPerSecond
-  let left = tokensPerSecond * seconds
+  const count = tokensPerSecond * seconds
+  // The streams do not tick together.
+  const start = performance.now() + roll() * period
+  let sent = 0
+  // By the clock: an interval is late by a little each time, and never makes up for it.
+  const tick = () => {
+    for (; sent < count && performance.now() >= start + sent * period; sent++) response.write(chunk())
+    if (sent === count) response.end('data: [DONE]\n\n')
+    else setTimeout(tick, start + sent * period - performance.now())
+  }
   response.writeHead(200, { 'content-type': 'text/event-stream' })
   response.flushHeaders()
-  // The streams do not tick together.
-  setTimeout(() => {
-    const timer = setInterval(() => {
-      if (left-- > 0) return response.write(chunk())
-      clearInterval(timer)
-      response.end('data: [DONE]\n\n')
-    }, period)
-  }, roll() * period)
+  tick()
 })
 server.listen(0, '127.0.0.1', () => process.send?.((server.address() as AddressInfo).port))

@@ -3,16 +3,18 @@ import { Agent, get, type IncomingMessage } from 'node:http'
 import { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { toChunks, toText } from 'completion-streams'
-import { start as startChild } from './child.js'
+import { start } from './child.js'
 import { quantile, type Table, verdict } from './measure.js'
 
-/** The second is what the goal speaks of; the first is for machines that cannot do that much. */
-const streamCounts = [200, 1000]
+/** What the goal speaks of, and before it a number that more machines can do. */
+const goalStreams = 1000
+const streamCounts = [200, goalStreams]
 const tokensPerSecond = 50
 const seconds = 6
 const rounds = 3
-/** Below this share of the tokens that were to come, the machine is what is measured. */
+/** Below this share of the tokens that were due, or with a longer delay than from one token to the next, the machine is what is measured. */
 const leastShare = 0.95
+const longestDelay = 1000 / tokensPerSecond
 
 /** The time from the server's write to the sink, with the library's stages and without. */
 export async function addedDelay(): Promise<Table> {
@@ -25,21 +27,17 @@ export async function addedDelay(): Promise<Table> {
       full.push(await delays(streams, throughStages))
     }
     const added = p99(full) - p99(bare)
-    const isMeasured = rateOf(bare) >= leastShare * streams * tokensPerSecond
+    const isMeasured = rateOf(bare) >= leastShare * streams * tokensPerSecond && p99(bare) <= longestDelay
+    const result = streams === goalStreams ? verdict(added, 5) : added.toFixed(3)
     rows.push(
       rowOf(streams, 'source, sink', bare, ''),
-      rowOf(
-        streams,
-        'source, `toChunks`, `toText`, sink',
-        full,
-        isMeasured ? verdict(added, 5) : 'not measurable here'
-      )
+      rowOf(streams, 'source, `toChunks`, `toText`, sink', full, isMeasured ? result : 'not measurable here')
     )
   }
   return {
     title: 'Added delay',
     notes: [
-      `Milliseconds from the server's write to the sink, for many streams at once on loopback, ${tokensPerSecond} tokens a second each for ${seconds} s; medians of ${rounds} rounds. The server is a process of its own, on the same processor. Without the stages, the sink searches the bytes for the time that they were written. Where even so less than ${leastShare * 100} % of the tokens arrive in time, the machine cannot do this much, and the table says nothing of the stages.`
+      `Milliseconds from the server's write to the sink, for many streams at once on loopback, ${tokensPerSecond} tokens a second each for ${seconds} s; medians of ${rounds} rounds. The server is a process of its own, on the same processor. Without the stages, the sink searches the bytes for the time that they were written. Where even so less than ${leastShare * 100} % of the tokens arrive in time, or the 99th percentile is above ${longestDelay} ms, the machine cannot do this much, and the table says nothing of the stages.`
     ],
     columns: ['streams', 'pipeline', 'tokens a second: due', 'arrived', 'median', '99th percentile', 'added'],
     rows
@@ -103,19 +101,22 @@ const throughStages: Consume = (response, onToken) =>
   )
 
 async function delays(streams: number, consume: Consume): Promise<Delays> {
-  const server = startChild('added-delay.child.js', String(tokensPerSecond), String(seconds))
+  const server = start('added-delay.child.js', String(tokensPerSecond), String(seconds))
   const [port] = await once(server, 'message')
   const agent = new Agent({ maxSockets: Number.POSITIVE_INFINITY })
   const found: number[] = []
+  let firstAt: number | undefined
+  let lastAt = 0
   const one = async () => {
     const [response] = await once(get({ port, host: '127.0.0.1', agent }), 'response')
     await consume(response, writtenAt => {
       found.push(Number(process.hrtime.bigint() - BigInt(writtenAt)) / 1e6)
+      lastAt = performance.now()
+      firstAt ??= lastAt
     })
   }
-  const start = performance.now()
   await Promise.all(Array.from({ length: streams }, one))
-  const perSecond = (found.length / (performance.now() - start)) * 1000
+  const perSecond = (found.length / (lastAt - (firstAt ?? 0))) * 1000
   agent.destroy()
   server.kill()
   await once(server, 'exit')
