@@ -2,7 +2,19 @@ import { once } from 'node:events'
 import stream, { Duplex, PassThrough, Readable, Transform, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { expect } from 'chai'
-import { compose, requestCompletion, tapUsage, toChunks, toEvents, toText } from 'completion-streams'
+import {
+  compose,
+  requestCompletion,
+  tapSummary,
+  tapUsage,
+  tee,
+  timeLimits,
+  toChunks,
+  toCompletion,
+  toEvents,
+  toText,
+  toToolCalls
+} from 'completion-streams'
 import pumpify from 'pumpify'
 import { objectTransform } from 'through2'
 import {
@@ -23,6 +35,12 @@ const pieces = completion(texts)
   .map(text => Buffer.from(text))
 const events = await Readable.from(pieces).pipe(toEvents()).toArray()
 const chunks = await Readable.from(pieces).pipe(toChunks()).toArray()
+const completions = await Readable.from(chunks).pipe(toCompletion()).toArray()
+const calling = texts.map((text, index) => {
+  const call = { index, id: text, function: { name: 'take', arguments: JSON.stringify({ text }) } }
+  return { choices: [{ index: 0, delta: { tool_calls: [call] }, finish_reason: null }] }
+})
+const calls = await Readable.from(calling).pipe(toToolCalls()).toArray()
 const reason = new Error('the tap failed')
 
 /** A stage, what it makes of what, and what makes it fail. */
@@ -68,6 +86,51 @@ const cases: Record<string, Case> = {
     makeFailing: () => tapUsage(() => Promise.reject(reason)),
     bad: [{ choices: [], usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 } }],
     code: undefined
+  },
+  tapSummary: {
+    make: () => tapSummary(() => {}),
+    input: chunks,
+    output: chunks,
+    makeFailing: () => tapSummary(() => Promise.reject(reason)),
+    bad: [{ choices: [] }],
+    code: undefined
+  },
+  tee: {
+    make: () => tee(new PassThrough({ objectMode: true }).resume()),
+    input: chunks,
+    output: chunks,
+    makeFailing() {
+      const sink = collector([])
+      sink._final = callback => callback(reason)
+      return tee(sink)
+    },
+    bad: [{ choices: [] }],
+    code: undefined
+  },
+  timeLimits: {
+    make: () => timeLimits({ first: 60_000, idle: 60_000, total: 60_000 }),
+    input: chunks,
+    output: chunks,
+    makeFailing: () => compose(timeLimits({ idle: 60_000 }), toText()),
+    bad: ['no chunk'],
+    code: 'CS_ERR_INVALID_CHUNK'
+  },
+  toCompletion: {
+    make: () => toCompletion(),
+    input: chunks,
+    output: completions,
+    makeFailing: () => toCompletion(),
+    // The first of another completion makes it emit the one before.
+    bad: [{ type: 'response.created', response: {} }, 'no chunk'],
+    code: 'CS_ERR_INVALID_CHUNK'
+  },
+  toToolCalls: {
+    make: () => toToolCalls(),
+    input: calling,
+    output: calls,
+    makeFailing: () => toToolCalls(),
+    bad: ['no chunk'],
+    code: 'CS_ERR_INVALID_CHUNK'
   },
   compose: {
     make: () =>
