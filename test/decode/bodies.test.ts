@@ -221,6 +221,21 @@ describe('toChunks of a body that is no event stream', () => {
     })
   }
 
+  it('takes a whole response without a status for complete, and passes over what is no item or part', async () => {
+    const content = [
+      null,
+      'b',
+      { type: 'output_text', text: 'a' },
+      { type: 'output_text' },
+      { type: 'audio' }
+    ]
+    const output = [null, 1, { type: 'message', content }, { type: 'reasoning', summary: 'short' }, {}]
+    const body = { object: 'response', id: 'resp_1', output }
+    const { texts, completions } = await readingOf([JSON.stringify(body)])
+    expect(texts[0]).to.equal('a')
+    expect(completions).to.deep.equal([body])
+  })
+
   it('takes a whole chat completion without a finish reason for complete (Snowflake)', async () => {
     const body = JSON.stringify({ choices: [{ message: { content: 'Hi' } }] })
     expect(await all(Readable.from([body]), toChunks(), toText())).to.deep.equal(['Hi'])
