@@ -176,9 +176,10 @@ describe('failure in order', () => {
           }))
       }
 
+      // The folder first: what a fetch has begun to take is lost when it dies before anybody reads.
       it('leaves all text in a file', () =>
-        withSource(source =>
-          withFolder(async folder => {
+        withFolder(folder =>
+          withSource(async source => {
             const path = join(folder, 'answer.txt')
             await expectFailure(code, theStages(source), createWriteStream(path, { highWaterMark: 64 }))
             expect(await readFile(path, 'utf8')).to.equal(whole)
