@@ -207,14 +207,18 @@ function compile(value: Json, depth: number, found: { holes: number }): Build | 
     found.holes = Number.NaN // equals no number of holes, so there is no template
     return
   }
-  if (Array.isArray(value)) {
-    const items = value.map(item => compile(item, depth + 1, found))
-    return values => value.map((item, index) => (items[index] ? items[index](values) : item))
-  }
   const parts: { key: string; build: Build }[] = []
   for (const [key, member] of Object.entries(value)) {
     const build = compile(member, depth + 1, found)
     if (build) parts.push({ key, build })
+  }
+  if (Array.isArray(value)) {
+    const items = parts.map(({ key, build }) => ({ index: Number(key), build }))
+    return values => {
+      const result = value.slice()
+      for (const { index, build } of items) result[index] = build(values)
+      return result
+    }
   }
   const copy = copiers[depth % copiers.length] as (typeof copiers)[0]
   return values => {
