@@ -39,12 +39,14 @@ export class MergedFields implements Pieces {
 
   add(object: unknown): void {
     if (!isObject(object)) return
-    for (const [name, value] of Object.entries(object)) {
-      if (!this.#options.except?.has(name)) this.set(name, value)
+    for (const name of Object.keys(object)) {
+      if (!this.#options.except?.has(name)) this.set(name, object[name])
     }
   }
 
   set(name: string, value: unknown): void {
+    // Most fields of a chunk are those of the chunk before it.
+    if (value !== undefined && this.#values.get(name) === value) return
     const pieces = this.#pieces.get(name)
     const isKnown = pieces !== undefined || this.#values.get(name) != null
     if (value === undefined || (isKnown && saysNothing(value))) return
