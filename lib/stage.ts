@@ -13,7 +13,7 @@ export type Bytes = Uint8Array
 
 /**
  * A stream that takes `In` and emits `Out`: any of this library's stages. It is an ordinary Node Transform;
- * the types are what `compose` checks its neighbours by, and what `for await` and `read()` give.
+ * the types are what `compose` checks its neighbours by, and what `for await` gives.
  */
 export interface Stage<In, Out> extends Transform {
   /** Exists for the compiler only. */
