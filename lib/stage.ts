@@ -94,5 +94,5 @@ function settle(work: () => void | Promise<void>, done: () => void, fail: (error
     return fail(error as Error)
   }
   if (result === undefined) done()
-  else Promise.resolve(result).then(done, fail)
+  else Promise.resolve(result).then(() => done(), fail)
 }

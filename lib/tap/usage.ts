@@ -35,7 +35,7 @@ export function tapUsage(onUsage: (usage: Usage) => void | Promise<void>): Stage
       }
       // Only the first chunk of another completion has anything to wait for.
       const reporting = progress.add(chunk) ? report() : undefined
-      return reporting ? reporting.then(pass) : pass()
+      return reporting === undefined ? pass() : Promise.resolve(reporting).then(pass)
     },
     flush: report,
     destroy: report

@@ -123,6 +123,24 @@ describe('tapUsage', () => {
     expect(await totalsOf(...chunks, done)).to.deep.equal([4])
   })
 
+  const returning: [what: string, give: (count: number) => unknown][] = [
+    ['what is no promise, as push does', count => count],
+    ['a promise of something, as a database does', count => Promise.resolve(count)]
+  ]
+  for (const [what, give] of returning) {
+    it(`takes a callback that returns ${what}`, async () => {
+      const totals: number[] = []
+      const push = ({ total_tokens }: Usage) => give(totals.push(total_tokens))
+      const completion = [text, { ...finish, usage: counts(3) }, done]
+      // JavaScript does not mind what a callback returns.
+      const tap = tapUsage(push as (usage: Usage) => void)
+      const { error, items } = await outcomeOf([eventStream(...completion, ...completion)], toChunks(), tap)
+      expect(error).to.equal(undefined)
+      expect(items).to.have.length(4)
+      expect(totals).to.deep.equal([3, 3])
+    })
+  }
+
   it('awaits the callback before the next completion is passed on, and before it ends', async () => {
     const order: string[] = []
     const tap = tapUsage(async ({ total_tokens }) => {
