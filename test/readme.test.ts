@@ -276,6 +276,8 @@ describe('README', () => {
         }
       })
       const file = join(folder, 'lost.txt')
+      // The stream may be destroyed before it has made the file.
+      await writeFile(file, '')
       const input = Readable.from(['It was ', 'a dark and stormy ', 'night'])
       const failure = await pipeline(input, failing, createWriteStream(file)).catch(error => error)
       expect(failure.message).to.equal('too late')
