@@ -1,9 +1,10 @@
 import { CompletionError } from '../errors.js'
 import { show } from '../options.js'
 import { EventParser, type ServerSentEvent } from './event-parser.js'
+import type { EventScanner } from './event-scanner.js'
 import { type Chunk, choicesOf, isResponsesEvent, type LooseChunk, usageOf } from './fields.js'
 import { JsonBody } from './json-body.js'
-import { createPayloadParser } from './payload.js'
+import { PayloadParser } from './payload.js'
 import { markOpening, Progress } from './progress.js'
 import { providerErrorIn, toProviderError } from './provider-error.js'
 import { chunksOf, isWholeCompletion, type WholeCompletion } from './whole.js'
@@ -15,6 +16,13 @@ export interface ChunkParserOptions {
   maxEventSize: number
 }
 
+/** What a parser calls back for. */
+export interface ChunkHandlers {
+  onChunk(chunk: Chunk): void
+  /** A payload that `onInvalid: 'skip'` leaves out. */
+  onSkip(): void
+}
+
 const endMark = '[DONE]'
 
 /** How much text that is no event is kept for the error that tells of it, and how much of it is shown, in characters. */
@@ -22,26 +30,32 @@ const longestStrayText = 65_536
 const shownText = 200
 
 /**
+ * Members that have no say in whether a chunk reports an error, is a whole completion, or ends one: neither
+ * `providerErrorIn` nor `isWholeCompletion` reads them, and `Progress` only in a chunk with another id. Paths from the
+ * top of the chunk.
+ */
+const indifferent = /^(?:created|delta|obfuscation|p|sequence_number|timings,.+|choices,\d+,delta,.+)$/
+
+/**
  * Makes chunks of the text of a body, or of events, and knows whether they are a whole completion. Chunks that
  * come before an error are called back for before it is thrown.
  */
 export class ChunkParser {
-  /** How many payloads `onInvalid: 'skip'` has left out. */
-  skipped = 0
-
   readonly #options: ChunkParserOptions
-  readonly #onChunk: (chunk: Chunk) => void
+  readonly #handlers: ChunkHandlers
   readonly #events: EventParser
   readonly #json: JsonBody
   readonly #progress = new Progress()
-  readonly #parse = createPayloadParser()
+  readonly #payloads = new PayloadParser(path => indifferent.test(path.join()))
   #form: 'unknown' | 'events' | 'json' = 'unknown'
   #sawEvent = false
   #strayText = ''
+  /** Whether the newest chunk went on with the completion, so that another one like it does too. */
+  #goesOn = false
 
-  constructor(options: ChunkParserOptions, onChunk: (chunk: Chunk) => void) {
+  constructor(options: ChunkParserOptions, handlers: ChunkHandlers) {
     this.#options = options
-    this.#onChunk = onChunk
+    this.#handlers = handlers
     this.#events = new EventParser(options.maxEventSize, {
       onEvent: (data, event) => this.#takeEvent(data, event),
       onStrayLine: line => this.#takeStrayLine(line)
@@ -53,10 +67,28 @@ export class ChunkParser {
     })
   }
 
+  get isBetweenEvents(): boolean {
+    return this.#form === 'events' && this.#strayText === '' && this.#events.isBetweenEvents
+  }
+
+  scan(scanner: EventScanner): void {
+    while (scanner.find()) {
+      const value = scanner.event === 'error' ? undefined : this.#payloadIn(scanner)
+      if (value === undefined) return
+      scanner.take()
+      if (this.#goesOn && this.#payloads.isLikeLast) this.#handlers.onChunk(value as Chunk)
+      else {
+        this.#sawEvent = true
+        this.#takeValue(value)
+      }
+    }
+  }
+
   feed(text: string): void {
     if (this.#form === 'unknown') this.#begin(text)
     else if (this.#form === 'events') this.#events.feed(text)
     else this.#json.feed(text)
+    this.#goesOn = false
   }
 
   take(item: unknown): void {
@@ -94,6 +126,16 @@ export class ChunkParser {
     this.#judgeStrayText(true)
   }
 
+  /** What the event holds; undefined when it is no JSON, or no event of one line, of which the plain way tells. */
+  #payloadIn(scanner: EventScanner): unknown {
+    try {
+      const value = this.#payloads.parseIn(scanner, scanner.start, scanner.end)
+      return this.#payloads.isLikeLast || !scanner.hasCarriageReturn() ? value : undefined
+    } catch {
+      return undefined
+    }
+  }
+
   #takeEvent(data: string, event: string): void {
     this.#sawEvent = true
     if (this.#strayText !== '') this.#judgeStrayText(false)
@@ -102,7 +144,7 @@ export class ChunkParser {
     if (payload === '' && event !== 'error') return
     let value: unknown
     try {
-      value = this.#parse(payload)
+      value = this.#payloads.parse(payload)
     } catch (cause) {
       if (event === 'error') throw toProviderError(payload)
       return this.#invalid('the data of an event is not JSON', cause)
@@ -144,6 +186,7 @@ export class ChunkParser {
     for (const chunk of chunksOf(whole)) this.#emit(chunk)
     // A response has a terminal event if it is complete: it may be queued still, or have been cancelled.
     if ('choices' in whole) this.#progress.end()
+    this.#goesOn = false
   }
 
   #takeBodyValue(value: unknown, text: string): void {
@@ -161,8 +204,10 @@ export class ChunkParser {
 
   #emit(value: object): void {
     // Chunks are handed on as the provider sent them: their type is a promise of the provider's.
-    if (this.#progress.add(value)) markOpening(value)
-    this.#onChunk(value as Chunk)
+    const opens = this.#progress.add(value)
+    if (opens) markOpening(value)
+    this.#goesOn = !opens
+    this.#handlers.onChunk(value as Chunk)
   }
 
   /** An error may sit beside text or usage (OpenRouter, `response.failed`), which are not lost. */
@@ -205,7 +250,7 @@ export class ChunkParser {
   #invalid(message: string, cause?: unknown): void {
     if (this.#options.onInvalid === 'fail')
       throw new CompletionError('CS_ERR_INVALID_CHUNK', message, { cause })
-    this.skipped++
+    this.#handlers.onSkip()
   }
 
   #truncated(residue?: string): void {

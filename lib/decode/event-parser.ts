@@ -46,6 +46,18 @@ export class EventParser {
     this.#handlers = handlers
   }
 
+  /** Whether what comes next begins an event. */
+  get isBetweenEvents(): boolean {
+    const isBlank =
+      this.#data === undefined && this.#event === '' && this.#unmeasured === '' && this.#size === 0
+    return isBlank && this.#lines.isBetweenLines
+  }
+
+  /** The id that the stream has set last; '' while there is none. */
+  get lastEventId(): string {
+    return this.#id
+  }
+
   /** Takes the next piece of text. */
   feed(text: string): void {
     this.#lines.feed(text)

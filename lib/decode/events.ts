@@ -38,11 +38,21 @@ export function toEvents({
   checkLimit('maxEventSize', maxEventSize)
   checkOneOf('unterminated', unterminated, ['emit', 'discard'])
 
-  return splitter(emit => {
+  return splitter(maxEventSize, emit => {
     const parser = new EventParser(maxEventSize, {
       onEvent: (data, event, id) => emit(serverSentEvent(data, event, id))
     })
     return {
+      get isBetweenEvents() {
+        return parser.isBetweenEvents
+      },
+      scan(scanner) {
+        while (scanner.find() && !scanner.hasCarriageReturn()) {
+          const data = scanner.copy(scanner.start, scanner.end)
+          scanner.take()
+          emit(serverSentEvent(data, scanner.event, parser.lastEventId))
+        }
+      },
       feed: text => parser.feed(text),
       take(item) {
         throw new CompletionError(

@@ -24,6 +24,11 @@ export class LineSplitter {
     this.#onLine = onLine
   }
 
+  /** Whether what comes next begins a line, whatever it is. */
+  get isBetweenLines(): boolean {
+    return this.carriedBytes === 0 && !this.#skipsLineFeed && !this.#isFirst
+  }
+
   /** Takes the next piece, and calls back for each line that ends in it, without its line end. */
   feed(text: string): void {
     if (text === '') return

@@ -1,9 +1,14 @@
 import split2 from 'split2'
 import { failInOrder } from '../fail-in-order.js'
 import type { Stage } from '../stage.js'
+import { EventScanner } from './event-scanner.js'
 
-/** What makes records of text, without a stream in sight. What its methods throw fails the stream in order. */
+/** What makes records of bytes or text, without a stream in sight. What its methods throw fails the stream in order. */
 export interface RecordParser {
+  /** Whether what comes next begins an event, so that the parser may be asked to scan. */
+  readonly isBetweenEvents: boolean
+  /** Takes the events that the scanner finds, up to the first one that it must be fed. */
+  scan(scanner: EventScanner): void
   /** Takes the next piece of text. */
   feed(text: string): void
   /** Takes what was written that is neither bytes nor a string. */
@@ -17,18 +22,19 @@ export interface RecordParser {
  * across writes, and is a Transform of node's own. It is given a splitter that keeps what is unfinished to
  * itself: its own way, to split all that is carried over again at each write, takes half a minute for an event
  * of 16 MB.
+ *
+ * Events that stand whole in the bytes, as nearly all do, do not go that way: they are scanned, where they are.
  */
-export function splitter<In, Out>(parserFor: (emit: (record: Out) => void) => RecordParser): Stage<In, Out> {
+export function splitter<In, Out>(
+  maxEventSize: number,
+  parserFor: (emit: (record: Out) => void) => RecordParser
+): Stage<In, Out> {
+  const scanner = new EventScanner(maxEventSize)
   let failure: { error: unknown } | undefined
-
-  function attempt(work: () => void): void {
-    if (failure) return
-    try {
-      work()
-    } catch (error) {
-      failure = { error }
-    }
-  }
+  /** Whether the bytes so far end with a character, not within one. */
+  let isBetweenCharacters = true
+  /** The beginning of an event whose end may come with the next bytes, so that it can be scanned. */
+  let held: Buffer | undefined
 
   const feed = (text: string) => attempt(() => parser.feed(text))
 
@@ -45,34 +51,81 @@ export function splitter<In, Out>(parserFor: (emit: (record: Out) => void) => Re
   const parser = parserFor(record => stream.push(record))
   const { _transform: split, _flush: flush } = stream
 
-  // Whether the bytes so far end with a character, not within one.
-  let isBetween = true
-
   stream._transform = (item: unknown, encoding, callback) => {
-    if (isBetween && Buffer.isBuffer(item) && endsCharacter(item)) {
-      // Nothing to carry over, neither for the decoder nor for the splitter: this way saves a tenth of all the time.
-      feed(item.toString())
-    } else if (typeof item === 'string' || ArrayBuffer.isView(item)) {
-      split.call(stream, item, encoding, ignore)
-      if (typeof item !== 'string') isBetween = endsCharacter(item)
-    } else attempt(() => parser.take(item))
+    if (Buffer.isBuffer(item) || item instanceof Uint8Array) attempt(() => takeBytes(item))
+    else {
+      decodeHeld()
+      if (typeof item === 'string' || ArrayBuffer.isView(item)) split.call(stream, item, encoding, ignore)
+      else attempt(() => parser.take(item))
+    }
     if (failure) failInOrder(stream, failure.error)
     else callback()
   }
 
   stream._flush = callback => {
+    decodeHeld()
     flush.call(stream, ignore)
     attempt(() => parser.end())
     if (failure) failInOrder(stream, failure.error)
     else callback()
   }
 
+  function attempt(work: () => void): void {
+    if (failure) return
+    try {
+      work()
+    } catch (error) {
+      failure = { error }
+    }
+  }
+
+  function takeBytes(item: Uint8Array): void {
+    const isSecond = held !== undefined
+    const bytes = held ? Buffer.concat([held, item]) : asBuffer(item)
+    held = undefined
+    let isBetweenEvents = parser.isBetweenEvents
+    // The middle of a large event is not looked at twice.
+    if (!isBetweenCharacters || !(isBetweenEvents || bytes.includes(0x0a))) return decode(bytes)
+    scanner.load(bytes)
+    while (!failure) {
+      if (isBetweenEvents) parser.scan(scanner)
+      if (scanner.at === bytes.length) break
+      const event = scanner.takeToBlankLine()
+      if (event) decode(event)
+      // Only once, so that an event in many small pieces is not joined over and over.
+      else if (isBetweenEvents && !(isSecond && scanner.at === 0) && scanner.isBeginning()) {
+        // A copy: a source may use its buffer again once the write is called back for.
+        held = Buffer.from(scanner.rest())
+        break
+      } else {
+        decode(scanner.rest())
+        break
+      }
+      isBetweenEvents = parser.isBetweenEvents
+    }
+    scanner.unload()
+  }
+
+  function decode(bytes: Buffer): void {
+    const endsCharacter = (bytes[bytes.length - 1] ?? 0x80) < 0x80
+    // Nothing to carry over, neither for the decoder nor for the splitter.
+    if (isBetweenCharacters && endsCharacter) feed(bytes.toString())
+    else split.call(stream, bytes, 'utf8', ignore)
+    // Line ends are ASCII, and nearly every read ends with one.
+    isBetweenCharacters = endsCharacter
+  }
+
+  function decodeHeld(): void {
+    const bytes = held
+    held = undefined
+    if (bytes) decode(bytes)
+  }
+
   return stream as Stage<In, Out>
 }
 
-/** Whether the last byte is ASCII: line ends are, and nearly every read ends with one. */
-function endsCharacter(bytes: ArrayBufferView): boolean {
-  return bytes instanceof Uint8Array && (bytes[bytes.length - 1] ?? 0x80) < 0x80
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
 function ignore(): void {}

@@ -1,4 +1,4 @@
-import { createPayloadParser } from '#lib/decode/payload.js'
+import { PayloadParser } from '#lib/decode/payload.js'
 import { race, spread, type Table, type Times, verdict } from './measure.js'
 import { workloads } from './workloads.js'
 
@@ -17,7 +17,13 @@ export async function payloads(): Promise<Table> {
     const times = await race(
       new Map([
         ['JSON.parse', () => parseAll(text => JSON.parse(text))],
-        ['templates', () => parseAll(createPayloadParser())]
+        [
+          'templates',
+          () => {
+            const parser = new PayloadParser()
+            parseAll(text => parser.parse(text))
+          }
+        ]
       ]),
       rounds
     )

@@ -18,15 +18,19 @@ interface Parsed {
 function parse(pieces: Iterable<string>, options: Partial<ChunkParserOptions> = {}): Parsed {
   const chunks: Chunk[] = []
   const settled = { onInvalid: 'fail', requireEnd: true, maxEventSize: Infinity, ...options } as const
-  const parser = new ChunkParser(settled, chunk => chunks.push(chunk))
+  let skipped = 0
+  const onSkip = () => {
+    skipped++
+  }
+  const parser = new ChunkParser(settled, { onChunk: chunk => chunks.push(chunk), onSkip })
   try {
     for (const piece of pieces) parser.feed(piece)
     parser.end()
-    return { chunks, skipped: parser.skipped }
+    return { chunks, skipped }
   } catch (error) {
     if (!(error instanceof CompletionError)) throw error
     const { code, message, residue } = error
-    return { chunks, skipped: parser.skipped, code, message, residue }
+    return { chunks, skipped, code, message, residue }
   }
 }
 
@@ -293,7 +297,7 @@ describe('ChunkParser', () => {
     it('is kept as the cause', () => {
       const chunks: Chunk[] = []
       const options = { onInvalid: 'fail', requireEnd: true, maxEventSize: Infinity } as const
-      const parser = new ChunkParser(options, chunk => chunks.push(chunk))
+      const parser = new ChunkParser(options, { onChunk: chunk => chunks.push(chunk), onSkip() {} })
       expect(() => parser.feed(eventStream(error)))
         .to.throw(CompletionError)
         .with.property('cause')
@@ -359,7 +363,7 @@ describe('ChunkParser', () => {
     it('keeps the SyntaxError as the cause', () => {
       const chunks: Chunk[] = []
       const options = { onInvalid: 'fail', requireEnd: true, maxEventSize: Infinity } as const
-      const parser = new ChunkParser(options, chunk => chunks.push(chunk))
+      const parser = new ChunkParser(options, { onChunk: chunk => chunks.push(chunk), onSkip() {} })
       expect(() => parser.feed(eventStream('{"a":}')))
         .to.throw(CompletionError)
         .with.property('cause')
@@ -408,7 +412,7 @@ describe('ChunkParser', () => {
     it('keeps a bounded part of what is no event', () => {
       const chunks: Chunk[] = []
       const options = { onInvalid: 'fail', requireEnd: true, maxEventSize: Infinity } as const
-      const parser = new ChunkParser(options, chunk => chunks.push(chunk))
+      const parser = new ChunkParser(options, { onChunk: chunk => chunks.push(chunk), onSkip() {} })
       for (let n = 0; n < 100; n++) parser.feed(`<p>${'x'.repeat(1000)}</p>\n\n`)
       expect(() => parser.end()).to.throw(CompletionError, 'it begins with: <p>xx')
     })
@@ -462,7 +466,7 @@ describe('ChunkParser', () => {
     const take = (...items: unknown[]): Parsed => {
       const chunks: Chunk[] = []
       const options = { onInvalid: 'fail', requireEnd: true, maxEventSize: Infinity } as const
-      const parser = new ChunkParser(options, chunk => chunks.push(chunk))
+      const parser = new ChunkParser(options, { onChunk: chunk => chunks.push(chunk), onSkip() {} })
       try {
         for (const item of items) parser.take(item)
         parser.end()

@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { createPayloadParser } from '#lib/decode/payload.js'
+import { EventScanner } from '#lib/decode/event-scanner.js'
+import { PayloadParser } from '#lib/decode/payload.js'
 
 /** A chunk as OpenAI sends it; the scalars are JSON texts. */
 function chatChunk(content: string, obfuscation = '"Zk3"', created = '1759436810'): string {
@@ -25,9 +26,40 @@ function show(value: unknown): string {
   return `{${Reflect.ownKeys(value).map(key => `${JSON.stringify(key)}:${show(Reflect.get(value, key))}`)}}`
 }
 
-function expectParsedAlike(payloads: Iterable<string>): void {
-  const parse = createPayloadParser()
-  for (const payload of payloads) expect(outcome(parse, payload)).to.equal(outcome(JSON.parse, payload))
+type Parse = (payload: string) => unknown
+
+/** A parser of payloads that are texts by themselves. */
+function inText(): Parse {
+  const parser = new PayloadParser()
+  return payload => parser.parse(payload)
+}
+
+/** A parser of payloads that stand as bytes among others. */
+function inBytes(before: string): Parse {
+  const parser = new PayloadParser()
+  const scanner = new EventScanner(Number.POSITIVE_INFINITY)
+  return payload => {
+    const bytes = Buffer.from(`${before}${payload}\n`)
+    scanner.load(bytes)
+    return parser.parseIn(scanner, Buffer.byteLength(before), bytes.length - 1)
+  }
+}
+
+const places: Readonly<Record<string, () => Parse>> = {
+  'in a text': inText,
+  'in bytes': () => inBytes('data: '),
+  'in bytes beside some that are not ASCII': () => inBytes(': é\ndata: ')
+}
+
+function expectParsedAlike(payloads: readonly string[]): void {
+  for (const [place, createParser] of Object.entries(places)) {
+    const parse = createParser()
+    for (const payload of payloads) {
+      // Half of a surrogate pair cannot be written in UTF-8.
+      const sent = place === 'in a text' ? payload : Buffer.from(payload).toString()
+      expect(outcome(parse, sent)).to.equal(outcome(JSON.parse, sent))
+    }
+  }
 }
 
 /** Every object and array in a value. */
@@ -173,7 +205,7 @@ function fill(frame: string, values: readonly string[]): string {
   return frame.replaceAll('#', () => values[next++ % values.length] as string)
 }
 
-describe('createPayloadParser', () => {
+describe('PayloadParser', () => {
   it('gives what JSON.parse gives for integers of 14 to 20 digits', () => {
     const integers = [...'456789'].flatMap(first =>
       ['4', '9', '5', '7'].map(digit => `${first}${digit.repeat(19)}`)
@@ -280,7 +312,7 @@ describe('createPayloadParser', () => {
         ['{"a":', '}']
       ] as const) {
         const nest = (text: string) => open.repeat(depth) + text + close.repeat(depth)
-        const parse = createPayloadParser()
+        const parse = inText()
         for (const text of ['1', '"2"', '3', '3', 'null']) {
           const mine = [...nested(parse(nest(text)))]
           const plain = [...nested(JSON.parse(nest(text)))]
@@ -305,61 +337,80 @@ describe('createPayloadParser', () => {
     })
   }
 
-  it('hands out objects that share no part that can be changed', () => {
-    const parse = createPayloadParser()
-    const frame = '{"a":[],"b":[[1,{"c":#}],{}],"d":{"e":{"f":[]}},"__proto__":{"g":{}},"h":#}'
-    const seen = new Set<object>()
-    let expected = 0
-    for (let at = 0; at < 20; at++) {
-      const value = parse(fill(frame, [String(at), '"x"']))
-      for (const container of containersOf(value)) {
-        seen.add(container)
-        expected++
+  for (const [place, createParser] of Object.entries(places)) {
+    it(`hands out objects that share no part that can be changed, ${place}`, () => {
+      const parse = createParser()
+      const frame = '{"a":[],"b":[[1,{"c":#}],{}],"d":{"e":{"f":[]}},"__proto__":{"g":{}},"h":#}'
+      const seen = new Set<object>()
+      let expected = 0
+      for (let at = 0; at < 20; at++) {
+        const value = parse(fill(frame, [String(at), '"x"']))
+        for (const container of containersOf(value)) {
+          seen.add(container)
+          expected++
+        }
       }
-    }
-    expect(seen.size).to.equal(expected)
-  })
+      expect(seen.size).to.equal(expected)
+    })
 
-  it('hands out objects that share no part that can be changed, however deep it lies', () => {
-    const parse = createPayloadParser()
-    const seen = new Set<object>()
-    for (let at = 0; at < 6; at++) {
-      for (const container of containersOf(parse(`{"a":${at},"b":${'['.repeat(100)}${']'.repeat(100)}}`)))
-        seen.add(container)
-    }
-    expect(seen.size).to.equal(6 * 101)
-  })
-
-  it('is not misled by what a caller does to the objects it was handed', () => {
-    const parse = createPayloadParser()
-    for (let at = 0; at < 10; at++) {
-      const payload = chatChunk(`"${at}"`)
-      const value = parse(payload)
-      expect(show(value)).to.equal(show(JSON.parse(payload)))
-      for (const container of containersOf(value)) {
-        for (const key of Object.keys(container)) Reflect.set(container, key, 'spoilt')
-        Reflect.set(container, 'added', 1)
+    it(`hands out objects that share no part that can be changed, however deep it lies, ${place}`, () => {
+      const parse = createParser()
+      const seen = new Set<object>()
+      for (let at = 0; at < 6; at++) {
+        for (const container of containersOf(parse(`{"a":${at},"b":${'['.repeat(100)}${']'.repeat(100)}}`)))
+          seen.add(container)
       }
-    }
-  })
+      expect(seen.size).to.equal(6 * 101)
+    })
 
-  it('throws what JSON.parse throws, and goes on', () => {
-    const parse = createPayloadParser()
-    parse(chatChunk('"a"'))
-    parse(chatChunk('"b"'))
-    for (const broken of ['', '{', chatChunk('"c'), `${chatChunk('"c"')}}`, chatChunk('01')]) {
-      expect(() => parse(broken)).to.throw(SyntaxError)
-      expect(outcome(parse, broken)).to.equal(outcome(JSON.parse, broken))
-      expect(show(parse(chatChunk('"d"')))).to.equal(show(JSON.parse(chatChunk('"d"'))))
-    }
-  })
+    it(`is not misled by what a caller does to the objects it was handed, ${place}`, () => {
+      const parse = createParser()
+      for (let at = 0; at < 10; at++) {
+        const payload = chatChunk(`"${at}"`)
+        const value = parse(payload)
+        expect(show(value)).to.equal(show(JSON.parse(payload)))
+        for (const container of containersOf(value)) {
+          for (const key of Object.keys(container)) Reflect.set(container, key, 'spoilt')
+          Reflect.set(container, 'added', 1)
+        }
+      }
+    })
+
+    it(`throws what JSON.parse throws, and goes on, ${place}`, () => {
+      const parse = createParser()
+      parse(chatChunk('"a"'))
+      parse(chatChunk('"b"'))
+      for (const broken of ['', '{', chatChunk('"c'), `${chatChunk('"c"')}}`, chatChunk('01')]) {
+        expect(() => parse(broken)).to.throw(SyntaxError)
+        expect(outcome(parse, broken)).to.equal(outcome(JSON.parse, broken))
+        expect(show(parse(chatChunk('"d"')))).to.equal(show(JSON.parse(chatChunk('"d"'))))
+      }
+    })
+  }
 
   it('keeps no parser waiting on another', () => {
-    const [first, second] = [createPayloadParser(), createPayloadParser()]
+    const [first, second] = [inText(), inText()]
     for (const delta of ['"a"', '"b"', '"c"', '"d"']) {
       expect(show(first(chatChunk(delta)))).to.equal(show(JSON.parse(chatChunk(delta))))
       expect(show(second(`[${delta}]`))).to.equal(`[${delta}]`)
     }
+  })
+
+  it('tells that an object is like the last one, but for scalars that do not matter', () => {
+    const parser = new PayloadParser(path => path.join('.') === 'a.0.b')
+    const payload = (id: string, b: string) => `{"id":${id},"a":[{"b":${b}}]}`
+    const alike = [payload('1', '"x"'), payload('1', '"y"'), payload('1', '"z"'), payload('1', '""')].map(
+      text => {
+        parser.parse(text)
+        return parser.isLikeLast
+      }
+    )
+    expect(alike).to.deep.equal([false, false, false, true])
+    const unlike = [payload('2', '"x"'), payload('3', '"x"'), payload('3', '"y"')].map(text => {
+      parser.parse(text)
+      return parser.isLikeLast
+    })
+    expect(unlike).to.deep.equal([false, false, false])
   })
 })
 

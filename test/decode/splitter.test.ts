@@ -13,6 +13,8 @@ interface Word {
 function wordsTo(emit: (record: Word) => void, failsAt?: string, fed: string[] = []): RecordParser {
   let rest = ''
   return {
+    isBetweenEvents: false,
+    scan() {},
     feed(text) {
       fed.push(text)
       const words = (rest + text).split(' ')
@@ -35,7 +37,7 @@ function wordsTo(emit: (record: Word) => void, failsAt?: string, fed: string[] =
 
 /** A stage of such a parser; `fed` is given what the parser was fed. */
 function wordStage({ failsAt, fed }: { failsAt?: string; fed?: string[] } = {}): Stage<Uint8Array, Word> {
-  return splitter(emit => wordsTo(emit, failsAt, fed))
+  return splitter(Number.POSITIVE_INFINITY, emit => wordsTo(emit, failsAt, fed))
 }
 
 const words = (...list: string[]): Word[] => list.map(word => ({ word }))

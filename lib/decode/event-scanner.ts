@@ -1,0 +1,126 @@
+import { isAscii } from 'node:buffer'
+
+/** A longer beginning of an event is not held back: it costs less to parse than to join. */
+const longestBeginning = 4096
+
+/** An event of the form below that is not all there: no line of it says anything before its end. */
+const beginning = /^(?:event: [^\r\n]*\r?\n)?d[^\r\n]*$|^ev[^\r\n]*$/
+
+const none: Buffer = Buffer.alloc(0)
+
+/**
+ * Finds, in bytes, the events that need no parser: those that stand there whole, in the form that nearly all have,
+ * which is a line `event: …` or none, one line `data: {…}`, and a blank line. LF and CRLF end a line.
+ *
+ * It looks at the bytes as Latin-1, in which each byte is a character at its own place. Events are ASCII but for the
+ * text in them, and to decode UTF-8 that is not takes longer than all that is done here. The caller decodes what it
+ * hands on, and asks whether there is a CR within the data: that ends a line too, and is white space to `JSON.parse`.
+ */
+export class EventScanner {
+  /** The bytes as Latin-1. */
+  text = ''
+  /** Where the next event begins. */
+  at = 0
+  /** Of the event that was found: its name, or '', and where its data begins and ends. */
+  event = ''
+  start = 0
+  end = 0
+
+  readonly #maxEventSize: number
+  #bytes: Buffer = none
+  #isAscii: boolean | undefined
+  #next = 0
+
+  /** Larger events are not found, so that the parser may tell of them. */
+  constructor(maxEventSize: number) {
+    this.#maxEventSize = maxEventSize
+  }
+
+  /** Takes bytes, the first of which begins a character. */
+  load(bytes: Buffer): void {
+    this.#bytes = bytes
+    this.text = bytes.toString('latin1')
+    this.at = 0
+    this.#isAscii = undefined
+  }
+
+  /** Lets go of the bytes. */
+  unload(): void {
+    this.#bytes = none
+    this.text = ''
+  }
+
+  /** Whether an event of that form begins here. */
+  find(): boolean {
+    const { text, at } = this
+    let line = at
+    let lineFeed = text.indexOf('\n', at)
+    if (lineFeed !== -1 && text.charCodeAt(at) === 0x65 && text.slice(at, at + 7) === 'event: ') {
+      this.event = text.slice(at + 7, this.#lineEnd(lineFeed))
+      if (this.event.includes('\r')) return false
+      line = lineFeed + 1
+      lineFeed = text.indexOf('\n', line)
+    } else this.event = ''
+    if (lineFeed === -1 || text.slice(line, line + 7) !== 'data: {') return false
+    const blank = text.charCodeAt(lineFeed + 1) === 0x0d ? lineFeed + 2 : lineFeed + 1
+    if (text.charCodeAt(blank) !== 0x0a) return false
+    this.start = line + 6
+    this.end = this.#lineEnd(lineFeed)
+    this.#next = blank + 1
+    return this.#next - at <= this.#maxEventSize
+  }
+
+  /** Whether there is a CR within the data of the event that was found. */
+  hasCarriageReturn(): boolean {
+    return this.text.slice(this.start, this.end).includes('\r')
+  }
+
+  /** Moves behind the event that was found. */
+  take(): void {
+    this.at = this.#next
+  }
+
+  /** Some of the bytes, decoded; may be a view of all of them. */
+  read(start: number, end: number): string {
+    this.#isAscii ??= isAscii(this.#bytes)
+    return this.#isAscii ? this.text.slice(start, end) : this.copy(start, end)
+  }
+
+  /** Some of the bytes, decoded, and no view. */
+  copy(start: number, end: number): string {
+    return this.#bytes.toString('utf8', start, end)
+  }
+
+  /** Moves behind the next blank line, and returns the bytes up to there; undefined if there is none. */
+  takeToBlankLine(): Buffer | undefined {
+    const { text, at } = this
+    for (
+      let lineFeed = text.indexOf('\n', at);
+      lineFeed !== -1;
+      lineFeed = text.indexOf('\n', lineFeed + 1)
+    ) {
+      const blank = text.charCodeAt(lineFeed + 1) === 0x0d ? lineFeed + 2 : lineFeed + 1
+      if (text.charCodeAt(blank) !== 0x0a) continue
+      this.at = blank + 1
+      return this.#bytes.subarray(at, this.at)
+    }
+    return undefined
+  }
+
+  /** What is left of the bytes. */
+  rest(): Buffer {
+    return this.#bytes.subarray(this.at)
+  }
+
+  /** Whether what is left is the beginning of an event of that form, and is worth to wait for what follows. */
+  isBeginning(): boolean {
+    const length = this.text.length - this.at
+    return (
+      length <= Math.min(longestBeginning, this.#maxEventSize) && beginning.test(this.text.slice(this.at))
+    )
+  }
+
+  #lineEnd(lineFeed: number): number {
+    return this.text.charCodeAt(lineFeed - 1) === 0x0d ? lineFeed - 1 : lineFeed
+  }
+}
