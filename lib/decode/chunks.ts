@@ -57,8 +57,8 @@ export function toChunks({
       }
     })
   })
-  // A field, not a getter: V8 gives each object that has a getter of its own a shape of its own, and after a few of
-  // them all that is done with streams takes longer.
+  // A field, not a getter: V8 gives each object that has a getter of its own a hidden class of its own, and after a
+  // few of them all that is done with streams takes longer.
   const counted = Object.assign(stage, { skipped: 0 })
   return counted
 }

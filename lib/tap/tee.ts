@@ -52,8 +52,6 @@ export function tee<Item = unknown>(
   if (limit !== undefined) checkLimit('limit', limit)
 
   let held = 0
-  let dropped = 0
-  let detached: Error | undefined
   let isOver = false
   let isFailed = false
   let wake: (() => void) | undefined
@@ -65,15 +63,15 @@ export function tee<Item = unknown>(
   }
 
   function onSinkError(error: Error): void {
-    if (isOver || isFailed || detached) return
+    if (isOver || isFailed || stream.detached) return
     if (onError === 'fail') return fail(error)
-    detached = error
+    stream.detached = error
     wake?.()
   }
 
   /** Writes the copy, now or when there is room, and then calls back; also when that failed. */
   function copy(item: Item, callback: () => void): void {
-    if (isFailed || detached) return callback()
+    if (isFailed || stream.detached) return callback()
     const size = sizeOf(item)
     const most =
       limit ?? (typeof item === 'object' && !ArrayBuffer.isView(item) ? defaultItemLimit : defaultByteLimit)
@@ -83,7 +81,7 @@ export function tee<Item = unknown>(
       return callback()
     }
     if (whenSlow === 'drop') {
-      dropped++
+      stream.dropped++
       return callback()
     }
     if (whenSlow === 'fail') {
@@ -117,7 +115,7 @@ export function tee<Item = unknown>(
     onSinkError(isPrematureClose(cause) ? new Error(message, { cause }) : cause)
   })
 
-  const stream = new Transform({
+  const transform = new Transform({
     objectMode: true,
     transform(item: Item, _encoding, callback) {
       copy(item, () => {
@@ -132,7 +130,7 @@ export function tee<Item = unknown>(
         isOver = true
         callback()
       }
-      if (detached) return end()
+      if (stream.detached) return end()
       const ended = endSink(sink).catch(onSinkError)
       if (whenSlow === 'drop') end()
       else ended.then(() => isFailed || end())
@@ -144,13 +142,12 @@ export function tee<Item = unknown>(
       callback(error)
     }
   })
+  // Fields, not getters: V8 gives each object that has getters of its own a hidden class of its own.
+  const stream = Object.assign(transform, { dropped: 0, detached: undefined as Error | undefined })
   // What the destination still holds belongs to what came before an error, unless it may be dropped anyway. After
   // its own failure the tee does not wait: a destination that was too slow may never take it.
   if (whenSlow !== 'drop') Object.assign(stream, { [beside]: () => (isFailed ? [] : [sink]) })
-  return Object.defineProperties(stream, {
-    dropped: { get: () => dropped },
-    detached: { get: () => detached }
-  }) as Transform & Pick<TeeStage<Item>, 'dropped' | 'detached'>
+  return stream
 }
 
 function sizeOf(item: unknown): number {
