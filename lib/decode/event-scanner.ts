@@ -70,6 +70,11 @@ export class EventScanner {
     return this.#next - at <= this.#maxEventSize
   }
 
+  /** The name of the event that was found, decoded. */
+  eventName(): string {
+    return Buffer.from(this.event, 'latin1').toString()
+  }
+
   /** Whether there is a CR within the data of the event that was found. */
   hasCarriageReturn(): boolean {
     return this.text.slice(this.start, this.end).includes('\r')

@@ -50,7 +50,7 @@ export function toEvents({
         while (scanner.find() && !scanner.hasCarriageReturn()) {
           const data = scanner.copy(scanner.start, scanner.end)
           scanner.take()
-          emit(serverSentEvent(data, scanner.event, parser.lastEventId))
+          emit(serverSentEvent(data, scanner.eventName(), parser.lastEventId))
         }
       },
       feed: text => parser.feed(text),

@@ -52,7 +52,7 @@ export function splitter<In, Out>(
   const { _transform: split, _flush: flush } = stream
 
   stream._transform = (item: unknown, encoding, callback) => {
-    if (Buffer.isBuffer(item) || item instanceof Uint8Array) attempt(() => takeBytes(item))
+    if (item instanceof Uint8Array) takeBytes(item)
     else {
       decodeHeld()
       if (typeof item === 'string' || ArrayBuffer.isView(item)) split.call(stream, item, encoding, ignore)
@@ -83,17 +83,14 @@ export function splitter<In, Out>(
     const isSecond = held !== undefined
     const bytes = held ? Buffer.concat([held, item]) : asBuffer(item)
     held = undefined
-    let isBetweenEvents = parser.isBetweenEvents
     // The middle of a large event is not looked at twice.
-    if (!isBetweenCharacters || !(isBetweenEvents || bytes.includes(0x0a))) return decode(bytes)
+    if (!isBetweenCharacters || !(parser.isBetweenEvents || bytes.includes(0x0a))) return decode(bytes)
     scanner.load(bytes)
-    while (!failure) {
-      if (isBetweenEvents) parser.scan(scanner)
-      if (scanner.at === bytes.length) break
+    while (!failure && scan() < bytes.length) {
       const event = scanner.takeToBlankLine()
       if (event) decode(event)
       // Only once, so that an event in many small pieces is not joined over and over.
-      else if (isBetweenEvents && !(isSecond && scanner.at === 0) && scanner.isBeginning()) {
+      else if (parser.isBetweenEvents && !(isSecond && scanner.at === 0) && scanner.isBeginning()) {
         // A copy: a source may use its buffer again once the write is called back for.
         held = Buffer.from(scanner.rest())
         break
@@ -101,9 +98,18 @@ export function splitter<In, Out>(
         decode(scanner.rest())
         break
       }
-      isBetweenEvents = parser.isBetweenEvents
     }
     scanner.unload()
+  }
+
+  /** Has the events taken that can be scanned, and returns where the next one begins. */
+  function scan(): number {
+    try {
+      if (parser.isBetweenEvents) parser.scan(scanner)
+    } catch (error) {
+      failure = { error }
+    }
+    return scanner.at
   }
 
   function decode(bytes: Buffer): void {
