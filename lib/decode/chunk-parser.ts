@@ -34,7 +34,7 @@ const shownText = 200
  * `providerErrorIn` nor `isWholeCompletion` reads them, and `Progress` only in a chunk with another id. Paths from the
  * top of the chunk.
  */
-const indifferent = /^(?:created|delta|obfuscation|p|sequence_number|timings,.+|choices,\d+,delta,.+)$/
+const indifferent = /^(?:created|delta|obfuscation|p|sequence_number|(?:timings|usage|choices,\d+,delta),.+)$/
 
 /**
  * Makes chunks of the text of a body, or of events, and knows whether they are a whole completion. Chunks that

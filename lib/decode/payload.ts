@@ -14,6 +14,8 @@
  *   after it overrides, is not, and then there is no template.
  * - Nothing else can pass for a marker. Markers begin with NUL, which JSON text holds as `\u0000` only, and no
  *   template's text holds that.
+ * - Where text is bytes still, a piece can match no part of another character, since pieces are ASCII, and a hole ends
+ *   with an ASCII character, so that what it holds can be decoded by itself.
  * - Every object and array of the template is copied for every payload, so no two results share a mutable part.
  * - All other payloads, invalid ones too, go to `JSON.parse`.
  */
@@ -37,9 +39,9 @@ interface Template {
 export interface PayloadSource {
   /** The text; any character of it that is not ASCII may be a byte of a longer one instead. */
   readonly text: string
-  /** Part of it as it is meant; may be a view of the text. */
+  /** Part of it, decoded; may be a view of all of it. */
   read(start: number, end: number): string
-  /** The same, and no view. */
+  /** Part of it, decoded, and no view. */
   copy(start: number, end: number): string
 }
 
@@ -71,7 +73,7 @@ const powersOfTen = Array.from({ length: maxDigits + 1 }, (_, exponent) => Numbe
 /** Any text between quotes but quotes, backslashes and control characters, and the escapes that JSON knows; a number; a word. */
 const scalar =
   /"[ !#-[\]-\uffff]*(?:\\(?:["\\/bfnrt]|u[\da-fA-F]{4})[ !#-[\]-\uffff]*)*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y
-/** Pieces are compared as bytes, too. */
+/** What is the same as text and as bytes; of the white space, only the space. */
 const ascii = /^[ -~]*$/
 const punctuation = /[[\]{}:,\s]*/y
 

@@ -52,10 +52,10 @@ export function splitter<In, Out>(
   const { _transform: split, _flush: flush } = stream
 
   stream._transform = (item: unknown, encoding, callback) => {
-    if (item instanceof Uint8Array) takeBytes(item)
+    if (ArrayBuffer.isView(item)) takeBytes(asBuffer(item))
     else {
       decodeHeld()
-      if (typeof item === 'string' || ArrayBuffer.isView(item)) split.call(stream, item, encoding, ignore)
+      if (typeof item === 'string') split.call(stream, item, encoding, ignore)
       else attempt(() => parser.take(item))
     }
     if (failure) failInOrder(stream, failure.error)
@@ -79,25 +79,26 @@ export function splitter<In, Out>(
     }
   }
 
-  function takeBytes(item: Uint8Array): void {
+  function takeBytes(read: Buffer): void {
     const isSecond = held !== undefined
-    const bytes = held ? Buffer.concat([held, item]) : asBuffer(item)
+    const bytes = held ? Buffer.concat([held, read]) : read
     held = undefined
     // The middle of a large event is not looked at twice.
     if (!isBetweenCharacters || !(parser.isBetweenEvents || bytes.includes(0x0a))) return decode(bytes)
     scanner.load(bytes)
     while (!failure && scan() < bytes.length) {
       const event = scanner.takeToBlankLine()
-      if (event) decode(event)
-      // Only once, so that an event in many small pieces is not joined over and over.
-      else if (parser.isBetweenEvents && !(isSecond && scanner.at === 0) && scanner.isBeginning()) {
-        // A copy: a source may use its buffer again once the write is called back for.
-        held = Buffer.from(scanner.rest())
-        break
-      } else {
-        decode(scanner.rest())
-        break
+      if (event) {
+        decode(event)
+        continue
       }
+      // Only once, so that an event in many small pieces is not joined over and over.
+      const isJoined = isSecond && scanner.at === 0
+      const rest = scanner.rest()
+      // A copy: a source may use its buffer again once the write is called back for.
+      if (parser.isBetweenEvents && !isJoined && scanner.isBeginning()) held = Buffer.from(rest)
+      else decode(rest)
+      break
     }
     scanner.unload()
   }
@@ -130,7 +131,7 @@ export function splitter<In, Out>(
   return stream as Stage<In, Out>
 }
 
-function asBuffer(bytes: Uint8Array): Buffer {
+function asBuffer(bytes: ArrayBufferView): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
