@@ -1,4 +1,4 @@
-import { createServer, type AddressInfo, type Socket } from 'node:net'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { dice } from './workloads.js'
 
 const [tokensPerSecond, seconds] = process.argv.slice(2).map(Number) as [number, number]
