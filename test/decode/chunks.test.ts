@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { inspect } from 'node:util'
@@ -229,5 +230,91 @@ describe('toChunks', () => {
       }),
       { numRuns: 200 }
     )
+  })
+
+  describe('while its source stays open', () => {
+    /** Writes bytes to a stage and waits until it has taken them. */
+    const write = (stage: Transform, bytes: Uint8Array) => new Promise(resolve => stage.write(bytes, resolve))
+
+    it('emits a chunk as soon as its blank line is there', async () => {
+      const stage = toChunks()
+      for (const content of ['a', 'b', 'c']) {
+        await write(stage, Buffer.from(eventStream(text(content))))
+        expect(stage.read()).to.deep.equal(text(content))
+      }
+    })
+
+    it('emits a chunk that two reads bring when the second one is there', async () => {
+      const bytes = Buffer.from(eventStream(text('a'), text('é'), text('b')))
+      for (let cut = eventStream(text('a')).length; cut < bytes.length; cut++) {
+        const stage = toChunks()
+        await write(stage, bytes.subarray(0, cut))
+        await write(stage, bytes.subarray(cut))
+        expect([stage.read(), stage.read(), stage.read()]).to.deep.equal([text('a'), text('é'), text('b')])
+      }
+    })
+
+    it('keeps nothing of the buffer that a source uses again', async () => {
+      const stage = toChunks()
+      const [first, second] = [eventStream(text('a')), eventStream(text('longer than twelve'))]
+      const buffer = Buffer.alloc(first.length + second.length)
+      buffer.write(first + second.slice(0, -30))
+      await write(stage, buffer.subarray(0, first.length + second.length - 30))
+      buffer.fill('x')
+      buffer.write(second.slice(-30))
+      await write(stage, buffer.subarray(0, 30))
+      buffer.fill('x')
+      expect([stage.read(), stage.read()]).to.deep.equal([text('a'), text('longer than twelve')])
+    })
+
+    it('fails with CS_ERR_PROVIDER at an error field, without its blank line', async () => {
+      const stage = toChunks()
+      stage.write(Buffer.from(`${eventStream(text('a'))}error: {"message":"no"}\n`))
+      stage.resume()
+      const [error] = await once(stage, 'error')
+      expect(error).to.have.property('code', 'CS_ERR_PROVIDER')
+    })
+
+    it('fails with CS_ERR_EVENT_TOO_LARGE within an event', async () => {
+      const stage = toChunks({ maxEventSize: 100 })
+      stage.write(Buffer.from(`${eventStream(text('a'))}data: {"${'x'.repeat(200)}`))
+      stage.resume()
+      const [error] = await once(stage, 'error')
+      expect(error).to.have.property('code', 'CS_ERR_EVENT_TOO_LARGE')
+    })
+  })
+
+  it('emits the chunks before a failure in the same read, and none behind it', async () => {
+    const bytes = Buffer.from(eventStream(text('a'), text('b'), { error: { message: 'no' } }, text('c')))
+    const { items, error } = await outcomeOf([bytes], toChunks())
+    expect(items).to.deep.equal([text('a'), text('b')])
+    expect(error?.code).to.equal('CS_ERR_PROVIDER')
+  })
+
+  it('takes bytes in views of any kind', async () => {
+    const bytes = new Uint8Array(Buffer.from(`xx${eventStream(text('é'), text('b'), finish)}`))
+    const views = [new DataView(bytes.buffer, 2, 40), new Uint8Array(bytes.buffer, 42, 1), bytes.subarray(43)]
+    const { items, error } = await outcomeOf(views, toChunks())
+    expect(error).to.equal(undefined)
+    expect(items).to.deep.equal([text('é'), text('b'), finish])
+  })
+
+  it('takes bytes, strings and events in one input', async () => {
+    const [, second = ''] = eventStream(text('a'), text('b')).split('\n\n')
+    const pieces = [eventStream(text('a')), Buffer.from(second.slice(0, 20)), second.slice(20), '\n\n']
+    const { items } = await outcomeOf([...pieces, { data: JSON.stringify(finish) }], toChunks())
+    expect(items).to.deep.equal([text('a'), text('b'), finish])
+  })
+
+  it('counts what it leaves out as it comes, each stage for itself', async () => {
+    const [one, other] = [toChunks({ onInvalid: 'skip' }), toChunks({ onInvalid: 'skip' })]
+    for (const count of [1, 2]) {
+      await new Promise(resolve => one.write(eventStream('{"a":'), resolve))
+      expect([one.skipped, other.skipped]).to.deep.equal([count, 0])
+    }
+  })
+
+  it('counts in a field, since a getter for each stage would slow all streams down', () => {
+    expect(Object.getOwnPropertyDescriptor(toChunks(), 'skipped')).to.include({ value: 0, writable: true })
   })
 })

@@ -1,0 +1,96 @@
+import { expect } from 'chai'
+import { EventScanner } from '#lib/decode/event-scanner.js'
+
+function scannerOf(text: string, maxEventSize = Number.POSITIVE_INFINITY): EventScanner {
+  const scanner = new EventScanner(maxEventSize)
+  scanner.load(Buffer.from(text))
+  return scanner
+}
+
+/** The names and the data of the events that are found, and what is left. */
+function scan(scanner: EventScanner): { found: string[]; rest: string } {
+  const found: string[] = []
+  while (scanner.find()) {
+    found.push(`${scanner.eventName()}:${scanner.read(scanner.start, scanner.end)}`)
+    scanner.take()
+  }
+  return { found, rest: scanner.rest().toString() }
+}
+
+describe('EventScanner', () => {
+  for (const end of ['\n', '\r\n']) {
+    it(`finds events whose lines end in ${JSON.stringify(end)}`, () => {
+      const text = [`data: {"a":1}`, '', 'event: é', 'data: {"b":"漢"}', '', ''].join(end)
+      expect(scan(scannerOf(text))).to.deep.equal({ found: [':{"a":1}', 'é:{"b":"漢"}'], rest: '' })
+    })
+  }
+
+  for (const text of [
+    'data: {"a":1}',
+    'data: {"a":1}\n',
+    'data: {"a":1}\r\n\r',
+    'data: {"a":1}\ndata: {"b":2}\n\n',
+    'data: {"a":1}\nid: 1\n\n',
+    'data:{"a":1}\n\n',
+    'data: [DONE]\n\n',
+    'data: null\n\n',
+    'data: \n\n',
+    ' data: {}\n\n',
+    '\ndata: {}\n\n',
+    ': comment\n\n',
+    'id: 1\ndata: {}\n\n',
+    'event:x\ndata: {}\n\n',
+    'event: x\n\n',
+    'event: x\rdata: {}\ndata: {}\n\n',
+    'event: x',
+    'data: {}\r\r',
+    ''
+  ]) {
+    it(`leaves ${JSON.stringify(text)} to the parser`, () => {
+      expect(scan(scannerOf(text))).to.deep.equal({ found: [], rest: text })
+    })
+  }
+
+  it('tells of a CR within the data', () => {
+    const [bare, crlf] = [scannerOf('data: {"a":1,\r"b":2}\n\n'), scannerOf('data: {"a":1}\r\n\r\n')]
+    expect([bare.find(), bare.hasCarriageReturn()]).to.deep.equal([true, true])
+    expect([crlf.find(), crlf.hasCarriageReturn()]).to.deep.equal([true, false])
+  })
+
+  for (const [limit, found] of [
+    [12, []],
+    [13, [':{"a":1}']]
+  ] as const) {
+    it(`finds ${found.length} events of 13 bytes where ${limit} are the limit`, () => {
+      expect(scan(scannerOf('data: {"a":1}\n\n', limit + 2)).found).to.deep.equal(found)
+    })
+  }
+
+  it('takes what it does not find up to the next blank line', () => {
+    const scanner = scannerOf('id: é\n: c\n\ndata: {}\r\n\r\ndata: 1\r\n')
+    expect(scanner.takeToBlankLine()?.toString()).to.equal('id: é\n: c\n\n')
+    expect(scanner.takeToBlankLine()?.toString()).to.equal('data: {}\r\n\r\n')
+    expect(scanner.takeToBlankLine()).to.equal(undefined)
+    expect(scanner.rest().toString()).to.equal('data: 1\r\n')
+  })
+
+  for (const [text, isBeginning] of [
+    ['d', true],
+    ['data: {"a":"é', true],
+    ['ev', true],
+    ['event: x\nda', true],
+    ['event: x\r\ndata: {', true],
+    ['e', false],
+    ['error: {"message":"no"}', false],
+    ['data: {}\n', false],
+    ['data: {}\r', false],
+    ['event: x\nerror: no', false],
+    ['event: x\n', false],
+    [': comment', false],
+    [`data: ${'x'.repeat(5000)}`, false]
+  ] as const) {
+    it(`takes ${JSON.stringify(text.slice(0, 30))} for ${isBeginning ? 'a' : 'no'} beginning of an event to wait for`, () => {
+      expect(scannerOf(text).isBeginning()).to.equal(isBeginning)
+    })
+  }
+})
