@@ -42,10 +42,14 @@ export function byChoice(
     return sink
   }
 
+  /** A sink that somebody else has ended says so here only. */
+  function onWritten(error: Error | null | undefined): void {
+    if (error) stream.destroy(error)
+  }
+
   /** Writes to one sink; resolves when it can take more. */
   function write(sink: Writable, text: string): Promise<void> | undefined {
-    // A sink that somebody else has ended says so here only.
-    if (sink.write(text, error => error && stream.destroy(error))) return undefined
+    if (sink.write(text, onWritten)) return undefined
     return new Promise(resolve => void sink.once('drain', resolve))
   }
 
@@ -85,6 +89,9 @@ export function byChoice(
 
 /** The choices that a chunk speaks of. What the Responses API sends is one answer, whatever else its events tell. */
 function choiceIndexes(chunk: Chunk): Iterable<number> {
-  if ('choices' in chunk) return new Set(choicesOf(chunk).filter(Boolean).map(indexOf))
-  return 'type' in chunk ? [0] : []
+  if (!('choices' in chunk)) return 'type' in chunk ? [0] : []
+  const choices = choicesOf(chunk)
+  const [first] = choices
+  // A set of one, as nearly all are, costs more than all the rest.
+  return choices.length === 1 && first ? [indexOf(first)] : new Set(choices.filter(Boolean).map(indexOf))
 }

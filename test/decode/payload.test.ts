@@ -196,6 +196,8 @@ const frames: Record<string, string> = {
   'an overridden hole and text that looks like its marker': '{"a":#,"a":1,"b":"\\u00000"}',
   'text that repeats': '{"a":"","a":"","b":#,"a":"","a":""}',
   'a chat chunk': chatChunk('#', '#', '#'),
+  'members of many names':
+    '{"created":#,"sequence_number":#,"delta":#,"timings":{"predicted_n":#,"predicted_ms":#,"predicted_per_token_ms":#,"predicted_per_second":#}}',
   'usage on every chunk':
     '{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":#,"total_tokens":#,"details":{"n":0}}}'
 }
