@@ -53,6 +53,7 @@ export class EventScanner {
   /** Whether an event of that form begins here. */
   find(): boolean {
     const { text, at } = this
+    if (at === text.length) return false
     let line = at
     let lineFeed = text.indexOf('\n', at)
     if (lineFeed !== -1 && text.charCodeAt(at) === 0x65 && text.slice(at, at + 7) === 'event: ') {
