@@ -50,7 +50,7 @@ export class ChunkParser {
   #form: 'unknown' | 'events' | 'json' = 'unknown'
   #sawEvent = false
   #strayText = ''
-  /** Whether the newest chunk went on with the completion, so that another one like it does too. */
+  /** Whether the newest event was scanned and went on with the completion, so that another one like it does too. */
   #goesOn = false
 
   constructor(options: ChunkParserOptions, handlers: ChunkHandlers) {
@@ -72,15 +72,21 @@ export class ChunkParser {
   }
 
   scan(scanner: EventScanner): void {
-    while (scanner.find()) {
-      const value = scanner.event === 'error' ? undefined : this.#payloadIn(scanner)
-      if (value === undefined) return
-      scanner.take()
-      if (this.#goesOn && this.#payloads.isLikeLast) this.#handlers.onChunk(value as Chunk)
-      else {
-        this.#sawEvent = true
-        this.#takeValue(value)
+    const { maxEventSize } = this.#options
+    for (;;) {
+      const next = this.#goesOn ? this.#payloads.parseAgain(scanner, scanner.at, maxEventSize) : undefined
+      if (next !== undefined) {
+        scanner.at = this.#payloads.end
+        this.#handlers.onChunk(next as Chunk)
+        continue
       }
+      if (!scanner.find() || scanner.event === 'error') return
+      const value = this.#payloadIn(scanner)
+      if (value === undefined) return
+      this.#sawEvent = true
+      this.#payloads.expect(scanner.before(), scanner.behind())
+      scanner.take()
+      this.#takeValue(value)
     }
   }
 
@@ -130,7 +136,7 @@ export class ChunkParser {
   #payloadIn(scanner: EventScanner): unknown {
     try {
       const value = this.#payloads.parseIn(scanner, scanner.start, scanner.end)
-      return this.#payloads.isLikeLast || !scanner.hasCarriageReturn() ? value : undefined
+      return scanner.hasCarriageReturn() ? undefined : value
     } catch {
       return undefined
     }

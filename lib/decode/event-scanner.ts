@@ -81,6 +81,16 @@ export class EventScanner {
     return this.text.slice(this.start, this.end).includes('\r')
   }
 
+  /** What stands before the data of the event that was found. */
+  before(): string {
+    return this.text.slice(this.at, this.start)
+  }
+
+  /** What stands behind it. */
+  behind(): string {
+    return this.text.slice(this.end, this.#next)
+  }
+
   /** Moves behind the event that was found. */
   take(): void {
     this.at = this.#next

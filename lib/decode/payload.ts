@@ -33,6 +33,8 @@ interface Template {
   readonly build: Build | undefined
   /** Whether no hole is one that matters to whoever takes the object. */
   readonly isIndifferent: boolean
+  /** What stands before and behind the payload, where it was met last, and the pieces with that. */
+  frame: { readonly before: string; readonly behind: string; readonly pieces: readonly string[] } | undefined
 }
 
 /** What a payload stands in. */
@@ -85,16 +87,14 @@ export class PayloadParser {
   readonly #isIndifferent: (path: readonly string[]) => boolean
   readonly #templates: Template[] = []
   readonly #values: Json[] = []
+  /** What made the object handed out last, unless `JSON.parse` did. */
   #last: Template | undefined
   #misses = 0
   #pause = 0
   #wait = 0
 
-  /**
-   * Whether the object handed out last is, but for scalars in indifferent places, equal to the one before it. May be
-   * false where it is.
-   */
-  isLikeLast = false
+  /** Where the payload that `parseAgain` has read ends, and what stands behind it. */
+  end = 0
 
   /** @param isIndifferent whether it does not matter to whoever takes the objects what scalar stands at a path */
   constructor(isIndifferent: (path: readonly string[]) => boolean = () => false) {
@@ -107,10 +107,30 @@ export class PayloadParser {
 
   /** Parses a payload where it stands. */
   parseIn(source: PayloadSource, start: number, end: number): unknown {
-    const template = this.#match(source, start, end)
-    this.isLikeLast = template !== undefined && template === this.#last && template.isIndifferent
-    this.#last = template
-    return template?.build ? template.build(this.#values) : this.#parse(source, start, end)
+    this.#last = this.#match(source, start, end)
+    return this.#last?.build ? this.#last.build(this.#values) : this.#parse(source, start, end)
+  }
+
+  /** Says between what the payload stands that was parsed last, for `parseAgain` to look for another one like it. */
+  expect(before: string, behind: string): void {
+    const last = this.#last
+    if (!last?.isIndifferent || (last.frame?.before === before && last.frame.behind === behind)) return
+    const pieces = last.pieces.map((piece, index) =>
+      flat((index === 0 ? before : '') + piece + (index === last.pieces.length - 1 ? behind : ''))
+    )
+    last.frame = { before: flat(before), behind: flat(behind), pieces }
+  }
+
+  /**
+   * Parses a payload like the last one, if one stands here, between the same texts: the object is, but for scalars in
+   * indifferent places, equal to the one handed out last, and `end` tells where all of it ends. Undefined otherwise.
+   */
+  parseAgain(source: PayloadSource, start: number, maxLength: number): unknown {
+    const last = this.#last
+    if (!last?.build || !last.frame) return undefined
+    this.end = matchEnd(last.frame.pieces, source, start, this.#values)
+    if (this.end === -1 || this.end - start > maxLength) return undefined
+    return last.build(this.#values)
   }
 
   #match(source: PayloadSource, start: number, end: number): Template | undefined {
@@ -119,7 +139,7 @@ export class PayloadParser {
     if (this.#wait > 0 && this.#misses >= maxMisses) return undefined
     for (let index = 0; index < this.#templates.length; index++) {
       const template = this.#templates[index] as Template
-      if (!template.build || !matches(template.pieces, source, start, end, this.#values)) continue
+      if (!template.build || matchEnd(template.pieces, source, start, this.#values) !== end) continue
       if (this.#misses > 0) this.#misses--
       if (this.#pause > 0) this.#pause = Math.max(this.#pause - hitShortensPause, 0)
       return template
@@ -157,24 +177,18 @@ class PayloadText implements PayloadSource {
   }
 }
 
-/** Whether the payload is these pieces with a scalar in each hole. Leaves the scalars in `values`. */
-function matches(
-  pieces: readonly string[],
-  source: PayloadSource,
-  start: number,
-  end: number,
-  values: Json[]
-): boolean {
+/** Where the text ends that is these pieces with a scalar in each hole, or -1 if none starts here. Leaves the scalars in `values`. */
+function matchEnd(pieces: readonly string[], source: PayloadSource, start: number, values: Json[]): number {
   const { text } = source
   let at = start
   for (let index = 0; index < pieces.length; index++) {
     if (index > 0) at = readScalar(source, at, values, index - 1)
     const piece = pieces[index] as string
     // Faster than `startsWith`, several times so where the text is a slice of another.
-    if (at === -1 || text.slice(at, at + piece.length) !== piece) return false
+    if (at === -1 || text.slice(at, at + piece.length) !== piece) return -1
     at += piece.length
   }
-  return at === end
+  return at
 }
 
 /** Puts the scalar that starts here into `values` and returns where it ends, or -1 if there is none. */
@@ -191,8 +205,8 @@ function readString(source: PayloadSource, start: number, values: Json[], hole: 
   let hasEscape = false
   let isAscii = true
   for (let code = text.charCodeAt(end); code !== 0x22; code = text.charCodeAt(++end)) {
-    // A control character, or NaN at the end of the text.
-    if (!(code >= 0x20)) return -1
+    // A control character, or NaN at the end of the text; or more than any template is for.
+    if (!(code >= 0x20) || end - start > maxPayloadLength) return -1
     if (code >= 0x80) isAscii = false
     else if (code === 0x5c) {
       hasEscape = true
@@ -270,7 +284,13 @@ function learn(
   }
   // At the back and the first to go, so that odd chunks do not drive out what serves.
   if (templates.length === maxTemplates) templates.pop()
-  templates.push({ text: flat(payload), pieces: [], build: undefined, isIndifferent: false })
+  templates.push({
+    text: flat(payload),
+    pieces: [],
+    build: undefined,
+    isIndifferent: false,
+    frame: undefined
+  })
   return false
 }
 
@@ -308,7 +328,8 @@ function createTemplate(
   if (isDeeper(value, maxDepth)) return
   const build = compile(value, [], holes)
   if (!build || holes.length !== pieces.length - 1) return
-  return { text: flat(text), pieces: pieces.map(flat), build, isIndifferent: holes.every(isIndifferent) }
+  const isHarmless = holes.every(isIndifferent)
+  return { text: flat(text), pieces: pieces.map(flat), build, isIndifferent: isHarmless, frame: undefined }
 }
 
 function isDeeper(value: Json, depth: number): boolean {

@@ -398,21 +398,38 @@ describe('PayloadParser', () => {
     }
   })
 
-  it('tells that an object is like the last one, but for scalars that do not matter', () => {
-    const parser = new PayloadParser(path => path.join('.') === 'a.0.b')
+  describe('asked for another payload like the last one', () => {
     const payload = (id: string, b: string) => `{"id":${id},"a":[{"b":${b}}]}`
-    const alike = [payload('1', '"x"'), payload('1', '"y"'), payload('1', '"z"'), payload('1', '""')].map(
-      text => {
-        parser.parse(text)
-        return parser.isLikeLast
-      }
-    )
-    expect(alike).to.deep.equal([false, false, false, true])
-    const unlike = [payload('2', '"x"'), payload('3', '"x"'), payload('3', '"y"')].map(text => {
-      parser.parse(text)
-      return parser.isLikeLast
+    /** What is parsed again of a text, after payloads that differ in these ids. */
+    const again = (ids: string[], text: string, maxLength = 4096) => {
+      const parser = new PayloadParser(path => path.join('.') === 'a.0.b')
+      for (const [at, id] of ids.entries()) parser.parse(payload(id, `"${at}"`))
+      parser.expect('data: ', '\n\n')
+      const scanner = new EventScanner(Number.POSITIVE_INFINITY)
+      scanner.load(Buffer.from(`x${text}`))
+      const value = parser.parseAgain(scanner, 1, maxLength)
+      return value === undefined ? 'nothing' : [show(value), parser.end - 1]
+    }
+    const event = `data: ${payload('1', '"é\\n"')}\n\n`
+
+    it('gives what JSON.parse gives, and tells where all of it ends', () => {
+      const wanted = show(JSON.parse(payload('1', '"é\\n"')))
+      expect(again(['1', '1', '1'], `${event}more`)).to.deep.equal([wanted, Buffer.byteLength(event)])
     })
-    expect(unlike).to.deep.equal([false, false, false])
+
+    for (const [name, ids, text, maxLength] of [
+      ['another payload stands there', ['1', '1', '1'], event.replace('1', '2')],
+      ['another text stands before it', ['1', '1', '1'], `id: 1\n${event}`],
+      ['another text stands behind it', ['1', '1', '1'], event.replace('\n\n', '\ndata: 1\n\n')],
+      ['it is longer than it may be', ['1', '1', '1'], event, 20],
+      ['it differs in what matters', ['1', '2', '3'], event],
+      ['the last one was the first of its kind', ['1'], event],
+      ['the last one was parsed by JSON.parse', ['1', '1', '1', '"é"'], event]
+    ] as const) {
+      it(`gives nothing where ${name}`, () => {
+        expect(again([...ids], text, maxLength)).to.equal('nothing')
+      })
+    }
   })
 })
 
