@@ -3,9 +3,6 @@ import { isAscii } from 'node:buffer'
 /** A longer beginning of an event is not held back: it costs less to parse than to join. */
 const longestBeginning = 4096
 
-/** An event of the form below that is not all there: no line of it says anything before its end. */
-const beginning = /^(?:event: [^\r\n]*\r?\n)?d[^\r\n]*$|^ev[^\r\n]*$/
-
 const none: Buffer = Buffer.alloc(0)
 
 /**
@@ -128,12 +125,19 @@ export class EventScanner {
     return this.#bytes.subarray(this.at)
   }
 
-  /** Whether what is left is the beginning of an event of that form, and is worth to wait for what follows. */
+  /**
+   * Whether what is left is the beginning of an event of that form with LF, and is worth to wait for what follows: no
+   * line of it says anything before its end.
+   */
   isBeginning(): boolean {
-    const length = this.text.length - this.at
-    return (
-      length <= Math.min(longestBeginning, this.#maxEventSize) && beginning.test(this.text.slice(this.at))
-    )
+    const { text, at } = this
+    if (text.length - at > Math.min(longestBeginning, this.#maxEventSize)) return false
+    const lineFeed = text.indexOf('\n', at)
+    const line = lineFeed === -1 ? at : lineFeed + 1
+    const isFirst = line === at
+    if (!isFirst && text.slice(at, at + 7) !== 'event: ') return false
+    if (text.indexOf('\n', line) !== -1 || text.indexOf('\r', at) !== -1) return false
+    return text[line] === 'd' || (isFirst && text.slice(at, at + 2) === 'ev')
   }
 
   #lineEnd(lineFeed: number): number {

@@ -79,7 +79,7 @@ describe('EventScanner', () => {
     ['data: {"a":"é', true],
     ['ev', true],
     ['event: x\nda', true],
-    ['event: x\r\ndata: {', true],
+    ['event: x\r\ndata: {', false],
     ['e', false],
     ['error: {"message":"no"}', false],
     ['data: {}\n', false],
