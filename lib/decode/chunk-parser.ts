@@ -106,6 +106,7 @@ export class ChunkParser {
       )
     }
     this.#takeEvent(data, event ?? '')
+    this.#goesOn = false
   }
 
   end(): void {

@@ -4,7 +4,8 @@
  *
  * Two payloads that differ in scalars only make a template: the text they share, with a hole for each scalar that
  * differs. A payload that is the template's text with any scalar in each hole is not parsed: it gets a copy of the
- * template's object with the holes filled. One that differs in more scalars widens the template.
+ * template's object with the holes filled. One that differs in more scalars widens the template. Where the next payload
+ * stands between the same texts as the last one, they count as parts of the template, and need not be looked for.
  *
  * Why this gives what `JSON.parse` gives:
  *

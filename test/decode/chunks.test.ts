@@ -306,6 +306,13 @@ describe('toChunks', () => {
     expect(items).to.deep.equal([text('a'), text('b'), finish])
   })
 
+  it('fails with CS_ERR_TRUNCATED where bytes go on behind an end mark that came as an event', async () => {
+    const alike = ['a', 'b', 'c'].map(content => Buffer.from(eventStream(text(content))))
+    const { items, error } = await outcomeOf([...alike, { data: '[DONE]' }, ...alike], toChunks())
+    expect(items).to.have.length(6)
+    expect(error?.code).to.equal('CS_ERR_TRUNCATED')
+  })
+
   it('counts what it leaves out as it comes, each stage for itself', async () => {
     const [one, other] = [toChunks({ onInvalid: 'skip' }), toChunks({ onInvalid: 'skip' })]
     for (const count of [1, 2]) {
