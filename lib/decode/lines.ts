@@ -77,7 +77,8 @@ export class LineSplitter {
   #join(rest: string): string {
     this.carriedBytes = 0
     this.#lastUnit = 0
-    return this.#groups.splice(0).join('') + this.#pieces.splice(0).join('') + rest
+    // At once: texts that are added are copied again by whoever looks into them first.
+    return [...this.#groups.splice(0), ...this.#pieces.splice(0), rest].join('')
   }
 }
 
