@@ -68,7 +68,7 @@ export class ChunkParser {
   }
 
   get isBetweenEvents(): boolean {
-    return this.#form === 'events' && this.#strayText === '' && this.#events.isBetweenEvents
+    return this.#form !== 'json' && this.#strayText === '' && this.#events.isBetweenEvents
   }
 
   scan(scanner: EventScanner): void {
@@ -83,6 +83,8 @@ export class ChunkParser {
       if (!scanner.find() || scanner.event === 'error') return
       const value = this.#payloadIn(scanner)
       if (value === undefined) return
+      this.#form = 'events'
+      this.#events.begin()
       this.#sawEvent = true
       this.#payloads.expect(scanner.before(), scanner.behind())
       scanner.take()

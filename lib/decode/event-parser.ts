@@ -53,6 +53,11 @@ export class EventParser {
     return isBlank && this.#lines.isBetweenLines
   }
 
+  /** Says that an event stood before what comes next. */
+  begin(): void {
+    this.#lines.begin()
+  }
+
   /** The id that the stream has set last; '' while there is none. */
   get lastEventId(): string {
     return this.#id

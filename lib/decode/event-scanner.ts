@@ -1,8 +1,5 @@
 import { isAscii } from 'node:buffer'
 
-/** A longer beginning of an event is not held back: it costs less to parse than to join. */
-const longestBeginning = 4096
-
 const none: Buffer = Buffer.alloc(0)
 
 /**
@@ -131,7 +128,7 @@ export class EventScanner {
    */
   isBeginning(): boolean {
     const { text, at } = this
-    if (text.length - at > Math.min(longestBeginning, this.#maxEventSize)) return false
+    if (text.length - at > this.#maxEventSize) return false
     const lineFeed = text.indexOf('\n', at)
     const line = lineFeed === -1 ? at : lineFeed + 1
     const isFirst = line === at

@@ -50,6 +50,7 @@ export function toEvents({
         while (scanner.find() && !scanner.hasCarriageReturn()) {
           const data = scanner.copy(scanner.start, scanner.end)
           scanner.take()
+          parser.begin()
           emit(serverSentEvent(data, scanner.eventName(), parser.lastEventId))
         }
       },

@@ -24,9 +24,14 @@ export class LineSplitter {
     this.#onLine = onLine
   }
 
-  /** Whether what comes next begins a line, whatever it is. */
+  /** Whether what comes next begins a line. */
   get isBetweenLines(): boolean {
-    return this.carriedBytes === 0 && !this.#skipsLineFeed && !this.#isFirst
+    return this.carriedBytes === 0 && !this.#skipsLineFeed
+  }
+
+  /** Says that what comes next is not the beginning of the input: a byte order mark there is text. */
+  begin(): void {
+    this.#isFirst = false
   }
 
   /** Takes the next piece, and calls back for each line that ends in it, without its line end. */

@@ -2,6 +2,7 @@ import split2 from 'split2'
 import { failInOrder } from '../fail-in-order.js'
 import type { Stage } from '../stage.js'
 import { EventScanner } from './event-scanner.js'
+import { HeldBytes } from './held-bytes.js'
 
 /** What makes records of bytes or text, without a stream in sight. What its methods throw fails the stream in order. */
 export interface RecordParser {
@@ -33,8 +34,8 @@ export function splitter<In, Out>(
   let failure: { error: unknown } | undefined
   /** Whether the bytes so far end with a character, not within one. */
   let isBetweenCharacters = true
-  /** The beginning of an event whose end may come with the next bytes, so that it can be scanned. */
-  let held: Buffer | undefined
+  /** The beginning of an event whose end is yet to come, so that all of it can be scanned. */
+  const held = new HeldBytes()
 
   const feed = (text: string) => attempt(() => parser.feed(text))
 
@@ -80,10 +81,12 @@ export function splitter<In, Out>(
   }
 
   function takeBytes(read: Buffer): void {
-    const isSecond = held !== undefined
-    const bytes = held ? Buffer.concat([held, read]) : read
-    held = undefined
-    // The middle of a large event is not looked at twice.
+    if (held.length > 0) {
+      held.add(read)
+      if (!read.includes(0x0a) && !read.includes(0x0d) && held.length <= maxEventSize) return
+    }
+    const bytes = held.length > 0 ? held.take() : read
+    // The middle of an event that is not held is not looked at twice.
     if (!isBetweenCharacters || !(parser.isBetweenEvents || bytes.includes(0x0a))) return decode(bytes)
     scanner.load(bytes)
     while (!failure && scan() < bytes.length) {
@@ -92,11 +95,8 @@ export function splitter<In, Out>(
         decode(event)
         continue
       }
-      // Only once, so that an event in many small pieces is not joined over and over.
-      const isJoined = isSecond && scanner.at === 0
       const rest = scanner.rest()
-      // A copy: a source may use its buffer again once the write is called back for.
-      if (parser.isBetweenEvents && !isJoined && scanner.isBeginning()) held = Buffer.from(rest)
+      if (parser.isBetweenEvents && scanner.isBeginning()) held.add(rest)
       else decode(rest)
       break
     }
@@ -123,9 +123,7 @@ export function splitter<In, Out>(
   }
 
   function decodeHeld(): void {
-    const bytes = held
-    held = undefined
-    if (bytes) decode(bytes)
+    if (held.length > 0) decode(held.take())
   }
 
   return stream as Stage<In, Out>

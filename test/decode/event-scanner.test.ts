@@ -87,10 +87,15 @@ describe('EventScanner', () => {
     ['event: x\nerror: no', false],
     ['event: x\n', false],
     [': comment', false],
-    [`data: ${'x'.repeat(5000)}`, false]
+    [`data: ${'x'.repeat(5000)}`, true]
   ] as const) {
     it(`takes ${JSON.stringify(text.slice(0, 30))} for ${isBeginning ? 'a' : 'no'} beginning of an event to wait for`, () => {
       expect(scannerOf(text).isBeginning()).to.equal(isBeginning)
     })
   }
+
+  it('takes a beginning that is larger than an event may be for no beginning to wait for', () => {
+    expect(scannerOf('data: {"a"', 10).isBeginning()).to.equal(true)
+    expect(scannerOf('data: {"a"', 9).isBeginning()).to.equal(false)
+  })
 })
