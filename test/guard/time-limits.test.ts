@@ -56,7 +56,7 @@ describe('timeLimits', () => {
 
   it('adds up in total what each wait takes', async () => {
     // No wait is as long as the limit; all of them together are.
-    await using server = await serve({ script: script(answer, { interval: 30 }), speed: 1 })
+    await using server = await serve({ script: script(answer, { interval: 60 }), speed: 1 })
     const { items, error } = await run(ask(server), toChunks(), timeLimits<Chunk>({ total: 100 }), toText())
     expect(error).to.include({ code: 'CS_ERR_STALLED', timeLimit: 'total', limit: 100 })
     expect(answer.startsWith(items.join(''))).to.equal(true)
