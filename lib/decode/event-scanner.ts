@@ -42,6 +42,8 @@ export class EventScanner {
   unload(): void {
     this.#bytes = none
     this.text = ''
+    // Part of a text keeps all of it.
+    this.event = ''
   }
 
   /** Whether an event of that form begins here. */

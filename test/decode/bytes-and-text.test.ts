@@ -5,8 +5,8 @@ import { cutAt, eventStream, inPiecesOf, outcomeOf, places } from '../pieces.js'
 
 // Bytes are scanned for events that stand whole in them; text always goes through the parser. Both must tell the same.
 
-/** Deltas, as they stand in JSON text. */
-const deltas = [
+/** Scalars, as they stand in JSON text: deltas, and what only a careless reader takes for one. */
+const delta = fc.constantFrom(
   '""',
   '"a"',
   '" longer than twelve characters"',
@@ -21,16 +21,14 @@ const deltas = [
   '7',
   'null',
   '"broken',
-  '"\\x"'
-]
-
-const chat = (delta: string, rest = '"finish_reason":null}]', id = 'c1') =>
-  `{"id":"${id}","object":"chat.completion.chunk","created":17,"choices":[{"index":0,"delta":{"content":${delta}},${rest}}`
-const spoken = (delta: string, at: string) =>
-  `{"type":"response.output_text.delta","sequence_number":${at},"delta":${delta},"obfuscation":"x${at}"}`
-
-const delta = fc.constantFrom(...deltas)
+  '"\\x"',
+  '"a"\r',
+  '"a" '
+)
 const count = fc.constantFrom('0', '1', '12', '1.50', '0.1234567890123456789', '1e3', '-4', '007')
+
+const chat = (content: string, rest = '"finish_reason":null}]', id = 'c1') =>
+  `{"id":"${id}","object":"chat.completion.chunk","created":17,"choices":[{"index":0,"delta":{"content":${content}},${rest}}`
 
 /** Alike but for what tells an error, an end, or another completion. */
 const telling = fc
@@ -42,75 +40,125 @@ const telling = fc
     fc.constantFrom('null', 'null', 'null', '""', '"no"')
   )
   .map(
-    ([id, index, text, reason, error]) =>
-      `{"id":${id},"choices":[{"index":${index},"delta":{"content":${text}},"finish_reason":${reason}}],"error":${error}}`
+    ([id, index, content, reason, error]) =>
+      `{"id":${id},"choices":[{"index":${index},"delta":{"content":${content}},"finish_reason":${reason}}],"error":${error}}`
   )
 
-/** Payloads that are alike, so that the parser comes to know them; and those that must not be taken for like. */
-const payload = fc.oneof(
-  { weight: 6, arbitrary: delta.map(text => chat(text)) },
-  { weight: 6, arbitrary: telling },
-  {
-    weight: 1,
-    arbitrary: delta.map(text => chat(text, '"finish_reason":null}],"usage":{"total_tokens":3}'))
-  },
-  { weight: 1, arbitrary: delta.map(text => chat(text, '"finish_reason":null}]', 'c2')) },
-  { weight: 1, arbitrary: fc.tuple(delta, count).map(([text, at]) => spoken(text, at)) },
-  {
-    weight: 2,
-    arbitrary: fc.constantFrom(
-      chat('"end"', '"finish_reason":"stop"}]'),
-      '{"choices":[],"usage":{"total_tokens":9}}',
-      '{"type":"response.created","response":{"id":"r"}}',
-      '{"type":"response.completed","response":{"id":"r"}}',
-      '{"type":"response.failed","response":{"error":{"message":"no"}}}',
-      '{"error":{"message":"overloaded","code":529}}',
-      '{"error":null}',
-      '{"object":"chat.completion","choices":[{"index":0,"message":{"content":"whole"},"finish_reason":"stop"}]}',
-      '{"a":1,\r"b":2}',
-      '{"a":1,',
-      '{"a":1} \u00a0',
-      '[DONE]',
-      ' [DONE] ',
-      'null',
-      '',
-      'words'
-    )
-  }
+/** Payloads that are alike, so that the parser comes to know them. */
+const alike: readonly fc.Arbitrary<string>[] = [
+  delta.map(content => chat(content)),
+  telling,
+  delta.map(content => chat(content, '"finish_reason":null}],"usage":{"total_tokens":3}')),
+  delta.map(content => chat(content, '"finish_reason":"stop"}]')),
+  fc
+    .tuple(delta, count, count)
+    .map(
+      ([content, at, pad]) =>
+        `{"id":"c1","created":${at},"choices":[{"index":0,"delta":{"content":${content}},"finish_reason":null}],"obfuscation":"${pad}"}`
+    ),
+  fc
+    .tuple(delta, count)
+    .map(
+      ([content, at]) =>
+        `{"choices":[{"finish_reason":null,"index":0,"delta":{"content":${content}}}],"created":17,"id":"c1","timings":{"predicted_n":${at},"predicted_ms":${at}}}`
+    ),
+  fc
+    .tuple(delta, count)
+    .map(
+      ([content, at]) =>
+        `{"type":"response.output_text.delta","sequence_number":${at},"delta":${content},"obfuscation":"x${at}"}`
+    ),
+  count.map(total => `{"id":"c1","choices":[],"usage":{"total_tokens":${total}}}`),
+  count.map(at => `{"type":"response.created","sequence_number":${at},"response":{"id":"r"}}`)
+]
+
+/** Payloads that must not be taken for like the last one. */
+const odd = fc.constantFrom(
+  chat('"end"', '"finish_reason":"stop"}]'),
+  chat('"beside an error"', '"finish_reason":null}],"error":{"message":"no","code":502}'),
+  chat('"in a choice"', '"finish_reason":"error","error":{"message":"no"}}]'),
+  chat('"another"', '"finish_reason":null}]', 'c2'),
+  '{"choices":[],"usage":{"total_tokens":9}}',
+  '{"type":"response.completed","response":{"id":"r"}}',
+  '{"type":"response.incomplete","response":{"id":"r"}}',
+  '{"type":"response.failed","response":{"error":{"message":"no"}}}',
+  '{"type":"error","code":"no","message":"no"}',
+  '{"error":{"message":"overloaded","code":529}}',
+  '{"message":"bare","code":"no"}',
+  '{"error":null}',
+  '{"object":"chat.completion","choices":[{"index":0,"message":{"content":"whole"},"finish_reason":"stop"}]}',
+  '{"a":1,\r"b":2}',
+  '{"a":1,\ndata: "b":2}',
+  '{"a":1,',
+  '{"a":1} \u00a0',
+  '{"a":1}\ufeff',
+  '[DONE]',
+  ' [DONE] ',
+  'null',
+  '',
+  'words'
+)
+
+const name = fc.oneof(
+  { weight: 4, arbitrary: fc.constant('') },
+  fc.constantFrom('event: response.output_text.delta', 'event: error', 'event: é', 'event: ', 'event:x')
 )
 const lineEnd = fc.oneof({ weight: 6, arbitrary: fc.constant('\n') }, fc.constantFrom('\r\n', '\r'))
-const lead = fc.oneof(
-  { weight: 8, arbitrary: fc.constant('') },
-  fc.constantFrom(
-    'event: response.output_text.delta\n',
-    'event: error\n',
-    'event: é\n',
-    'event: a\rb: c\n',
-    'event:x\n',
-    'id: 7\n',
-    'id:\n',
-    'retry: 10\n',
-    ': comment\n',
-    'data: 1\n',
-    'error: {"message":"in a field"}\n',
-    '\n',
-    '\ufeff'
-  )
-)
 const field = fc.oneof(
   { weight: 12, arbitrary: fc.constant('data: ') },
   fc.constantFrom('data:', 'data:  ', 'dat', 'DATA: ')
 )
+
+function framed(name: string, field: string, payload: string, end: string): string {
+  return `${name && name + end}${field}${payload}${end}${end}`
+}
+
+/** Events of one shape, as a provider sends them. */
+const run = fc
+  .tuple(fc.oneof(...alike.map(payload => fc.array(payload, { maxLength: 5 }))), name, lineEnd)
+  .map(([payloads, ...[before, end]]) =>
+    payloads.map(payload => framed(before, 'data: ', payload, end)).join('')
+  )
+
 const event = fc
-  .tuple(lead, field, payload, lineEnd, fc.oneof({ weight: 12, arbitrary: fc.constant(true) }, fc.boolean()))
-  .map(([before, name, text, end, isClosed]) => before + name + text + end + (isClosed ? end : ''))
-/** Mostly events of one shape, as a provider sends them. */
+  .tuple(name, field, fc.oneof(odd, ...alike), lineEnd)
+  .map(([before, data, payload, end]) => framed(before, data, payload, end))
+
+/** What may stand between events, or within one. */
+const fragment = fc.constantFrom(
+  'event: a\rb: c\n',
+  'id: 7\n',
+  'id:\n',
+  'retry: 10\n',
+  ': comment\n',
+  'data: 1\n',
+  'data: {"a":1}\n',
+  'data: {"a":1}',
+  'error: {"message":"in a field"}\n',
+  'error: words\n',
+  '{"error":{"message":"without a frame"}}\n',
+  'words\n',
+  '\n',
+  '\r',
+  '\r\n',
+  '\ufeff',
+  'd',
+  'é'
+)
+
 const stream = fc
   .tuple(
-    fc.array(event, { minLength: 1, maxLength: 16 }),
-    fc.constantFrom('', '\ufeff', 'data: {"choices":[]}\n\n')
+    fc.constantFrom('', '\ufeff', 'data: {"choices":[]}\n\n'),
+    fc.array(
+      fc.oneof(
+        { weight: 3, arbitrary: run },
+        { weight: 3, arbitrary: event },
+        { weight: 1, arbitrary: fragment }
+      ),
+      { minLength: 1, maxLength: 8 }
+    )
   )
-  .map(([events, start]) => Buffer.from(start + events.join('')))
+  .map(([start, parts]) => [start, ...parts].map(part => Buffer.from(part)))
 
 /** Not in JSON: whether a chunk begins another completion. */
 const opening = Symbol.for('completion-streams.opening')
@@ -123,19 +171,33 @@ async function told<Out>(pieces: readonly unknown[], stage: Stage<never, Out>): 
   return { items: shown, code, message, residue, status, skipped }
 }
 
-/** Two bytes are no more than what one write of a socket may hold, and cut every line end. */
+/** Whether bytes tell what text does: as they are, all at once, cut anywhere, and cut everywhere. */
 async function expectAlike(
-  bytes: Buffer,
+  reads: readonly Uint8Array[],
   cuts: readonly number[],
   create: () => Stage<never, unknown>
 ): Promise<void> {
+  const bytes = Buffer.concat(reads)
   const wanted = await told([bytes.toString()], create())
-  for (const pieces of [[bytes], cutAt(bytes, cuts), inPiecesOf(bytes, 2)]) {
+  for (const pieces of [reads, [bytes], cutAt(bytes, cuts), inPiecesOf(bytes, 1)]) {
     expect(await told(pieces, create())).to.deep.equal(wanted)
   }
 }
 
-const limits = fc.constantFrom(40, 150, 170, Number.POSITIVE_INFINITY)
+type Form = 'bytes' | 'text' | 'both' | 'event'
+
+/** An event as a stage may be given it. */
+function piecesIn(form: Form, payload: string, cuts: readonly number[]): unknown[] {
+  if (form === 'event') return [{ data: payload }]
+  const text = eventStream(payload)
+  if (form === 'text') return cutAt(text, cuts)
+  if (form === 'bytes') return cutAt(Buffer.from(text), cuts)
+  // By characters: a text in turn with bytes cannot be cut within one.
+  return cutAt([...text], cuts).map((piece, n) => (n % 2 ? piece.join('') : Buffer.from(piece.join(''))))
+}
+
+/** Around the sizes of the events above, and far from them. */
+const limits = fc.oneof(fc.integer({ min: 130, max: 180 }), fc.constantFrom(40, Number.POSITIVE_INFINITY))
 
 describe('bytes and text', () => {
   it('give the same chunks and the same failure', async () => {
@@ -145,28 +207,51 @@ describe('bytes and text', () => {
       maxEventSize: limits
     })
     await fc.assert(
-      fc.asyncProperty(stream, places, options, (bytes, cuts, chosen) =>
-        expectAlike(bytes, cuts, () => toChunks(chosen))
+      fc.asyncProperty(stream, places, options, (reads, cuts, chosen) =>
+        expectAlike(reads, cuts, () => toChunks(chosen))
       ),
-      { numRuns: 1500 }
+      { numRuns: 800 }
     )
   })
 
   it('give the same chunks where events are alike but for what tells', async () => {
     const payloads = fc.array(
       fc.oneof(
-        { weight: 4, arbitrary: delta.map(text => chat(text)) },
+        { weight: 4, arbitrary: delta.map(content => chat(content)) },
         { weight: 4, arbitrary: telling },
         { weight: 1, arbitrary: fc.constant('[DONE]') }
       ),
       { minLength: 4, maxLength: 24 }
     )
     await fc.assert(
-      fc.asyncProperty(payloads, places, (all, cuts) => {
+      fc.asyncProperty(payloads, places, limits, (all, cuts, maxEventSize) => {
         const known = [chat('"a"'), chat('"b"'), chat('"c"')]
-        return expectAlike(Buffer.from(eventStream(...known, ...all)), cuts, () =>
-          toChunks({ onInvalid: 'skip' })
-        )
+        const reads = [...known, ...all].map(payload => Buffer.from(eventStream(payload)))
+        return expectAlike(reads, cuts, () => toChunks({ onInvalid: 'skip', maxEventSize }))
+      }),
+      { numRuns: 300 }
+    )
+  })
+
+  it('give the same chunks where they take turns, and events with them', async () => {
+    const payloads = fc.oneof(
+      { weight: 4, arbitrary: delta.map(content => chat(content)) },
+      { weight: 1, arbitrary: fc.constant('[DONE]') },
+      { weight: 1, arbitrary: fc.oneof(odd, ...alike) }
+    )
+    const turn = fc.tuple(
+      payloads.filter(payload => !/[\r\n]/.test(payload)),
+      fc.constantFrom<Form>('bytes', 'text', 'both', 'event'),
+      places
+    )
+    await fc.assert(
+      fc.asyncProperty(fc.array(turn, { maxLength: 12 }), async turns => {
+        const known = eventStream(chat('"a"'), chat('"b"'), chat('"c"'))
+        const pieces = turns.flatMap(([payload, form, cuts]) => piecesIn(form, payload, cuts))
+        const text = known + eventStream(...turns.map(([payload]) => payload))
+        const wanted = await told([text], toChunks({ onInvalid: 'skip' }))
+        const mixed = await told([Buffer.from(known), ...pieces], toChunks({ onInvalid: 'skip' }))
+        expect(mixed).to.deep.equal(wanted)
       }),
       { numRuns: 500 }
     )
@@ -178,25 +263,30 @@ describe('bytes and text', () => {
       maxEventSize: limits
     })
     await fc.assert(
-      fc.asyncProperty(stream, places, options, (bytes, cuts, chosen) =>
-        expectAlike(bytes, cuts, () => toEvents(chosen))
+      fc.asyncProperty(stream, places, options, (reads, cuts, chosen) =>
+        expectAlike(reads, cuts, () => toEvents(chosen))
       ),
-      { numRuns: 1000 }
+      { numRuns: 500 }
     )
   })
 
-  it('give the same chunks where bytes are no UTF-8', async () => {
+  it('give the same where bytes are no UTF-8', async () => {
     const garbage = fc
       .uint8Array({ maxLength: 6 })
       .filter(bytes => !bytes.some(byte => byte < 0x20 || byte === 0x22))
+    const between = fc.oneof({ weight: 4, arbitrary: fc.constant(Buffer.alloc(0)) }, garbage)
     await fc.assert(
-      fc.asyncProperty(fc.array(garbage, { minLength: 3, maxLength: 6 }), places, (all, cuts) => {
-        const [before = '', behind = ''] = chat('"#"').split('#')
-        const events = all.map(bytes =>
-          Buffer.concat([Buffer.from(`data: ${before}`), bytes, Buffer.from(`${behind}\n\n`)])
-        )
-        return expectAlike(Buffer.concat(events), cuts, () => toChunks({ onInvalid: 'skip' }))
-      })
+      fc.asyncProperty(
+        fc.array(fc.tuple(between, garbage), { minLength: 3, maxLength: 6 }),
+        places,
+        async (all, cuts) => {
+          const [before = '', behind = ''] = eventStream(chat('"#"')).split('#')
+          const parts = all.flatMap(([stray, content]) => [stray, before, content, behind])
+          const reads = parts.map(part => Buffer.from(part))
+          await expectAlike(reads, cuts, () => toChunks({ onInvalid: 'skip' }))
+          await expectAlike(reads, cuts, () => toEvents())
+        }
+      )
     )
   })
 })

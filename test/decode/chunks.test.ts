@@ -39,29 +39,34 @@ describe('toChunks', () => {
     expect(items).to.deep.equal([text('😀'), finish])
   })
 
-  it('emits a fresh object for each payload, which the caller may change', async () => {
-    const payloads = Array.from({ length: 20 }, (_, n) => text(n % 2 ? 'same' : `${n}`))
-    const seen: unknown[] = []
-    const spoil = new Transform({
-      objectMode: true,
-      transform(chunk, _encoding, callback) {
-        seen.push(structuredClone(chunk))
-        const [choice] = chunk.choices
-        choice.delta.content = 'spoilt'
-        choice.delta.more = 'spoilt'
-        chunk.choices.push('spoilt')
-        delete chunk.id
-        callback()
-      }
+  for (const [form, inForm] of [
+    ['bytes', Buffer.from],
+    ['text', String]
+  ] as const) {
+    it(`emits a fresh object for each payload, which the caller may change (${form})`, async () => {
+      const payloads = Array.from({ length: 20 }, (_, n) => text(n % 2 ? 'same' : `${n}`))
+      const seen: unknown[] = []
+      const spoil = new Transform({
+        objectMode: true,
+        transform(chunk, _encoding, callback) {
+          seen.push(structuredClone(chunk))
+          const [choice] = chunk.choices
+          choice.delta.content = 'spoilt'
+          choice.delta.more = 'spoilt'
+          chunk.choices.push('spoilt')
+          delete chunk.id
+          callback()
+        }
+      })
+      const { error } = await outcomeOf(
+        [inForm(eventStream(...payloads, finish))],
+        toChunks(),
+        spoil as Stage<never, never>
+      )
+      expect(error).to.equal(undefined)
+      expect(seen).to.deep.equal([...payloads, finish])
     })
-    const { error } = await outcomeOf(
-      [eventStream(...payloads, finish)],
-      toChunks(),
-      spoil as Stage<never, never>
-    )
-    expect(error).to.equal(undefined)
-    expect(seen).to.deep.equal([...payloads, finish])
-  })
+  }
 
   it('emits the chunks in events, behind a filter of the caller', async () => {
     const withoutPings = new Transform({

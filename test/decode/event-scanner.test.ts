@@ -25,10 +25,27 @@ describe('EventScanner', () => {
     })
   }
 
+  for (const [text, found] of [
+    ['data: {"a":1}\r\n\n', ':{"a":1}'],
+    ['data: {"a":1}\n\r\n', ':{"a":1}'],
+    ['event: a\r\ndata: {"a":1}\n\n', 'a:{"a":1}'],
+    ['event: \ndata: {}\n\n', ':{}'],
+    ['event:  a \ndata: {} \n\n', ' a :{} '],
+    ['event: a: b\ndata: {"data: {}":": "}\n\n', 'a: b:{"data: {}":": "}'],
+    ['data: {"a":"\u2028\u0085\ufeff\0"}\n\n', ':{"a":"\u2028\u0085\ufeff\0"}'],
+    ['data: {no JSON\n\n', ':{no JSON']
+  ] as const) {
+    it(`finds the event in ${JSON.stringify(text)}`, () => {
+      expect(scan(scannerOf(text))).to.deep.equal({ found: [found], rest: '' })
+    })
+  }
+
   for (const text of [
     'data: {"a":1}',
     'data: {"a":1}\n',
     'data: {"a":1}\r\n\r',
+    'data: {"a":1}\n\r',
+    'data: {"a":1}\n\rdata: {}\n\n',
     'data: {"a":1}\ndata: {"b":2}\n\n',
     'data: {"a":1}\nid: 1\n\n',
     'data:{"a":1}\n\n',
@@ -50,6 +67,30 @@ describe('EventScanner', () => {
       expect(scan(scannerOf(text))).to.deep.equal({ found: [], rest: text })
     })
   }
+
+  it('gives what stands before and behind the data as Latin-1, and what is asked for decoded', () => {
+    const scanner = scannerOf('data: {}\n\nevent: é\r\ndata: {"a":"漢"}\r\n\n')
+    for (let count = 0; count < 2; count++) {
+      scanner.take()
+      expect(scanner.find()).to.equal(true)
+    }
+    const { at, event, start, end } = scanner
+    expect([event, scanner.eventName()]).to.deep.equal(['Ã©', 'é'])
+    expect([scanner.before(), scanner.behind()]).to.deep.equal(['event: Ã©\r\ndata: ', '\r\n\n'])
+    expect(scanner.copy(at, start)).to.equal('event: é\r\ndata: ')
+    for (const decoded of [scanner.read(start, end), scanner.copy(start, end)])
+      expect(decoded).to.equal('{"a":"漢"}')
+  })
+
+  it('begins anew with other bytes, and lets go of them', () => {
+    const scanner = scannerOf('event: a\ndata: {"a":"plain"}\n\n: comment')
+    expect(scan(scanner)).to.deep.equal({ found: ['a:{"a":"plain"}'], rest: ': comment' })
+    scanner.load(Buffer.from('data: {"a":"é"}\n\n'))
+    expect(scan(scanner)).to.deep.equal({ found: [':{"a":"é"}'], rest: '' })
+    scanner.unload()
+    expect(scanner.text).to.equal('')
+    expect(scanner.find()).to.equal(false)
+  })
 
   it('tells of a CR within the data', () => {
     const [bare, crlf] = [scannerOf('data: {"a":1,\r"b":2}\n\n'), scannerOf('data: {"a":1}\r\n\r\n')]

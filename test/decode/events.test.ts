@@ -77,15 +77,22 @@ describe('toEvents', () => {
     expect(await eventsOf('')).to.deep.equal([])
   })
 
-  it('emits an event as soon as its blank line has come', async () => {
-    const stage = toEvents()
-    stage.write('data: a\n\ndata: b')
-    for await (const event of stage) {
-      expect(event).to.deep.equal({ data: 'a' })
-      break
+  for (const data of ['a', '{"a":1}']) {
+    for (const [form, inForm] of [
+      ['bytes', Buffer.from],
+      ['text', String]
+    ] as const) {
+      it(`emits the event ${data} as soon as its blank line has come (${form})`, async () => {
+        const stage = toEvents()
+        stage.write(inForm(`data: ${data}\n\ndata: b`))
+        for await (const event of stage) {
+          expect(event).to.deep.equal({ data })
+          break
+        }
+        expect(stage.destroyed).to.equal(true)
+      })
     }
-    expect(stage.destroyed).to.equal(true)
-  })
+  }
 
   it('emits the same events however the bytes are cut', async () => {
     const part = fc.oneof(

@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream/promises'
 import { expect } from 'chai'
 import type { Stage } from 'completion-streams'
 import { type RecordParser, splitter } from '#lib/decode/splitter.js'
-import { inPiecesOf, outcomeOf } from '../pieces.js'
+import { cutAt, inPiecesOf, outcomeOf } from '../pieces.js'
 
 interface Word {
   word: string
@@ -38,6 +38,27 @@ function wordsTo(emit: (record: Word) => void, failsAt?: string, fed: string[] =
 /** A stage of such a parser; `fed` is given what the parser was fed. */
 function wordStage({ failsAt, fed }: { failsAt?: string; fed?: string[] } = {}): Stage<Uint8Array, Word> {
   return splitter(Number.POSITIVE_INFINITY, emit => wordsTo(emit, failsAt, fed))
+}
+
+/** A stage that also makes a record of the data of each event that it has scanned. */
+function scanStage(fed: string[] = [], failsAt?: string): Stage<Uint8Array, Word> {
+  return splitter(Number.POSITIVE_INFINITY, emit => {
+    const parser = wordsTo(emit, undefined, fed)
+    return {
+      ...parser,
+      get isBetweenEvents() {
+        return fed.length === 0 || fed.at(-1)?.endsWith('\n\n') === true
+      },
+      scan(scanner) {
+        while (scanner.find()) {
+          const word = scanner.copy(scanner.start, scanner.end)
+          scanner.take()
+          if (word === failsAt) throw new Error(`no ${word}`)
+          emit({ word })
+        }
+      }
+    }
+  })
 }
 
 const words = (...list: string[]): Word[] => list.map(word => ({ word }))
@@ -129,6 +150,58 @@ describe('splitter', () => {
   it('ends without records for an empty input', async () => {
     expect(await outcomeOf([], wordStage())).to.deep.equal({ items: [] })
     expect(await outcomeOf([Buffer.alloc(0), ''], wordStage())).to.deep.equal({ items: [] })
+  })
+
+  describe('with events that stand whole in the bytes', () => {
+    const event = (name: string) => `data: {"a":"${name}"}\n\n`
+    const data = (...names: string[]) => words(...names.map(name => `{"a":"${name}"}`))
+
+    it('has them scanned, and feeds what is between them', async () => {
+      const fed: string[] = []
+      const bytes = Buffer.from(`${event('é')}1 \n\n2 \n\n${event('b')}3 é`)
+      const { items } = await outcomeOf([bytes], scanStage(fed))
+      expect(items).to.deep.equal([
+        ...data('é'),
+        ...words('1', '\n\n2'),
+        ...data('b'),
+        ...words('\n\n3', 'é')
+      ])
+      expect(fed).to.deep.equal(['1 \n\n', '2 \n\n', '3 é'])
+    })
+
+    it('has one scanned that comes in reads, the last of which brings its blank line', async () => {
+      const bytes = Buffer.from(event('é'))
+      const places = Array.from(bytes.subarray(2), (_, place) => [place])
+      for (const cuts of [...places, places.flat()]) {
+        const fed: string[] = []
+        const { items } = await outcomeOf(cutAt(bytes, cuts), scanStage(fed))
+        expect(items, `cut at ${cuts}`).to.deep.equal(data('é'))
+        expect(fed, `cut at ${cuts}`).to.deep.equal([])
+      }
+    })
+
+    it('feeds the beginning of one when a string, an item or the end comes', async () => {
+      const beginning = Buffer.from(event('é').slice(0, -3))
+      for (const [rest, wanted] of [
+        [[' b '], words('data:', '{"a":"é"', 'b')],
+        [[1], words('data:', '1', '{"a":"é"')],
+        [[], words('data:', '{"a":"é"')]
+      ] as const) {
+        const { items } = await outcomeOf([beginning, ...rest], scanStage())
+        expect(items).to.deep.equal(wanted)
+      }
+    })
+
+    it('emits the records that came before the scan threw, and asks for nothing more', async () => {
+      const fed: string[] = []
+      const bytes = Buffer.from(`${event('a')}${event('b')}${event('c')}: d\n\n`)
+      for (const pieces of [[bytes], inPiecesOf(bytes, 30)]) {
+        const { items, error } = await outcomeOf(pieces, scanStage(fed, '{"a":"b"}'))
+        expect(items).to.deep.equal(data('a'))
+        expect(error).to.be.an('error').with.property('message', 'no {"a":"b"}')
+        expect(fed).to.deep.equal([])
+      }
+    })
   })
 
   it('is a Transform of node that emits objects', () => {
