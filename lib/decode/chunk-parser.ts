@@ -72,9 +72,8 @@ export class ChunkParser {
   }
 
   scan(scanner: EventScanner): void {
-    const { maxEventSize } = this.#options
     for (;;) {
-      const next = this.#goesOn ? this.#payloads.parseAgain(scanner, scanner.at, maxEventSize) : undefined
+      const next = this.#goesOn ? this.#payloads.parseAgain(scanner, scanner.at, scanner.safeSize) : undefined
       if (next !== undefined) {
         scanner.at = this.#payloads.end
         this.#handlers.onChunk(next as Chunk)

@@ -20,14 +20,20 @@ export class EventScanner {
   start = 0
   end = 0
 
+  /**
+   * So many bytes of an event, or fewer, cannot be more than `maxEventSize` when they are decoded: a byte that is no
+   * UTF-8 becomes a character of three. Larger events are not found, so that the parser may measure them.
+   */
+  readonly safeSize: number
+
   readonly #maxEventSize: number
   #bytes: Buffer = none
   #isAscii: boolean | undefined
   #next = 0
 
-  /** Larger events are not found, so that the parser may tell of them. */
   constructor(maxEventSize: number) {
     this.#maxEventSize = maxEventSize
+    this.safeSize = maxEventSize / 3
   }
 
   /** Takes bytes, the first of which begins a character. */
@@ -64,7 +70,7 @@ export class EventScanner {
     this.start = line + 6
     this.end = this.#lineEnd(lineFeed)
     this.#next = blank + 1
-    return this.#next - at <= this.#maxEventSize
+    return this.#next - at <= this.safeSize
   }
 
   /** The name of the event that was found, decoded. */

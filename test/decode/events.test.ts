@@ -200,4 +200,13 @@ describe('toEvents', () => {
   it('is a Transform of node', () => {
     expect(toEvents()).to.be.instanceOf(Transform)
   })
+
+  it('accepts and refuses bytes that are no UTF-8 the same however they are cut', async () => {
+    const comment = Buffer.from(': c\n')
+    const event = Buffer.concat([Buffer.from('data: {"a":"'), Buffer.alloc(20, 0xff), Buffer.from('"}\n\n')])
+    for (const reads of [[comment, event], [Buffer.concat([comment, event])]]) {
+      const { error } = await outcomeOf(reads, toEvents({ maxEventSize: 50 }))
+      expect(error?.code).to.equal('CS_ERR_EVENT_TOO_LARGE')
+    }
+  })
 })
