@@ -22,17 +22,16 @@ export class EventScanner {
 
   /**
    * So many bytes of an event, or fewer, cannot be more than `maxEventSize` when they are decoded: a byte that is no
-   * UTF-8 becomes a character of three. Larger events are not found, so that the parser may measure them.
+   * UTF-8 becomes a character of three. Larger events are neither found nor waited for, so that the parser may measure
+   * them.
    */
   readonly safeSize: number
 
-  readonly #maxEventSize: number
   #bytes: Buffer = none
   #isAscii: boolean | undefined
   #next = 0
 
   constructor(maxEventSize: number) {
-    this.#maxEventSize = maxEventSize
     this.safeSize = maxEventSize / 3
   }
 
@@ -136,7 +135,7 @@ export class EventScanner {
    */
   isBeginning(): boolean {
     const { text, at } = this
-    if (text.length - at > this.#maxEventSize) return false
+    if (text.length - at > this.safeSize) return false
     const lineFeed = text.indexOf('\n', at)
     const line = lineFeed === -1 ? at : lineFeed + 1
     const isFirst = line === at

@@ -58,7 +58,7 @@ const maxHoles = 16
 const maxDepth = 32
 /**
  * Learning takes the time of some ten parses, so each attempt doubles the number of payloads until the next, up to
- * this, and a hit takes a little off it again. Where nothing repeats, that costs a percent or two.
+ * this, and a hit takes a little off it again. Where nothing repeats, that costs some percent.
  */
 const maxPause = 1024
 const hitShortensPause = 1 / 32
@@ -66,7 +66,7 @@ const hitShortensPause = 1 / 32
 const maxMisses = 8
 /**
  * V8 copies up to 12 characters out of a string, but makes a longer slice a view, which would keep the payload alive,
- * and the read that it was cut from, for as long as the delta. `JSON.parse` copies any length.
+ * and the read that it was cut from, for as long as the delta.
  */
 const maxSlice = 12
 /** Numbers of so many digits are exact, and so is what they give divided by a power of ten as large: one rounding, as in `JSON.parse`. */

@@ -83,7 +83,7 @@ export function splitter<In, Out>(
   function takeBytes(read: Buffer): void {
     if (held.length > 0) {
       held.add(read)
-      if (!read.includes(0x0a) && !read.includes(0x0d) && held.length <= maxEventSize) return
+      if (!read.includes(0x0a) && !read.includes(0x0d) && held.length <= scanner.safeSize) return
     }
     const bytes = held.length > 0 ? held.take() : read
     // The middle of an event that is not held is not looked at twice.
