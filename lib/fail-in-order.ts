@@ -33,24 +33,47 @@ const longestPause = 32
  * that an error overtakes the text that came before it. Until the error is out, the stream must neither end
  * nor call back for what was written to it, so that no more is.
  *
- * A sink says nothing when its buffer empties below its high water mark, so it is looked at from time to time.
+ * A sink says nothing when its buffer empties below its high water mark, so it is looked at from time to time, and
+ * once more when the process has nothing else to do: one that hangs must not keep it alive, but the error of one
+ * that has taken all must not be lost.
  * All must be found empty in two turns of the event loop in a row: a reader that buffers out of sight, as web
  * streams and async generators do, passes on in between what it holds.
  */
 export function failInOrder(stream: Readable | Writable, error: unknown): void {
   let looks = 0
   let wasEmpty = false
+  let timer: NodeJS.Timeout | undefined
   const look = () => {
-    if (stream.destroyed) return
+    clearTimeout(timer)
     const isEmpty = isEmptied(stream)
-    if (isEmpty && wasEmpty) return void stream.destroy(error as Error)
+    if (stream.destroyed || (isEmpty && wasEmpty)) {
+      lookBeforeExit.delete(look)
+      return void stream.destroy(error as Error)
+    }
     wasEmpty = isEmpty
     looks++
     if (isEmpty || looks < 8) setImmediate(look)
-    // A sink that makes progress keeps the process alive by itself, one that nobody reads must not.
-    else setTimeout(look, Math.min(looks, longestPause)).unref()
+    else timer = setTimeout(look, Math.min(looks, longestPause)).unref()
   }
+  lookBeforeExit.add(look)
   look()
+}
+
+/** One listener for all, since node warns of many; for the process, so not a state of any one stage. */
+const lookBeforeExit = {
+  looks: new Set<() => void>(),
+  add(look: () => void): void {
+    if (this.looks.size === 0) process.on('beforeExit', lookAtAll)
+    this.looks.add(look)
+  },
+  delete(look: () => void): void {
+    this.looks.delete(look)
+    if (this.looks.size === 0) process.off('beforeExit', lookAtAll)
+  }
+}
+
+function lookAtAll(): void {
+  for (const look of lookBeforeExit.looks) look()
 }
 
 /** Whether nothing that a stream has emitted is still on its way. */

@@ -1,9 +1,11 @@
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
 import { type Duplex, PassThrough, Readable, Transform, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { promisify } from 'node:util'
 import { expect } from 'chai'
 import {
   compose,
@@ -242,4 +244,32 @@ describe('failure in order', () => {
         }))
     })
   }
+
+  describe('in a process that has nothing else to do', () => {
+    /** What a program prints whose reader takes the text in so many turns for each piece, or never. */
+    async function printed(reader: string, body: string): Promise<string> {
+      const program = `
+        import { Readable } from 'node:stream'
+        import { pipeline } from 'node:stream/promises'
+        import { toChunks, toText } from 'completion-streams'
+        const turn = () => new Promise(resolve => setImmediate(resolve))
+        let text = ''
+        const failure = pipeline(Readable.from([Buffer.from(process.argv[1])]), toChunks(), toText(), ${reader})
+        failure.catch(error => console.log(text.length, error.code))
+        process.on('exit', () => console.log('exit', process.listenerCount('beforeExit')))`
+      const args = ['--input-type=module', '--eval', program, body]
+      const { stdout } = await promisify(execFile)(process.execPath, args)
+      return stdout
+    }
+
+    it('tells of the failure when a slow reader has taken all', async () => {
+      const reader = 'async pieces => { for await (const piece of pieces) { await turn(); text += piece } }'
+      expect(await printed(reader, answer.join(''))).to.equal(`${whole.length} CS_ERR_TRUNCATED\nexit 0\n`)
+    })
+
+    it('does not stay for a reader that takes no more', async () => {
+      const reader = 'async pieces => { for await (const piece of pieces) await new Promise(() => {}) }'
+      expect(await printed(reader, answer.slice(0, 3).join(''))).to.equal('exit 1\n')
+    })
+  })
 })
