@@ -72,7 +72,7 @@ export class ChunkParser {
   }
 
   scan(scanner: EventScanner): void {
-    for (;;) {
+    while (scanner.at < scanner.text.length) {
       const next = this.#goesOn ? this.#payloads.parseAgain(scanner, scanner.at, scanner.safeSize) : undefined
       if (next !== undefined) {
         scanner.at = this.#payloads.end

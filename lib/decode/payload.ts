@@ -23,15 +23,14 @@
 
 type Json = string | number | boolean | null | Json[] | Members
 type Members = { [name: string]: Json }
-type Build = (values: readonly Json[]) => Json
 
 interface Template {
   /** A payload of this shape, with a marker in each hole. */
   readonly text: string
   /** The text before, between and after the holes. */
   readonly pieces: readonly string[]
-  /** Makes the object. Undefined as long as one payload of this shape is known, so that nothing is a hole yet. */
-  readonly build: Build | undefined
+  /** What the object is copied from. Undefined as long as one payload of this shape is known, so that nothing is a hole yet. */
+  readonly mold: ObjectMold | ArrayMold | undefined
   /** Whether no hole is one that matters to whoever takes the object. */
   readonly isIndifferent: boolean
   /** What stands before and behind the payload, where it was met last, and the pieces with that. */
@@ -109,7 +108,7 @@ export class PayloadParser {
   /** Parses a payload where it stands. */
   parseIn(source: PayloadSource, start: number, end: number): unknown {
     this.#last = this.#match(source, start, end)
-    return this.#last?.build ? this.#last.build(this.#values) : this.#parse(source, start, end)
+    return this.#last?.mold?.copy(this.#values) ?? this.#parse(source, start, end)
   }
 
   /** Says between what the payload stands that was parsed last, for `parseAgain` to look for another one like it. */
@@ -128,10 +127,10 @@ export class PayloadParser {
    */
   parseAgain(source: PayloadSource, start: number, maxLength: number): unknown {
     const last = this.#last
-    if (!last?.build || !last.frame) return undefined
+    if (!last?.mold || !last.frame) return undefined
     this.end = matchEnd(last.frame.pieces, source, start, this.#values)
     if (this.end === -1 || this.end - start > maxLength) return undefined
-    return last.build(this.#values)
+    return last.mold.copy(this.#values)
   }
 
   #match(source: PayloadSource, start: number, end: number): Template | undefined {
@@ -140,7 +139,7 @@ export class PayloadParser {
     if (this.#wait > 0 && this.#misses >= maxMisses) return undefined
     for (let index = 0; index < this.#templates.length; index++) {
       const template = this.#templates[index] as Template
-      if (!template.build || matchEnd(template.pieces, source, start, this.#values) !== end) continue
+      if (!template.mold || matchEnd(template.pieces, source, start, this.#values) !== end) continue
       if (this.#misses > 0) this.#misses--
       if (this.#pause > 0) this.#pause = Math.max(this.#pause - hitShortensPause, 0)
       return template
@@ -216,13 +215,14 @@ function readString(source: PayloadSource, start: number, values: Json[], hole: 
   }
   if (hasEscape) {
     try {
-      // What follows a backslash has not been looked at.
-      values[hole] = JSON.parse(source.read(start, end + 1))
+      // What follows a backslash has not been looked at, but if it is not ASCII, it is not JSON either.
+      values[hole] = JSON.parse(isAscii ? text.slice(start, end + 1) : source.read(start, end + 1))
     } catch {
       return -1
     }
-  } else if (isAscii && end - start <= maxSlice) values[hole] = text.slice(start + 1, end)
-  else values[hole] = source.copy(start + 1, end)
+  } else if (!isAscii || end - start > 2 * maxSlice) values[hole] = source.copy(start + 1, end)
+  else if (end - start <= maxSlice) values[hole] = text.slice(start + 1, end)
+  else values[hole] = text.slice(start + 1, start + 1 + maxSlice) + text.slice(start + 1 + maxSlice, end)
   return end + 1
 }
 
@@ -288,7 +288,7 @@ function learn(
   templates.push({
     text: flat(payload),
     pieces: [],
-    build: undefined,
+    mold: undefined,
     isIndifferent: false,
     frame: undefined
   })
@@ -327,10 +327,10 @@ function createTemplate(
   const holes: string[][] = []
   const value = JSON.parse(text)
   if (isDeeper(value, maxDepth)) return
-  const build = compile(value, [], holes)
-  if (!build || holes.length !== pieces.length - 1) return
+  const mold = partFor(value, [], holes)
+  if (typeof mold !== 'object' || holes.length !== pieces.length - 1) return
   const isHarmless = holes.every(isIndifferent)
-  return { text: flat(text), pieces: pieces.map(flat), build, isIndifferent: isHarmless, frame: undefined }
+  return { text: flat(text), pieces: pieces.map(flat), mold, isIndifferent: isHarmless, frame: undefined }
 }
 
 function isDeeper(value: Json, depth: number): boolean {
@@ -343,44 +343,74 @@ function flat(text: string): string {
   return JSON.parse(JSON.stringify(text))
 }
 
-/**
- * Makes what copies a value with its holes filled. Undefined for a value that has no holes and cannot be changed.
- * Adds the paths of the holes that it finds.
- */
-function compile(value: Json, path: readonly string[], holes: string[][]): Build | undefined {
+/** What stands where the copies of a value differ: what is in the hole of this number, or a copy of its own. */
+type Part = number | ObjectMold | ArrayMold
+
+/** Copies an object and fills the holes in it. */
+class ObjectMold {
+  readonly #object: Members
+  readonly #keys: readonly string[]
+  readonly #parts: readonly Part[]
+  readonly #spread: (object: Members) => Members
+
+  constructor(object: Members, parts: ReadonlyMap<string, Part>) {
+    this.#object = object
+    this.#keys = [...parts.keys()]
+    this.#parts = [...parts.values()]
+    this.#spread = spreadFor(object)
+  }
+
+  copy(values: readonly Json[]): Members {
+    const keys = this.#keys
+    const parts = this.#parts
+    const copy = this.#spread(this.#object)
+    for (let at = 0; at < parts.length; at++)
+      store(copy, keys[at] as string, valueOf(parts[at] as Part, values))
+    return copy
+  }
+}
+
+/** Copies an array and fills the holes in it. */
+class ArrayMold {
+  readonly #array: readonly Json[]
+  readonly #indexes: readonly number[]
+  readonly #parts: readonly Part[]
+
+  constructor(array: readonly Json[], parts: ReadonlyMap<string, Part>) {
+    this.#array = array
+    this.#indexes = [...parts.keys()].map(Number)
+    this.#parts = [...parts.values()]
+  }
+
+  copy(values: readonly Json[]): Json[] {
+    const parts = this.#parts
+    // A list of choices, as nearly all are.
+    if (this.#array.length === 1 && parts.length === 1) return [valueOf(parts[0] as Part, values)]
+    const copy = this.#array.slice()
+    for (let at = 0; at < parts.length; at++)
+      copy[this.#indexes[at] as number] = valueOf(parts[at] as Part, values)
+    return copy
+  }
+}
+
+function valueOf(part: Part, values: readonly Json[]): Json {
+  // A match has filled every hole.
+  return typeof part === 'number' ? (values[part] as Json) : part.copy(values)
+}
+
+/** Undefined for a scalar, which cannot be changed and need not be copied. Adds the paths of the holes that it finds. */
+function partFor(value: Json, path: readonly string[], holes: string[][]): Part | undefined {
   if (typeof value === 'string' && value.startsWith('\0')) {
-    const hole = Number(value.slice(1))
     holes.push([...path])
-    return values => values[hole] as Json // a match has filled every hole
+    return Number(value.slice(1))
   }
   if (typeof value !== 'object' || value === null) return
-  const keys: string[] = []
-  const builds: Build[] = []
+  const parts = new Map<string, Part>()
   for (const [key, member] of Object.entries(value)) {
-    const build = compile(member, [...path, key], holes)
-    if (!build) continue
-    keys.push(key)
-    builds.push(build)
+    const part = partFor(member, [...path, key], holes)
+    if (part !== undefined) parts.set(key, part)
   }
-  return Array.isArray(value) ? arrayBuild(value, keys.map(Number), builds) : objectBuild(value, keys, builds)
-}
-
-function arrayBuild(array: Json[], indexes: number[], builds: Build[]): Build {
-  return values => {
-    const result = array.slice()
-    for (let at = 0; at < builds.length; at++) result[indexes[at] as number] = (builds[at] as Build)(values)
-    return result
-  }
-}
-
-function objectBuild(object: Members, keys: string[], builds: Build[]): Build {
-  const copy = copierFor(object)
-  return values => {
-    const result = copy(object)
-    for (let at = 0; at < builds.length; at++)
-      store(result, keys[at] as string, (builds[at] as Build)(values))
-    return result
-  }
+  return Array.isArray(value) ? new ArrayMold(value, parts) : new ObjectMold(value, parts)
 }
 
 /** V8 stores under a name that stands in the code in a tenth of the time of any other: these are most of them. */
@@ -425,7 +455,7 @@ function store(object: Members, key: string, value: Json): void {
  * V8 spreads fast where a place in the code meets up to four shapes of object, and five times as slow where it meets
  * more. So there are several places, and the names in an object choose one.
  */
-const copiers: readonly ((object: Members) => Members)[] = [
+const spreads: readonly ((object: Members) => Members)[] = [
   object => ({ ...object }),
   object => ({ ...object }),
   object => ({ ...object }),
@@ -436,9 +466,9 @@ const copiers: readonly ((object: Members) => Members)[] = [
   object => ({ ...object })
 ]
 
-function copierFor(object: Members): (object: Members) => Members {
+function spreadFor(object: Members): (object: Members) => Members {
   const names = Object.keys(object).join()
   let sum = 0
   for (let at = 0; at < names.length; at++) sum = (sum * 31 + names.charCodeAt(at)) % 65_537
-  return copiers[sum % copiers.length] as (typeof copiers)[0]
+  return spreads[sum % spreads.length] as (typeof spreads)[0]
 }
