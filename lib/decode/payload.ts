@@ -1,3 +1,6 @@
+import { type ArrayMold, type Json, type ObjectMold, partFor } from './mold.js'
+import { type PayloadSource, readScalar, scalar, tokenEnd } from './scalar.js'
+
 /**
  * `JSON.parse` for the payloads of one stream, which share all but small parts: the delta, a counter, a clock, the
  * random string that OpenAI pads its chunks with.
@@ -21,9 +24,6 @@
  * - All other payloads, invalid ones too, go to `JSON.parse`.
  */
 
-type Json = string | number | boolean | null | Json[] | Members
-type Members = { [name: string]: Json }
-
 interface Template {
   /** A payload of this shape, with a marker in each hole. */
   readonly text: string
@@ -35,16 +35,6 @@ interface Template {
   readonly isIndifferent: boolean
   /** What stands before and behind the payload, where it was met last, and the pieces with that. */
   frame: { readonly before: string; readonly behind: string; readonly pieces: readonly string[] } | undefined
-}
-
-/** What a payload stands in. */
-export interface PayloadSource {
-  /** The text; any character of it that is not ASCII may be a byte of a longer one instead. */
-  readonly text: string
-  /** Part of it, decoded; may be a view of all of it. */
-  read(start: number, end: number): string
-  /** Part of it, decoded, and no view. */
-  copy(start: number, end: number): string
 }
 
 /** Chunks that share most of their text are small. This bounds what a template holds. */
@@ -63,18 +53,6 @@ const maxPause = 1024
 const hitShortensPause = 1 / 32
 /** Trying templates that miss is not free either: when they have done so a few times, it waits for the next attempt. */
 const maxMisses = 8
-/**
- * V8 copies up to 12 characters out of a string, but makes a longer slice a view, which would keep the payload alive,
- * and the read that it was cut from, for as long as the delta.
- */
-const maxSlice = 12
-/** Numbers of so many digits are exact, and so is what they give divided by a power of ten as large: one rounding, as in `JSON.parse`. */
-const maxDigits = 15
-const powersOfTen = Array.from({ length: maxDigits + 1 }, (_, exponent) => Number(`1e${exponent}`))
-
-/** Any text between quotes but quotes, backslashes and control characters, and the escapes that JSON knows; a number; a word. */
-const scalar =
-  /"[ !#-[\]-\uffff]*(?:\\(?:["\\/bfnrt]|u[\da-fA-F]{4})[ !#-[\]-\uffff]*)*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y
 /** What is the same as text and as bytes; of the white space, only the space. */
 const ascii = /^[ -~]*$/
 const punctuation = /[[\]{}:,\s]*/y
@@ -191,84 +169,6 @@ function matchEnd(pieces: readonly string[], source: PayloadSource, start: numbe
   return at
 }
 
-/** Puts the scalar that starts here into `values` and returns where it ends, or -1 if there is none. */
-function readScalar(source: PayloadSource, start: number, values: Json[], hole: number): number {
-  const first = source.text.charCodeAt(start)
-  if (first === 0x22) return readString(source, start, values, hole)
-  if (isDigit(first)) return readNumber(source.text, start, values, hole)
-  return readToken(source.text, start, values, hole)
-}
-
-function readString(source: PayloadSource, start: number, values: Json[], hole: number): number {
-  const { text } = source
-  let end = start + 1
-  let hasEscape = false
-  let isAscii = true
-  for (let code = text.charCodeAt(end); code !== 0x22; code = text.charCodeAt(++end)) {
-    // A control character, or NaN at the end of the text; or more than any template is for.
-    if (!(code >= 0x20) || end - start > maxPayloadLength) return -1
-    if (code >= 0x80) isAscii = false
-    else if (code === 0x5c) {
-      hasEscape = true
-      end++
-    }
-  }
-  if (hasEscape) {
-    try {
-      // What follows a backslash has not been looked at, but if it is not ASCII, it is not JSON either.
-      values[hole] = JSON.parse(isAscii ? text.slice(start, end + 1) : source.read(start, end + 1))
-    } catch {
-      return -1
-    }
-  } else if (!isAscii || end - start > 2 * maxSlice) values[hole] = source.copy(start + 1, end)
-  else if (end - start <= maxSlice) values[hole] = text.slice(start + 1, end)
-  else values[hole] = text.slice(start + 1, start + 1 + maxSlice) + text.slice(start + 1 + maxSlice, end)
-  return end + 1
-}
-
-/** A number from zero up; one with an exponent is left to JSON. */
-function readNumber(text: string, start: number, values: Json[], hole: number): number {
-  let number = 0
-  let end = start
-  let code = text.charCodeAt(end)
-  for (; isDigit(code); code = text.charCodeAt(++end)) number = number * 10 + code - 0x30
-  let digits = end - start
-  let decimals = 0
-  if (code === 0x2e) {
-    code = text.charCodeAt(++end)
-    for (; isDigit(code); code = text.charCodeAt(++end)) {
-      number = number * 10 + code - 0x30
-      decimals++
-    }
-    digits += decimals
-    if (decimals === 0) return -1
-  }
-  const hasLeadingZero = digits - decimals > 1 && text.charCodeAt(start) === 0x30
-  if (hasLeadingZero) return -1
-  if (code === 0x45 || code === 0x65) return readToken(text, start, values, hole)
-  if (digits > maxDigits) number = Number(text.slice(start, end))
-  else if (decimals > 0) number /= powersOfTen[decimals] as number
-  values[hole] = number
-  return end
-}
-
-function readToken(text: string, start: number, values: Json[], hole: number): number {
-  const end = tokenEnd(scalar, text, start)
-  if (end === start) return -1
-  values[hole] = JSON.parse(text.slice(start, end))
-  return end
-}
-
-function isDigit(code: number): boolean {
-  return code >= 0x30 && code <= 0x39
-}
-
-/** Where the token that starts here ends; the same place if there is none. */
-function tokenEnd(token: RegExp, text: string, start: number): number {
-  token.lastIndex = start
-  return token.test(text) ? token.lastIndex : start
-}
-
 /** Takes in a payload that `JSON.parse` has read. True if it made a template that is ready for use. */
 function learn(
   templates: Template[],
@@ -341,134 +241,4 @@ function isDeeper(value: Json, depth: number): boolean {
 /** A copy of a text in one piece: not a view of a large read, and compared in half the time. */
 function flat(text: string): string {
   return JSON.parse(JSON.stringify(text))
-}
-
-/** What stands where the copies of a value differ: what is in the hole of this number, or a copy of its own. */
-type Part = number | ObjectMold | ArrayMold
-
-/** Copies an object and fills the holes in it. */
-class ObjectMold {
-  readonly #object: Members
-  readonly #keys: readonly string[]
-  readonly #parts: readonly Part[]
-  readonly #spread: (object: Members) => Members
-
-  constructor(object: Members, parts: ReadonlyMap<string, Part>) {
-    this.#object = object
-    this.#keys = [...parts.keys()]
-    this.#parts = [...parts.values()]
-    this.#spread = spreadFor(object)
-  }
-
-  copy(values: readonly Json[]): Members {
-    const keys = this.#keys
-    const parts = this.#parts
-    const copy = this.#spread(this.#object)
-    for (let at = 0; at < parts.length; at++)
-      store(copy, keys[at] as string, valueOf(parts[at] as Part, values))
-    return copy
-  }
-}
-
-/** Copies an array and fills the holes in it. */
-class ArrayMold {
-  readonly #array: readonly Json[]
-  readonly #indexes: readonly number[]
-  readonly #parts: readonly Part[]
-
-  constructor(array: readonly Json[], parts: ReadonlyMap<string, Part>) {
-    this.#array = array
-    this.#indexes = [...parts.keys()].map(Number)
-    this.#parts = [...parts.values()]
-  }
-
-  copy(values: readonly Json[]): Json[] {
-    const parts = this.#parts
-    // A list of choices, as nearly all are.
-    if (this.#array.length === 1 && parts.length === 1) return [valueOf(parts[0] as Part, values)]
-    const copy = this.#array.slice()
-    for (let at = 0; at < parts.length; at++)
-      copy[this.#indexes[at] as number] = valueOf(parts[at] as Part, values)
-    return copy
-  }
-}
-
-function valueOf(part: Part, values: readonly Json[]): Json {
-  // A match has filled every hole.
-  return typeof part === 'number' ? (values[part] as Json) : part.copy(values)
-}
-
-/** Undefined for a scalar, which cannot be changed and need not be copied. Adds the paths of the holes that it finds. */
-function partFor(value: Json, path: readonly string[], holes: string[][]): Part | undefined {
-  if (typeof value === 'string' && value.startsWith('\0')) {
-    holes.push([...path])
-    return Number(value.slice(1))
-  }
-  if (typeof value !== 'object' || value === null) return
-  const parts = new Map<string, Part>()
-  for (const [key, member] of Object.entries(value)) {
-    const part = partFor(member, [...path, key], holes)
-    if (part !== undefined) parts.set(key, part)
-  }
-  return Array.isArray(value) ? new ArrayMold(value, parts) : new ObjectMold(value, parts)
-}
-
-/** V8 stores under a name that stands in the code in a tenth of the time of any other: these are most of them. */
-function store(object: Members, key: string, value: Json): void {
-  switch (key) {
-    case 'choices':
-      object.choices = value
-      break
-    case 'delta':
-      object.delta = value
-      break
-    case 'content':
-      object.content = value
-      break
-    case 'obfuscation':
-      object.obfuscation = value
-      break
-    case 'sequence_number':
-      object.sequence_number = value
-      break
-    case 'created':
-      object.created = value
-      break
-    case 'predicted_n':
-      object.predicted_n = value
-      break
-    case 'predicted_ms':
-      object.predicted_ms = value
-      break
-    case 'predicted_per_token_ms':
-      object.predicted_per_token_ms = value
-      break
-    case 'predicted_per_second':
-      object.predicted_per_second = value
-      break
-    default:
-      object[key] = value
-  }
-}
-
-/**
- * V8 spreads fast where a place in the code meets up to four shapes of object, and five times as slow where it meets
- * more. So there are several places, and the names in an object choose one.
- */
-const spreads: readonly ((object: Members) => Members)[] = [
-  object => ({ ...object }),
-  object => ({ ...object }),
-  object => ({ ...object }),
-  object => ({ ...object }),
-  object => ({ ...object }),
-  object => ({ ...object }),
-  object => ({ ...object }),
-  object => ({ ...object })
-]
-
-function spreadFor(object: Members): (object: Members) => Members {
-  const names = Object.keys(object).join()
-  let sum = 0
-  for (let at = 0; at < names.length; at++) sum = (sum * 31 + names.charCodeAt(at)) % 65_537
-  return spreads[sum % spreads.length] as (typeof spreads)[0]
 }
