@@ -27,7 +27,7 @@ export class EventScanner {
    */
   readonly safeSize: number
 
-  #bytes: Buffer = none
+  #buffer: Buffer = none
   #isAscii: boolean | undefined
   #next = 0
 
@@ -35,17 +35,17 @@ export class EventScanner {
     this.safeSize = maxEventSize / 3
   }
 
-  /** Takes bytes, the first of which begins a character. */
-  load(bytes: Buffer): void {
-    this.#bytes = bytes
-    this.text = bytes.toString('latin1')
+  /** Takes the first bytes of a buffer, where a character begins. */
+  load(buffer: Buffer, length: number): void {
+    this.#buffer = buffer
+    this.text = buffer.toString('latin1', 0, length)
     this.at = 0
     this.#isAscii = undefined
   }
 
   /** Lets go of the bytes. */
   unload(): void {
-    this.#bytes = none
+    this.#buffer = none
     this.text = ''
     // Part of a text keeps all of it.
     this.event = ''
@@ -99,18 +99,19 @@ export class EventScanner {
 
   /** Some of the bytes, decoded; may be a view of all of them. */
   read(start: number, end: number): string {
-    this.#isAscii ??= isAscii(this.#bytes)
+    this.#isAscii ??= isAscii(this.#buffer.subarray(0, this.text.length))
     return this.#isAscii ? this.text.slice(start, end) : this.copy(start, end)
   }
 
   /** Some of the bytes, decoded, and no view. */
   copy(start: number, end: number): string {
-    return this.#bytes.toString('utf8', start, end)
+    return this.#buffer.toString('utf8', start, end)
   }
 
-  /** Moves behind the next blank line, and returns the bytes up to there; undefined if there is none. */
-  takeToBlankLine(): Buffer | undefined {
+  /** Moves behind the next blank line, or to the end if there is none, and returns the bytes up to there. */
+  takeToBlankLine(): Buffer {
     const { text, at } = this
+    this.at = text.length
     for (
       let lineFeed = text.indexOf('\n', at);
       lineFeed !== -1;
@@ -119,14 +120,9 @@ export class EventScanner {
       const blank = text.charCodeAt(lineFeed + 1) === 0x0d ? lineFeed + 2 : lineFeed + 1
       if (text.charCodeAt(blank) !== 0x0a) continue
       this.at = blank + 1
-      return this.#bytes.subarray(at, this.at)
+      break
     }
-    return undefined
-  }
-
-  /** What is left of the bytes. */
-  rest(): Buffer {
-    return this.#bytes.subarray(this.at)
+    return this.#buffer.subarray(at, this.at)
   }
 
   /**

@@ -9,25 +9,25 @@ const none: Buffer = Buffer.alloc(0)
  * take several times as long.
  */
 export class HeldBytes {
-  #room: Buffer = none
+  /** What is held is at the beginning of this. */
+  room: Buffer = none
   length = 0
 
-  add(bytes: Buffer): void {
-    const length = this.length + bytes.length
-    if (length > this.#room.length) {
+  /** Adds what stands in the bytes from one place to another. */
+  add(bytes: Buffer, start: number, end: number): void {
+    const length = this.length + end - start
+    if (length > this.room.length) {
       const room = Buffer.allocUnsafe(Math.max(length, this.length * 2))
-      this.#room.copy(room, 0, 0, this.length)
-      this.#room = room
+      this.room.copy(room, 0, 0, this.length)
+      this.room = room
     }
-    bytes.copy(this.#room, this.length)
+    bytes.copy(this.room, this.length, start, end)
     this.length = length
   }
 
-  /** Gives them away, until some are added. */
-  take(): Buffer {
-    const bytes = this.#room.subarray(0, this.length)
-    if (this.#room.length > mostRoomKept) this.#room = none
+  /** Lets go of them. Those who have the room may read it until some are added. */
+  clear(): void {
+    if (this.room.length > mostRoomKept) this.room = none
     this.length = 0
-    return bytes
   }
 }

@@ -33,8 +33,16 @@ interface Template {
   readonly mold: ObjectMold | ArrayMold | undefined
   /** Whether no hole is one that matters to whoever takes the object. */
   readonly isIndifferent: boolean
-  /** What stands before and behind the payload, where it was met last, and the pieces with that. */
-  frame: { readonly before: string; readonly behind: string; readonly pieces: readonly string[] } | undefined
+  frame: Frame | undefined
+}
+
+/** What stands before and behind a payload, where it was met last, and the pieces with that. */
+interface Frame {
+  readonly before: string
+  readonly behind: string
+  readonly pieces: readonly string[]
+  /** How long all of it is at least. */
+  readonly minLength: number
 }
 
 /** Chunks that share most of their text are small. This bounds what a template holds. */
@@ -96,7 +104,8 @@ export class PayloadParser {
     const pieces = last.pieces.map((piece, index) =>
       flat((index === 0 ? before : '') + piece + (index === last.pieces.length - 1 ? behind : ''))
     )
-    last.frame = { before: flat(before), behind: flat(behind), pieces }
+    const minLength = pieces.reduce((length, piece) => length + piece.length + 1, -1)
+    last.frame = { before: flat(before), behind: flat(behind), pieces, minLength }
   }
 
   /**
@@ -105,7 +114,7 @@ export class PayloadParser {
    */
   parseAgain(source: PayloadSource, start: number, maxLength: number): unknown {
     const last = this.#last
-    if (!last?.mold || !last.frame) return undefined
+    if (!last?.mold || !last.frame || !mayEnd(last.frame, source.text, start)) return undefined
     this.end = matchEnd(last.frame.pieces, source, start, this.#values)
     if (this.end === -1 || this.end - start > maxLength) return undefined
     return last.mold.copy(this.#values)
@@ -136,6 +145,16 @@ export class PayloadParser {
     if (learn(this.#templates, payload, this.#isIndifferent)) this.#misses = 0
     return value
   }
+}
+
+/**
+ * Whether a payload in this frame may end within the text. Asked near the end of a text, so that one whose own end is
+ * yet to come is not read in vain; of a text that ends like the frame, it is taken as said.
+ */
+function mayEnd({ behind, minLength }: Frame, text: string, start: number): boolean {
+  if (text.length - start >= 2 * minLength) return true
+  if (text.charCodeAt(text.length - 1) === behind.charCodeAt(behind.length - 1)) return true
+  return text.indexOf(behind, start + minLength - behind.length) !== -1
 }
 
 /** A payload by itself. */

@@ -81,24 +81,32 @@ export function splitter<In, Out>(
   }
 
   function takeBytes(read: Buffer): void {
-    if (held.length > 0) {
-      held.add(read)
-      if (!read.includes(0x0a) && !read.includes(0x0d) && held.length <= scanner.safeSize) return
-    }
-    const bytes = held.length > 0 ? held.take() : read
+    if (held.length > 0) goOnHolding(read)
     // The middle of an event that is not held is not looked at twice.
-    if (!isBetweenCharacters || !(parser.isBetweenEvents || bytes.includes(0x0a))) return decode(bytes)
-    scanner.load(bytes)
-    while (!failure && scan() < bytes.length) {
-      const event = scanner.takeToBlankLine()
-      if (event) {
-        decode(event)
-        continue
+    else if (isBetweenCharacters && (parser.isBetweenEvents || read.includes(0x0a)))
+      scanBytes(read, read.length)
+    else decode(read)
+  }
+
+  function goOnHolding(read: Buffer): void {
+    const isSmall = read.length < held.length
+    held.add(read, 0, read.length)
+    // With each of many small reads, all that is held would be looked at.
+    if (isSmall && held.length <= scanner.safeSize && !read.includes(0x0a) && !read.includes(0x0d)) return
+    const { room, length } = held
+    held.clear()
+    scanBytes(room, length)
+  }
+
+  /** Takes the first bytes of a buffer. */
+  function scanBytes(buffer: Buffer, length: number): void {
+    scanner.load(buffer, length)
+    while (!failure && scan() < length) {
+      if (parser.isBetweenEvents && scanner.isBeginning()) {
+        held.add(buffer, scanner.at, length)
+        break
       }
-      const rest = scanner.rest()
-      if (parser.isBetweenEvents && scanner.isBeginning()) held.add(rest)
-      else decode(rest)
-      break
+      decode(scanner.takeToBlankLine())
     }
     scanner.unload()
   }
@@ -123,7 +131,10 @@ export function splitter<In, Out>(
   }
 
   function decodeHeld(): void {
-    if (held.length > 0) decode(held.take())
+    if (held.length === 0) return
+    const { room, length } = held
+    held.clear()
+    decode(room.subarray(0, length))
   }
 
   return stream as Stage<In, Out>

@@ -40,7 +40,7 @@ function inBytes(before: string): Parse {
   const scanner = new EventScanner(Number.POSITIVE_INFINITY)
   return payload => {
     const bytes = Buffer.from(`${before}${payload}\n`)
-    scanner.load(bytes)
+    scanner.load(bytes, bytes.length)
     return parser.parseIn(scanner, Buffer.byteLength(before), bytes.length - 1)
   }
 }
@@ -406,7 +406,8 @@ describe('PayloadParser', () => {
       for (const [at, id] of ids.entries()) parser.parse(payload(id, `"${at}"`))
       parser.expect('data: ', '\n\n')
       const scanner = new EventScanner(Number.POSITIVE_INFINITY)
-      scanner.load(Buffer.from(`x${text}`))
+      const bytes = Buffer.from(`x${text}`)
+      scanner.load(bytes, bytes.length)
       const value = parser.parseAgain(scanner, 1, maxLength)
       return value === undefined ? 'nothing' : [show(value), parser.end - 1]
     }
