@@ -68,6 +68,7 @@ export class ChunkParser {
   }
 
   get isBetweenEvents(): boolean {
+    if (this.#goesOn) return true
     return this.#form !== 'json' && this.#strayText === '' && this.#events.isBetweenEvents
   }
 
