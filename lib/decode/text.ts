@@ -26,13 +26,16 @@ export function toText({ choice = 0, from = 'content' }: TextOptions = {}): Stag
   return new Transform({
     objectMode: true,
     transform(chunk: unknown, _encoding, callback) {
-      try {
-        checkChunk('toText', chunk)
-      } catch (error) {
-        return failInOrder(this, error)
-      }
-      const text = textOf(chunk, choice, from)
+      const text = typeof chunk === 'object' && chunk !== null ? textOf(chunk, choice, from) : ''
       if (text !== '') this.push(text)
+      else {
+        // Asked only now, since it takes as long: what holds such text is a chunk.
+        try {
+          checkChunk('toText', chunk)
+        } catch (error) {
+          return failInOrder(this, error)
+        }
+      }
       callback()
     }
   })
