@@ -13,7 +13,8 @@ export interface PayloadSource {
 
 /**
  * V8 copies up to 12 characters out of a string, but makes a longer slice a view, which would keep the payload alive,
- * and the read that it was cut from, for as long as the delta.
+ * and the read that it was cut from, for as long as the delta. To join two copies takes a quarter of the time that it
+ * takes to decode the bytes.
  */
 const maxSlice = 12
 /** No template is for longer ones. */

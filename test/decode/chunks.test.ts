@@ -2,6 +2,8 @@ import { once } from 'node:events'
 import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { inspect } from 'node:util'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { expect } from 'chai'
 import {
   type ChunksOptions,
@@ -270,6 +272,31 @@ describe('toChunks', () => {
       await write(stage, buffer.subarray(0, 30))
       buffer.fill('x')
       expect([stage.read(), stage.read()]).to.deep.equal([text('a'), text('longer than twelve')])
+    })
+
+    it('keeps no read alive for a text that was in it', async () => {
+      setFlagsFromString('--expose-gc')
+      const collectGarbage: () => void = runInNewContext('gc')
+      const kept: unknown[] = []
+      const stage = toChunks()
+      const grown = async (contents: readonly string[]): Promise<number> => {
+        const before = process.memoryUsage().heapUsed
+        for (const content of contents) {
+          await write(stage, Buffer.from(`${eventStream(text(content))}: ${'x'.repeat(65_536)}\n\n`))
+          kept.push(stage.read().choices[0].delta.content)
+        }
+        collectGarbage()
+        return process.memoryUsage().heapUsed - before
+      }
+      for (const length of [1, 12, 13, 24, 25, 300]) {
+        for (const letter of ['x', 'é', '\n']) {
+          const contents = Array.from({ length: 100 }, (_, at) => `${at}`.padEnd(length, letter))
+          await grown(contents.slice(0, 3))
+          // All reads together are 6.5 MB.
+          expect(await grown(contents), `${length} ${letter}`).to.be.below(2_000_000)
+        }
+      }
+      expect(kept).to.have.lengthOf(6 * 3 * 103)
     })
 
     it('fails with CS_ERR_PROVIDER at an error field, without its blank line', async () => {
