@@ -16,7 +16,7 @@ export interface Table {
 }
 
 /** A run that takes longer than this is not repeated, in milliseconds. */
-const tooLongToRepeat = 5000
+const tooLongToRepeat = 2000
 
 /**
  * Runs the subjects in turn, round by round, so that what else the machine does meets all of them; each round begins
