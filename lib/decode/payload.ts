@@ -54,10 +54,10 @@ const maxHoles = 16
 /** `JSON.parse` takes any depth, recursion does not. */
 const maxDepth = 32
 /**
- * Learning takes the time of some ten parses, so each attempt doubles the number of payloads until the next, up to
- * this, and a hit takes a little off it again. Where nothing repeats, that costs some percent.
+ * Learning takes the time of some twenty parses, so each attempt doubles the number of payloads until the next, up to
+ * this, and a hit takes a little off it again. Where nothing repeats, that costs a percent or two.
  */
-const maxPause = 1024
+const maxPause = 4096
 const hitShortensPause = 1 / 32
 /** Trying templates that miss is not free either: when they have done so a few times, it waits for the next attempt. */
 const maxMisses = 8
