@@ -88,6 +88,15 @@ function store(object: Members, key: string, value: Json): void {
     case 'sequence_number':
       object.sequence_number = value
       break
+    case 'logprobs':
+      object.logprobs = value
+      break
+    case 'timings':
+      object.timings = value
+      break
+    case 'usage':
+      object.usage = value
+      break
     case 'created':
       object.created = value
       break
