@@ -64,11 +64,10 @@ export class EventScanner {
       lineFeed = text.indexOf('\n', line)
     } else this.event = ''
     if (lineFeed === -1 || text.slice(line, line + 7) !== 'data: {') return false
-    const blank = text.charCodeAt(lineFeed + 1) === 0x0d ? lineFeed + 2 : lineFeed + 1
-    if (text.charCodeAt(blank) !== 0x0a) return false
+    this.#next = this.#blankLineEnd(lineFeed)
+    if (this.#next === -1) return false
     this.start = line + 6
     this.end = this.#lineEnd(lineFeed)
-    this.#next = blank + 1
     return this.#next - at <= this.safeSize
   }
 
@@ -117,9 +116,9 @@ export class EventScanner {
       lineFeed !== -1;
       lineFeed = text.indexOf('\n', lineFeed + 1)
     ) {
-      const blank = text.charCodeAt(lineFeed + 1) === 0x0d ? lineFeed + 2 : lineFeed + 1
-      if (text.charCodeAt(blank) !== 0x0a) continue
-      this.at = blank + 1
+      const end = this.#blankLineEnd(lineFeed)
+      if (end === -1) continue
+      this.at = end
       break
     }
     return this.#buffer.subarray(at, this.at)
@@ -142,5 +141,11 @@ export class EventScanner {
 
   #lineEnd(lineFeed: number): number {
     return this.text.charCodeAt(lineFeed - 1) === 0x0d ? lineFeed - 1 : lineFeed
+  }
+
+  /** Where the blank line behind a line ends, or -1 if none follows it. */
+  #blankLineEnd(lineFeed: number): number {
+    const blank = this.text.charCodeAt(lineFeed + 1) === 0x0d ? lineFeed + 2 : lineFeed + 1
+    return this.text.charCodeAt(blank) === 0x0a ? blank + 1 : -1
   }
 }

@@ -55,7 +55,10 @@ function fill(part: Part, values: readonly Json[]): Json {
   return typeof part === 'number' ? (values[part] as Json) : part.copy(values)
 }
 
-/** Undefined for a scalar, which cannot be changed and need not be copied. Adds the paths of the holes that it finds. */
+/**
+ * Undefined for a scalar, which cannot be changed and need not be copied. A string that is NUL and a number marks the hole
+ * of that number; the paths of those that are found are added to `holes`.
+ */
 export function partFor(value: Json, path: readonly string[], holes: string[][]): Part | undefined {
   if (typeof value === 'string' && value.startsWith('\0')) {
     holes.push([...path])

@@ -20,7 +20,7 @@ const maxSlice = 12
 /** No template is for longer ones. */
 const maxStringLength = 4096
 
-/** A token of JSON: any text between quotes but quotes, backslashes and control characters, and the escapes that JSON knows; a number; a word. */
+/** A token of JSON: a string, in which quotes, backslashes and control characters stand as escapes only; a number; a word. */
 export const scalar: RegExp =
   /"[ !#-[\]-\uffff]*(?:\\(?:["\\/bfnrt]|u[\da-fA-F]{4})[ !#-[\]-\uffff]*)*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y
 
