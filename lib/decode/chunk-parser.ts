@@ -73,8 +73,9 @@ export class ChunkParser {
   }
 
   scan(scanner: EventScanner): void {
-    while (scanner.at < scanner.text.length) {
-      const next = this.#goesOn ? this.#payloads.parseAgain(scanner, scanner.at, scanner.safeSize) : undefined
+    const { bytes } = scanner
+    while (!scanner.isDone) {
+      const next = this.#goesOn ? this.#payloads.parseAgain(bytes, scanner.at, scanner.safeSize) : undefined
       if (next !== undefined) {
         scanner.at = this.#payloads.end
         this.#handlers.onChunk(next as Chunk)
@@ -86,7 +87,7 @@ export class ChunkParser {
       this.#form = 'events'
       this.#events.begin()
       this.#sawEvent = true
-      this.#payloads.expect(scanner.before(), scanner.behind())
+      this.#payloads.expect(scanner)
       scanner.take()
       this.#takeValue(value)
     }
@@ -138,7 +139,7 @@ export class ChunkParser {
   /** What the event holds; undefined when it is no JSON, or no event of one line, of which the plain way tells. */
   #payloadIn(scanner: EventScanner): unknown {
     try {
-      const value = this.#payloads.parseIn(scanner, scanner.start, scanner.end)
+      const value = this.#payloads.parseIn(scanner.bytes, scanner.start, scanner.end)
       return scanner.hasCarriageReturn() ? undefined : value
     } catch {
       return undefined

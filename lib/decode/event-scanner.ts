@@ -1,18 +1,19 @@
-import { isAscii } from 'node:buffer'
+import { ByteWindow, Piece } from './byte-window.js'
 
-const none: Buffer = Buffer.alloc(0)
+const lineFeed = 0x0a
+const carriageReturn = 0x0d
+const nameField: Piece = new Piece('event: ')
+const dataField: Piece = new Piece('data: {')
 
 /**
  * Finds, in bytes, the events that need no parser: those that stand there whole, in the form that nearly all have,
  * which is a line `event: …` or none, one line `data: {…}`, and a blank line. LF and CRLF end a line.
  *
- * It looks at the bytes as Latin-1, in which each byte is a character at its own place. Events are ASCII but for the
- * text in them, and to decode UTF-8 that is not takes longer than all that is done here. The caller decodes what it
- * hands on, and asks whether there is a CR within the data: that ends a line too, and is white space to `JSON.parse`.
+ * The caller decodes what it needs of them, and asks whether there is a CR within the data: that ends a line too, and
+ * is white space to `JSON.parse`.
  */
 export class EventScanner {
-  /** The bytes as Latin-1. */
-  text = ''
+  readonly bytes: ByteWindow = new ByteWindow()
   /** Where the next event begins. */
   at = 0
   /** Of the event that was found: its name, or '', and where its data begins and ends. */
@@ -27,8 +28,8 @@ export class EventScanner {
    */
   readonly safeSize: number
 
-  #buffer: Buffer = none
-  #isAscii: boolean | undefined
+  /** Whether any of the bytes is a CR. */
+  #hasCarriageReturn: boolean | undefined
   #next = 0
 
   constructor(maxEventSize: number) {
@@ -37,58 +38,61 @@ export class EventScanner {
 
   /** Takes the first bytes of a buffer, where a character begins. */
   load(buffer: Buffer, length: number): void {
-    this.#buffer = buffer
-    this.text = buffer.toString('latin1', 0, length)
+    this.bytes.load(buffer, length)
     this.at = 0
-    this.#isAscii = undefined
+    this.#hasCarriageReturn = undefined
   }
 
   /** Lets go of the bytes. */
   unload(): void {
-    this.#buffer = none
-    this.text = ''
-    // Part of a text keeps all of it.
-    this.event = ''
+    this.bytes.unload()
+    this.at = 0
+  }
+
+  /** Whether all was taken. */
+  get isDone(): boolean {
+    return this.at === this.bytes.length
   }
 
   /** Whether an event of that form begins here. */
   find(): boolean {
-    const { text, at } = this
-    if (at === text.length) return false
+    const { bytes, at } = this
+    const isNamed = bytes.holds(nameField, at)
     let line = at
-    let lineFeed = text.indexOf('\n', at)
-    if (lineFeed !== -1 && text.charCodeAt(at) === 0x65 && text.slice(at, at + 7) === 'event: ') {
-      this.event = text.slice(at + 7, this.#lineEnd(lineFeed))
-      if (this.event.includes('\r')) return false
-      line = lineFeed + 1
-      lineFeed = text.indexOf('\n', line)
-    } else this.event = ''
-    if (lineFeed === -1 || text.slice(line, line + 7) !== 'data: {') return false
-    this.#next = this.#blankLineEnd(lineFeed)
+    if (isNamed) {
+      line = bytes.indexOf(lineFeed, at) + 1
+      if (line === 0) return false
+    }
+    const end = bytes.holds(dataField, line) ? bytes.indexOf(lineFeed, line) : -1
+    if (end === -1) return false
+    this.#next = this.#blankLineEnd(end)
     if (this.#next === -1) return false
-    this.start = line + 6
-    this.end = this.#lineEnd(lineFeed)
-    return this.#next - at <= this.safeSize
-  }
-
-  /** The name of the event that was found, decoded. */
-  eventName(): string {
-    return Buffer.from(this.event, 'latin1').toString()
+    this.event = isNamed ? bytes.read(at + nameField.length, this.#lineEnd(line - 1)) : ''
+    this.start = line + dataField.length - 1
+    this.end = this.#lineEnd(end)
+    return !this.event.includes('\r') && this.#next - at <= this.safeSize
   }
 
   /** Whether there is a CR within the data of the event that was found. */
   hasCarriageReturn(): boolean {
-    return this.text.slice(this.start, this.end).includes('\r')
+    const { buffer } = this.bytes
+    this.#hasCarriageReturn ??= buffer.includes(carriageReturn)
+    return this.#hasCarriageReturn && buffer.subarray(this.start, this.end).includes(carriageReturn)
+  }
+
+  /** The data of the event that was found. */
+  data(): string {
+    return this.bytes.read(this.start, this.end)
   }
 
   /** What stands before the data of the event that was found. */
   before(): string {
-    return this.text.slice(this.at, this.start)
+    return this.bytes.read(this.at, this.start)
   }
 
   /** What stands behind it. */
   behind(): string {
-    return this.text.slice(this.end, this.#next)
+    return this.bytes.read(this.end, this.#next)
   }
 
   /** Moves behind the event that was found. */
@@ -96,32 +100,17 @@ export class EventScanner {
     this.at = this.#next
   }
 
-  /** Some of the bytes, decoded; may be a view of all of them. */
-  read(start: number, end: number): string {
-    this.#isAscii ??= isAscii(this.#buffer.subarray(0, this.text.length))
-    return this.#isAscii ? this.text.slice(start, end) : this.copy(start, end)
-  }
-
-  /** Some of the bytes, decoded, and no view. */
-  copy(start: number, end: number): string {
-    return this.#buffer.toString('utf8', start, end)
-  }
-
   /** Moves behind the next blank line, or to the end if there is none, and returns the bytes up to there. */
   takeToBlankLine(): Buffer {
-    const { text, at } = this
-    this.at = text.length
-    for (
-      let lineFeed = text.indexOf('\n', at);
-      lineFeed !== -1;
-      lineFeed = text.indexOf('\n', lineFeed + 1)
-    ) {
-      const end = this.#blankLineEnd(lineFeed)
-      if (end === -1) continue
-      this.at = end
+    const { bytes, at } = this
+    this.at = bytes.length
+    for (let end = bytes.indexOf(lineFeed, at); end !== -1; end = bytes.indexOf(lineFeed, end + 1)) {
+      const next = this.#blankLineEnd(end)
+      if (next === -1) continue
+      this.at = next
       break
     }
-    return this.#buffer.subarray(at, this.at)
+    return bytes.buffer.subarray(at, this.at)
   }
 
   /**
@@ -129,23 +118,22 @@ export class EventScanner {
    * line of it says anything before its end.
    */
   isBeginning(): boolean {
-    const { text, at } = this
-    if (text.length - at > this.safeSize) return false
-    const lineFeed = text.indexOf('\n', at)
-    const line = lineFeed === -1 ? at : lineFeed + 1
+    const { bytes, at } = this
+    if (bytes.length - at > this.safeSize) return false
+    const line = bytes.indexOf(lineFeed, at) + 1 || at
     const isFirst = line === at
-    if (!isFirst && text.slice(at, at + 7) !== 'event: ') return false
-    if (text.indexOf('\n', line) !== -1 || text.indexOf('\r', at) !== -1) return false
-    return text[line] === 'd' || (isFirst && text.slice(at, at + 2) === 'ev')
+    if (!isFirst && !bytes.holds(nameField, at)) return false
+    if (bytes.indexOf(lineFeed, line) !== -1 || bytes.indexOf(carriageReturn, at) !== -1) return false
+    return bytes.at(line) === 0x64 || (isFirst && bytes.at(at) === 0x65 && bytes.at(at + 1) === 0x76)
   }
 
-  #lineEnd(lineFeed: number): number {
-    return this.text.charCodeAt(lineFeed - 1) === 0x0d ? lineFeed - 1 : lineFeed
+  #lineEnd(end: number): number {
+    return this.bytes.at(end - 1) === carriageReturn ? end - 1 : end
   }
 
   /** Where the blank line behind a line ends, or -1 if none follows it. */
-  #blankLineEnd(lineFeed: number): number {
-    const blank = this.text.charCodeAt(lineFeed + 1) === 0x0d ? lineFeed + 2 : lineFeed + 1
-    return this.text.charCodeAt(blank) === 0x0a ? blank + 1 : -1
+  #blankLineEnd(end: number): number {
+    const blank = this.bytes.at(end + 1) === carriageReturn ? end + 2 : end + 1
+    return this.bytes.at(blank) === lineFeed ? blank + 1 : -1
   }
 }

@@ -48,10 +48,10 @@ export function toEvents({
       },
       scan(scanner) {
         while (scanner.find() && !scanner.hasCarriageReturn()) {
-          const data = scanner.copy(scanner.start, scanner.end)
+          const data = scanner.data()
           scanner.take()
           parser.begin()
-          emit(serverSentEvent(data, scanner.eventName(), parser.lastEventId))
+          emit(serverSentEvent(data, scanner.event, parser.lastEventId))
         }
       },
       feed: text => parser.feed(text),

@@ -1,5 +1,6 @@
+import { ByteWindow, Piece } from './byte-window.js'
 import { type ArrayMold, type Json, type ObjectMold, partFor } from './mold.js'
-import { type PayloadSource, readScalar, scalar, tokenEnd } from './scalar.js'
+import { readScalar } from './scalar.js'
 
 /**
  * `JSON.parse` for the payloads of one stream, which share all but small parts: the delta, a counter, a clock, the
@@ -28,7 +29,7 @@ interface Template {
   /** A payload of this shape, with a marker in each hole. */
   readonly text: string
   /** The text before, between and after the holes. */
-  readonly pieces: readonly string[]
+  readonly pieces: readonly Piece[]
   /** What the object is copied from. Undefined as long as one payload of this shape is known, so that nothing is a hole yet. */
   readonly mold: ObjectMold | ArrayMold | undefined
   /** Whether no hole is one that matters to whoever takes the object. */
@@ -40,9 +41,15 @@ interface Template {
 interface Frame {
   readonly before: string
   readonly behind: string
-  readonly pieces: readonly string[]
+  readonly pieces: readonly Piece[]
   /** How long all of it is at least. */
   readonly minLength: number
+}
+
+/** What knows between what a payload stands. */
+export interface Surroundings {
+  before(): string
+  behind(): string
 }
 
 /** Chunks that share most of their text are small. This bounds what a template holds. */
@@ -63,6 +70,11 @@ const hitShortensPause = 1 / 32
 const maxMisses = 8
 /** What is the same as text and as bytes; of the white space, only the space. */
 const ascii = /^[ -~]*$/
+/** The same, and the ends of lines. */
+const asciiLines = /^[ -~\r\n]*$/
+/** A token of JSON: a string, in which quotes, backslashes and control characters stand as escapes only; a number; a word. */
+const scalar =
+  /"[ !#-[\]-\uffff]*(?:\\(?:["\\/bfnrt]|u[\da-fA-F]{4})[ !#-[\]-\uffff]*)*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y
 const punctuation = /[[\]{}:,\s]*/y
 
 /**
@@ -88,45 +100,53 @@ export class PayloadParser {
   }
 
   parse(payload: string): unknown {
-    return this.parseIn(new PayloadText(payload), 0, payload.length)
+    this.#last = undefined
+    if (this.#mayMatch(payload.length)) {
+      const bytes = encoded(payload)
+      if (bytes) this.#last = this.#match(bytes, 0, bytes.length)
+    }
+    return this.#last?.mold?.copy(this.#values) ?? this.#parse(payload)
   }
 
   /** Parses a payload where it stands. */
-  parseIn(source: PayloadSource, start: number, end: number): unknown {
-    this.#last = this.#match(source, start, end)
-    return this.#last?.mold?.copy(this.#values) ?? this.#parse(source, start, end)
+  parseIn(bytes: ByteWindow, start: number, end: number): unknown {
+    this.#last = this.#mayMatch(end - start) ? this.#match(bytes, start, end) : undefined
+    return this.#last?.mold?.copy(this.#values) ?? this.#parse(bytes.read(start, end))
   }
 
-  /** Says between what the payload stands that was parsed last, for `parseAgain` to look for another one like it. */
-  expect(before: string, behind: string): void {
+  /** Asks between what the payload stands that was parsed last, for `parseAgain` to look for another one like it. */
+  expect(surroundings: Surroundings): void {
     const last = this.#last
-    if (!last?.isIndifferent || (last.frame?.before === before && last.frame.behind === behind)) return
-    const pieces = last.pieces.map((piece, index) =>
-      flat((index === 0 ? before : '') + piece + (index === last.pieces.length - 1 ? behind : ''))
-    )
-    const minLength = pieces.reduce((length, piece) => length + piece.length + 1, -1)
-    last.frame = { before: flat(before), behind: flat(behind), pieces, minLength }
+    if (!last?.isIndifferent) return
+    const before = surroundings.before()
+    const behind = surroundings.behind()
+    if (last.frame?.before === before && last.frame.behind === behind) return
+    if (asciiLines.test(before + behind)) last.frame = frameOf(last.pieces, before, behind)
   }
 
   /**
    * Parses a payload like the last one, if one stands here, between the same texts: the object is, but for scalars in
    * indifferent places, equal to the one handed out last, and `end` tells where all of it ends. Undefined otherwise.
    */
-  parseAgain(source: PayloadSource, start: number, maxLength: number): unknown {
+  parseAgain(bytes: ByteWindow, start: number, maxLength: number): unknown {
     const last = this.#last
-    if (!last?.mold || !last.frame || !mayEnd(last.frame, source.text, start)) return undefined
-    this.end = matchEnd(last.frame.pieces, source, start, this.#values)
+    if (!last?.mold || !last.frame || !mayEnd(last.frame, bytes, start)) return undefined
+    this.end = matchEnd(last.frame.pieces, bytes, start, this.#values)
     if (this.end === -1 || this.end - start > maxLength) return undefined
     return last.mold.copy(this.#values)
   }
 
-  #match(source: PayloadSource, start: number, end: number): Template | undefined {
-    if (end - start > maxPayloadLength) return undefined
+  /** Whether templates are to be tried with a payload. */
+  #mayMatch(length: number): boolean {
+    if (length > maxPayloadLength) return false
     if (this.#wait > 0) this.#wait--
-    if (this.#wait > 0 && this.#misses >= maxMisses) return undefined
+    return this.#wait === 0 || this.#misses < maxMisses
+  }
+
+  #match(bytes: ByteWindow, start: number, end: number): Template | undefined {
     for (let index = 0; index < this.#templates.length; index++) {
       const template = this.#templates[index] as Template
-      if (!template.mold || matchEnd(template.pieces, source, start, this.#values) !== end) continue
+      if (!template.mold || matchEnd(template.pieces, bytes, start, this.#values) !== end) continue
       if (this.#misses > 0) this.#misses--
       if (this.#pause > 0) this.#pause = Math.max(this.#pause - hitShortensPause, 0)
       return template
@@ -134,8 +154,7 @@ export class PayloadParser {
     return undefined
   }
 
-  #parse(source: PayloadSource, start: number, end: number): unknown {
-    const payload = source.read(start, end)
+  #parse(payload: string): unknown {
     const value = JSON.parse(payload)
     if (payload.length > maxPayloadLength) return value
     this.#misses = Math.min(this.#misses + 2, maxMisses)
@@ -147,45 +166,51 @@ export class PayloadParser {
   }
 }
 
-/**
- * Whether a payload in this frame may end within the text. Asked near the end of a text, so that one whose own end is
- * yet to come is not read in vain; of a text that ends like the frame, it is taken as said.
- */
-function mayEnd({ behind, minLength }: Frame, text: string, start: number): boolean {
-  if (text.length - start >= 2 * minLength) return true
-  if (text.charCodeAt(text.length - 1) === behind.charCodeAt(behind.length - 1)) return true
-  return text.indexOf(behind, start + minLength - behind.length) !== -1
+/** Where texts are matched that came as such. */
+const room: ByteWindow = new ByteWindow()
+// As UTF-8, a character takes up to three bytes; half of a pair that takes four is one as well.
+room.load(Buffer.allocUnsafeSlow(3 * maxPayloadLength), 3 * maxPayloadLength)
+const encoder = new TextEncoder()
+
+/** The bytes of a text of up to `maxPayloadLength` characters, until the next one; undefined if they would not be all of it. */
+function encoded(text: string): ByteWindow | undefined {
+  const { written } = encoder.encodeInto(text, room.buffer)
+  // Half of a surrogate pair would be replaced.
+  if (written !== text.length && !text.isWellFormed()) return
+  room.length = written
+  return room
 }
 
-/** A payload by itself. */
-class PayloadText implements PayloadSource {
-  readonly text: string
+function frameOf(pieces: readonly Piece[], before: string, behind: string): Frame {
+  const texts = pieces.map(({ text }) => text)
+  texts[0] = before + texts[0]
+  texts[texts.length - 1] += behind
+  const minLength = texts.reduce((length, text) => length + text.length + 1, -1)
+  return { before, behind, pieces: texts.map(text => new Piece(text)), minLength }
+}
 
-  constructor(text: string) {
-    this.text = text
-  }
-
-  read(start: number, end: number): string {
-    return this.text.slice(start, end)
-  }
-
-  copy(start: number, end: number): string {
-    return flat(this.read(start, end))
-  }
+/**
+ * Whether a payload in this frame may end within the bytes. Asked near the end of them, so that one whose own end is
+ * yet to come is not read in vain; of bytes that end like the frame, it is taken as said.
+ */
+function mayEnd({ behind, minLength }: Frame, bytes: ByteWindow, start: number): boolean {
+  if (bytes.length - start >= 2 * minLength) return true
+  const last = behind.charCodeAt(behind.length - 1)
+  return bytes.at(bytes.length - 1) === last || bytes.indexOf(last, start + minLength - 1) !== -1
 }
 
 /** Where the text ends that is these pieces with a scalar in each hole, or -1 if none starts here. Leaves the scalars in `values`. */
-function matchEnd(pieces: readonly string[], source: PayloadSource, start: number, values: Json[]): number {
-  const { text } = source
-  let at = start
+function matchEnd(pieces: readonly Piece[], bytes: ByteWindow, start: number, values: Json[]): number {
+  const { view, offset } = bytes
+  const limit = offset + bytes.length
+  let at = offset + start
   for (let index = 0; index < pieces.length; index++) {
-    if (index > 0) at = readScalar(source, at, values, index - 1)
-    const piece = pieces[index] as string
-    // Faster than `startsWith`, several times so where the text is a slice of another.
-    if (at === -1 || text.slice(at, at + piece.length) !== piece) return -1
+    if (index > 0) at = readScalar(bytes, at, limit, values, index - 1)
+    const piece = pieces[index] as Piece
+    if (at === -1 || at + piece.length > limit || !piece.isAt(view, at)) return -1
     at += piece.length
   }
-  return at
+  return at - offset
 }
 
 /** Takes in a payload that `JSON.parse` has read. True if it made a template that is ready for use. */
@@ -249,7 +274,13 @@ function createTemplate(
   const mold = partFor(value, [], holes)
   if (typeof mold !== 'object' || holes.length !== pieces.length - 1) return
   const isHarmless = holes.every(isIndifferent)
-  return { text: flat(text), pieces: pieces.map(flat), mold, isIndifferent: isHarmless, frame: undefined }
+  return {
+    text: flat(text),
+    pieces: pieces.map(piece => new Piece(piece)),
+    mold,
+    isIndifferent: isHarmless,
+    frame: undefined
+  }
 }
 
 function isDeeper(value: Json, depth: number): boolean {
@@ -257,7 +288,13 @@ function isDeeper(value: Json, depth: number): boolean {
   return depth === 0 || Object.values(value).some(member => isDeeper(member, depth - 1))
 }
 
-/** A copy of a text in one piece: not a view of a large read, and compared in half the time. */
+/** Where the token that starts here ends; the same place if there is none. */
+function tokenEnd(token: RegExp, text: string, start: number): number {
+  token.lastIndex = start
+  return token.test(text) ? token.lastIndex : start
+}
+
+/** A copy of a text in one piece, not a view of a large read. */
 function flat(text: string): string {
   return JSON.parse(JSON.stringify(text))
 }

@@ -1,99 +1,123 @@
+import type { ByteWindow } from './byte-window.js'
 import { decimal, headDigits } from './decimal.js'
 import type { Json } from './mold.js'
 
-/** What a payload stands in. */
-export interface PayloadSource {
-  /** The text; any character of it that is not ASCII may be a byte of a longer one instead. */
-  readonly text: string
-  /** Part of it, decoded; may be a view of all of it. */
-  read(start: number, end: number): string
-  /** Part of it, decoded, and no view. */
-  copy(start: number, end: number): string
-}
-
-/**
- * V8 copies up to 12 characters out of a string, but makes a longer slice a view, which would keep the payload alive,
- * and the read that it was cut from, for as long as the delta. To join two copies takes a quarter of the time that it
- * takes to decode the bytes.
- */
-const maxSlice = 12
 /** No template is for longer ones. */
 const maxStringLength = 4096
+/** Up to so many characters are put together here in less time than a call into node takes. */
+const fewCharacters = 16
 
-/** A token of JSON: a string, in which quotes, backslashes and control characters stand as escapes only; a number; a word. */
-export const scalar: RegExp =
-  /"[ !#-[\]-\uffff]*(?:\\(?:["\\/bfnrt]|u[\da-fA-F]{4})[ !#-[\]-\uffff]*)*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y
-
-/** Puts the scalar that starts here into `values` and returns where it ends, or -1 if there is none. */
-export function readScalar(source: PayloadSource, start: number, values: Json[], hole: number): number {
-  const first = source.text.charCodeAt(start)
-  if (first === 0x22) return readString(source, start, values, hole)
-  if (isDigit(first)) return readNumber(source.text, start, values, hole)
-  return readToken(source.text, start, values, hole)
+/**
+ * Puts the scalar that starts at a place in a window's view into `values` and returns where it ends, or -1 if none
+ * does before the limit.
+ */
+export function readScalar(
+  window: ByteWindow,
+  start: number,
+  limit: number,
+  values: Json[],
+  hole: number
+): number {
+  if (start >= limit) return -1
+  const first = window.view.getUint8(start)
+  if (first === 0x22) return readString(window, start, limit, values, hole)
+  if (isDigit(first)) return readNumber(window, start, limit, values, hole)
+  return readToken(window, start, limit, values, hole)
 }
 
-function readString(source: PayloadSource, start: number, values: Json[], hole: number): number {
-  const { text } = source
+function readString(window: ByteWindow, start: number, limit: number, values: Json[], hole: number): number {
+  const { view, offset } = window
   let end = start + 1
   let hasEscape = false
   let isAscii = true
-  for (let code = text.charCodeAt(end); code !== 0x22; code = text.charCodeAt(++end)) {
-    // A control character, or NaN at the end of the text; or too much.
-    if (!(code >= 0x20) || end - start > maxStringLength) return -1
-    if (code >= 0x80) isAscii = false
-    else if (code === 0x5c) {
+  for (; ; end++) {
+    if (end >= limit || end - start > maxStringLength) return -1
+    const byte = view.getUint8(end)
+    if (byte === 0x22) break
+    if (byte < 0x20) return -1
+    if (byte >= 0x80) isAscii = false
+    else if (byte === 0x5c) {
+      // What follows has not been looked at.
       hasEscape = true
       end++
     }
   }
-  if (hasEscape) {
-    try {
-      // What follows a backslash has not been looked at, but if it is not ASCII, it is not JSON either.
-      values[hole] = JSON.parse(isAscii ? text.slice(start, end + 1) : source.read(start, end + 1))
-    } catch {
-      return -1
-    }
-  } else if (!isAscii || end - start > 2 * maxSlice) values[hole] = source.copy(start + 1, end)
-  else if (end - start <= maxSlice) values[hole] = text.slice(start + 1, end)
-  else values[hole] = text.slice(start + 1, start + 1 + maxSlice) + text.slice(start + 1 + maxSlice, end)
+  if (hasEscape) return parseToken(window, start, end + 1, values, hole)
+  values[hole] =
+    isAscii && end - start - 1 <= fewCharacters
+      ? asciiText(view, start + 1, end)
+      : window.read(start + 1 - offset, end - offset)
   return end + 1
 }
 
+/** To make one character takes as long as eight. */
+function asciiText(view: DataView, start: number, end: number): string {
+  let text = ''
+  let at = start
+  for (; end - at >= 8; at += 8) {
+    text += String.fromCharCode(
+      view.getUint8(at),
+      view.getUint8(at + 1),
+      view.getUint8(at + 2),
+      view.getUint8(at + 3),
+      view.getUint8(at + 4),
+      view.getUint8(at + 5),
+      view.getUint8(at + 6),
+      view.getUint8(at + 7)
+    )
+  }
+  for (; at < end; at++) text += String.fromCharCode(view.getUint8(at))
+  return text
+}
+
 /** A number from zero up; one with an exponent is left to JSON. */
-function readNumber(text: string, start: number, values: Json[], hole: number): number {
+function readNumber(window: ByteWindow, start: number, limit: number, values: Json[], hole: number): number {
+  const { view } = window
+  const first = view.getUint8(start)
   let head = 0
   let tail = 0
   let digits = 0
   let point = -1
   let end = start
-  let code = text.charCodeAt(end)
-  for (; isDigit(code) || (code === 0x2e && point === -1); code = text.charCodeAt(++end)) {
-    if (code === 0x2e) point = end
-    else if (digits++ < headDigits) head = head * 10 + code - 0x30
-    else tail = tail * 10 + code - 0x30
+  let byte = first
+  for (; isDigit(byte) || (byte === 0x2e && point === -1); byte = ++end < limit ? view.getUint8(end) : 0) {
+    if (byte === 0x2e) point = end
+    else if (digits++ < headDigits) head = head * 10 + byte - 0x30
+    else tail = tail * 10 + byte - 0x30
   }
   const decimals = point === -1 ? 0 : end - point - 1
   if (point !== -1 && decimals === 0) return -1
-  const hasLeadingZero = digits - decimals > 1 && text.charCodeAt(start) === 0x30
+  const hasLeadingZero = digits - decimals > 1 && first === 0x30
   if (hasLeadingZero) return -1
-  if (code === 0x45 || code === 0x65) return readToken(text, start, values, hole)
-  values[hole] = decimal(head, tail, digits, decimals) ?? Number(text.slice(start, end))
+  if (byte === 0x45 || byte === 0x65) return readToken(window, start, limit, values, hole)
+  const number = decimal(head, tail, digits, decimals)
+  if (number === undefined) return parseToken(window, start, end, values, hole)
+  values[hole] = number
   return end
 }
 
-function readToken(text: string, start: number, values: Json[], hole: number): number {
-  const end = tokenEnd(scalar, text, start)
-  if (end === start) return -1
-  values[hole] = JSON.parse(text.slice(start, end))
-  return end
+/** Any other number, or a word. */
+function readToken(window: ByteWindow, start: number, limit: number, values: Json[], hole: number): number {
+  let end = start
+  while (end < limit && isOfToken(window.view.getUint8(end))) end++
+  return end === start ? -1 : parseToken(window, start, end, values, hole)
 }
 
-function isDigit(code: number): boolean {
-  return code >= 0x30 && code <= 0x39
+function parseToken(window: ByteWindow, start: number, end: number, values: Json[], hole: number): number {
+  try {
+    values[hole] = JSON.parse(window.read(start - window.offset, end - window.offset))
+    return end
+  } catch {
+    return -1
+  }
 }
 
-/** Where the token that starts here ends; the same place if there is none. */
-export function tokenEnd(token: RegExp, text: string, start: number): number {
-  token.lastIndex = start
-  return token.test(text) ? token.lastIndex : start
+function isDigit(byte: number): boolean {
+  return byte >= 0x30 && byte <= 0x39
+}
+
+/** Whether a byte may be part of a number or a word: a digit, a small letter, `E`, `+`, `-` or `.`. */
+function isOfToken(byte: number): boolean {
+  const isLetter = (byte >= 0x61 && byte <= 0x7a) || byte === 0x45
+  return isDigit(byte) || isLetter || byte === 0x2b || byte === 0x2d || byte === 0x2e
 }

@@ -13,10 +13,10 @@ function scannerOf(text: string, maxEventSize = Number.POSITIVE_INFINITY): Event
 function scan(scanner: EventScanner): { found: string[]; rest: string } {
   const found: string[] = []
   while (scanner.find()) {
-    found.push(`${scanner.eventName()}:${scanner.read(scanner.start, scanner.end)}`)
+    found.push(`${scanner.event}:${scanner.data()}`)
     scanner.take()
   }
-  return { found, rest: scanner.text.slice(scanner.at) }
+  return { found, rest: scanner.bytes.read(scanner.at, scanner.bytes.length) }
 }
 
 describe('EventScanner', () => {
@@ -70,18 +70,14 @@ describe('EventScanner', () => {
     })
   }
 
-  it('gives what stands before and behind the data as Latin-1, and what is asked for decoded', () => {
+  it('gives the name, the data, and what stands before and behind it', () => {
     const scanner = scannerOf('data: {}\n\nevent: é\r\ndata: {"a":"漢"}\r\n\n')
     for (let count = 0; count < 2; count++) {
       scanner.take()
       expect(scanner.find()).to.equal(true)
     }
-    const { at, event, start, end } = scanner
-    expect([event, scanner.eventName()]).to.deep.equal(['Ã©', 'é'])
-    expect([scanner.before(), scanner.behind()]).to.deep.equal(['event: Ã©\r\ndata: ', '\r\n\n'])
-    expect(scanner.copy(at, start)).to.equal('event: é\r\ndata: ')
-    for (const decoded of [scanner.read(start, end), scanner.copy(start, end)])
-      expect(decoded).to.equal('{"a":"漢"}')
+    expect([scanner.event, scanner.data()]).to.deep.equal(['é', '{"a":"漢"}'])
+    expect([scanner.before(), scanner.behind()]).to.deep.equal(['event: é\r\ndata: ', '\r\n\n'])
   })
 
   it('begins anew with other bytes, and lets go of them', () => {
@@ -91,8 +87,7 @@ describe('EventScanner', () => {
     scanner.load(bytes, bytes.length)
     expect(scan(scanner)).to.deep.equal({ found: [':{"a":"é"}'], rest: '' })
     scanner.unload()
-    expect(scanner.text).to.equal('')
-    expect(scanner.find()).to.equal(false)
+    expect([scanner.find(), scanner.isDone]).to.deep.equal([false, true])
   })
 
   it('tells of a CR within the data', () => {
@@ -114,7 +109,7 @@ describe('EventScanner', () => {
     const scanner = scannerOf('id: é\n: c\n\ndata: {}\r\n\r\ndata: 1\r\n')
     for (const taken of ['id: é\n: c\n\n', 'data: {}\r\n\r\n', 'data: 1\r\n', ''])
       expect(scanner.takeToBlankLine().toString()).to.equal(taken)
-    expect(scanner.at).to.equal(scanner.text.length)
+    expect(scanner.isDone).to.equal(true)
   })
 
   for (const [text, isBeginning] of [

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { EventScanner } from '#lib/decode/event-scanner.js'
+import { ByteWindow } from '#lib/decode/byte-window.js'
 import { PayloadParser } from '#lib/decode/payload.js'
 
 /** A chunk as OpenAI sends it; the scalars are JSON texts. */
@@ -37,11 +37,11 @@ function inText(): Parse {
 /** A parser of payloads that stand as bytes among others. */
 function inBytes(before: string): Parse {
   const parser = new PayloadParser()
-  const scanner = new EventScanner(Number.POSITIVE_INFINITY)
+  const bytes = new ByteWindow()
   return payload => {
-    const bytes = Buffer.from(`${before}${payload}\n`)
-    scanner.load(bytes, bytes.length)
-    return parser.parseIn(scanner, Buffer.byteLength(before), bytes.length - 1)
+    const buffer = Buffer.from(`${before}${payload}\n`)
+    bytes.load(buffer, buffer.length)
+    return parser.parseIn(bytes, Buffer.byteLength(before), buffer.length - 1)
   }
 }
 
@@ -401,14 +401,14 @@ describe('PayloadParser', () => {
   describe('asked for another payload like the last one', () => {
     const payload = (id: string, b: string) => `{"id":${id},"a":[{"b":${b}}]}`
     /** What is parsed again of a text, after payloads that differ in these ids. */
-    const again = (ids: string[], text: string, maxLength = 4096) => {
+    const again = (ids: string[], text: string, maxLength = 4096, before = 'data: ') => {
       const parser = new PayloadParser(path => path.join('.') === 'a.0.b')
       for (const [at, id] of ids.entries()) parser.parse(payload(id, `"${at}"`))
-      parser.expect('data: ', '\n\n')
-      const scanner = new EventScanner(Number.POSITIVE_INFINITY)
-      const bytes = Buffer.from(`x${text}`)
-      scanner.load(bytes, bytes.length)
-      const value = parser.parseAgain(scanner, 1, maxLength)
+      parser.expect({ before: () => before, behind: () => '\n\n' })
+      const bytes = new ByteWindow()
+      const buffer = Buffer.from(`x${text}`)
+      bytes.load(buffer, buffer.length)
+      const value = parser.parseAgain(bytes, 1, maxLength)
       return value === undefined ? 'nothing' : [show(value), parser.end - 1]
     }
     const event = `data: ${payload('1', '"é\\n"')}\n\n`
@@ -416,6 +416,11 @@ describe('PayloadParser', () => {
     it('gives what JSON.parse gives, and tells where all of it ends', () => {
       const wanted = show(JSON.parse(payload('1', '"é\\n"')))
       expect(again(['1', '1', '1'], `${event}more`)).to.deep.equal([wanted, Buffer.byteLength(event)])
+    })
+
+    it('gives nothing where what stood before the last one is no ASCII', () => {
+      expect(again(['1', '1', '1'], `event: é\n${event}`, 4096, 'event: é\ndata: ')).to.equal('nothing')
+      expect(again(['1', '1', '1'], `event: e\n${event}`, 4096, 'event: e\ndata: ')).to.not.equal('nothing')
     })
 
     for (const [name, ids, text, maxLength] of [

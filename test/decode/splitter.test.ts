@@ -51,7 +51,7 @@ function scanStage(fed: string[] = [], failsAt?: string): Stage<Uint8Array, Word
       },
       scan(scanner) {
         while (scanner.find()) {
-          const word = scanner.copy(scanner.start, scanner.end)
+          const word = scanner.data()
           scanner.take()
           if (word === failsAt) throw new Error(`no ${word}`)
           emit({ word })

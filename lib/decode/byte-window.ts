@@ -1,0 +1,107 @@
+const none: Buffer = Buffer.alloc(0)
+const noView: DataView = new DataView(new ArrayBuffer(0))
+
+/** Larger memory is not kept for bytes that may come of it again. */
+const mostMemoryKept = 65_536
+
+/** To make a view takes as long as to compare a payload, and node cuts many small buffers out of one memory. */
+let lastView: DataView = noView
+
+function viewOf(memory: ArrayBufferLike): DataView {
+  if (memory === lastView.buffer) return lastView
+  const view = new DataView(memory)
+  if (memory.byteLength <= mostMemoryKept) lastView = view
+  return view
+}
+
+/**
+ * The bytes of a buffer, to be read several at a time, which only a view of the memory that they are in allows. The
+ * view and `offset` are for loops that read very many; all other places count from the beginning of the buffer.
+ */
+export class ByteWindow {
+  buffer: Buffer = none
+  /** How many of the first bytes of the buffer are meant. */
+  length = 0
+  view: DataView = noView
+  /** Where the buffer begins in the view. */
+  offset = 0
+
+  load(buffer: Buffer, length: number): void {
+    this.buffer = buffer
+    this.length = length
+    this.view = length === 0 ? noView : viewOf(buffer.buffer)
+    this.offset = buffer.byteOffset
+  }
+
+  /** Lets go of the bytes. */
+  unload(): void {
+    this.buffer = none
+    this.length = 0
+    this.view = noView
+    this.offset = 0
+  }
+
+  /** The byte at a place; NaN where there is none. */
+  at(place: number): number {
+    return place >= 0 && place < this.length ? (this.buffer[place] as number) : Number.NaN
+  }
+
+  /** Whether a text stands at a place. */
+  holds(piece: Piece, place: number): boolean {
+    return place + piece.length <= this.length && piece.isAt(this.view, this.offset + place)
+  }
+
+  /** Some of the bytes, decoded. */
+  read(start: number, end: number): string {
+    return this.buffer.toString('utf8', start, end)
+  }
+
+  /** Where a byte stands next, or -1. */
+  indexOf(byte: number, start: number): number {
+    const place = this.buffer.indexOf(byte, start)
+    return place < this.length ? place : -1
+  }
+}
+
+/** Some ASCII text, to be found in bytes: eight of them are compared at a time, as a double. */
+export class Piece {
+  readonly text: string
+  readonly length: number
+  /** The text as doubles, of which the last one begins within the one before. None for less than eight bytes. */
+  readonly #words: readonly number[]
+
+  constructor(text: string) {
+    const bytes = Buffer.from(text)
+    // A copy, not a view of a larger text.
+    this.text = bytes.toString()
+    this.length = bytes.length
+    this.#words = wordsOf(bytes)
+  }
+
+  /**
+   * Whether the text stands at a place in a view, of which it must be a part. Two doubles are equal if all their bits
+   * are, and only if, unless they are zero or no numbers: none of eight letters is, the upper bits see to that.
+   */
+  isAt(view: DataView, place: number): boolean {
+    const { length } = this
+    if (length < 8) return this.#isShortAt(view, place)
+    const words = this.#words
+    const last = words.length - 1
+    for (let at = 0; at < last; at++) if (view.getFloat64(place + 8 * at, true) !== words[at]) return false
+    return view.getFloat64(place + length - 8, true) === words[last]
+  }
+
+  #isShortAt(view: DataView, place: number): boolean {
+    const { text } = this
+    for (let at = 0; at < text.length; at++)
+      if (view.getUint8(place + at) !== text.charCodeAt(at)) return false
+    return true
+  }
+}
+
+function wordsOf(bytes: Buffer): number[] {
+  const words: number[] = []
+  for (let end = 8; end < bytes.length; end += 8) words.push(bytes.readDoubleLE(end - 8))
+  if (bytes.length >= 8) words.push(bytes.readDoubleLE(bytes.length - 8))
+  return words
+}
