@@ -36,9 +36,9 @@ export class EventScanner {
     this.safeSize = maxEventSize / 3
   }
 
-  /** Takes the first bytes of a buffer, where a character begins. */
-  load(buffer: Buffer, length: number): void {
-    this.bytes.load(buffer, length)
+  /** Takes the first bytes of a buffer, where a character begins, and a view of its memory if there is one. */
+  load(buffer: Buffer, length: number, view?: DataView): void {
+    this.bytes.load(buffer, length, view)
     this.at = 0
     this.#hasCarriageReturn = undefined
   }

@@ -11,6 +11,8 @@ const none: Buffer = Buffer.alloc(0)
 export class HeldBytes {
   /** What is held is at the beginning of this. */
   room: Buffer = none
+  /** Of the memory that the room is in. */
+  view: DataView | undefined
   length = 0
 
   /** Adds what stands in the bytes from one place to another. */
@@ -20,6 +22,7 @@ export class HeldBytes {
       const room = Buffer.allocUnsafe(Math.max(length, this.length * 2))
       this.room.copy(room, 0, 0, this.length)
       this.room = room
+      this.view = new DataView(room.buffer)
     }
     // A part of a buffer is copied to another by way of a view, which takes longer to make than to copy an event.
     if (bytes === this.room) bytes.copyWithin(this.length, start, end)
@@ -29,7 +32,10 @@ export class HeldBytes {
 
   /** Lets go of them. Those who have the room may read it until some are added. */
   clear(): void {
-    if (this.room.length > mostRoomKept) this.room = none
+    if (this.room.length > mostRoomKept) {
+      this.room = none
+      this.view = undefined
+    }
     this.length = 0
   }
 }

@@ -53,7 +53,8 @@ export function splitter<In, Out>(
   const { _transform: split, _flush: flush } = stream
 
   stream._transform = (item: unknown, encoding, callback) => {
-    if (ArrayBuffer.isView(item)) takeBytes(asBuffer(item))
+    const bytes = ArrayBuffer.isView(item) ? asBuffer(item) : undefined
+    if (bytes) takeBytes(bytes)
     else {
       decodeHeld()
       if (typeof item === 'string') split.call(stream, item, encoding, ignore)
@@ -93,14 +94,14 @@ export function splitter<In, Out>(
     held.add(read, 0, read.length)
     // With each of many small reads, all that is held would be looked at.
     if (isSmall && held.length <= scanner.safeSize && !read.includes(0x0a) && !read.includes(0x0d)) return
-    const { room, length } = held
+    const { room, length, view } = held
     held.clear()
-    scanBytes(room, length)
+    scanBytes(room, length, view)
   }
 
   /** Takes the first bytes of a buffer. */
-  function scanBytes(buffer: Buffer, length: number): void {
-    scanner.load(buffer, length)
+  function scanBytes(buffer: Buffer, length: number, view?: DataView): void {
+    scanner.load(buffer, length, view)
     while (!failure && scan() < length) {
       if (parser.isBetweenEvents && scanner.isBeginning()) {
         held.add(buffer, scanner.at, length)
@@ -140,8 +141,14 @@ export function splitter<In, Out>(
   return stream as Stage<In, Out>
 }
 
-function asBuffer(bytes: ArrayBufferView): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+/** Undefined where the memory was given away, to a worker for example: the array is empty then, but was not. */
+function asBuffer(bytes: ArrayBufferView): Buffer | undefined {
+  if (Buffer.isBuffer(bytes) && bytes.length > 0) return bytes
+  try {
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  } catch {
+    return undefined
+  }
 }
 
 function ignore(): void {}

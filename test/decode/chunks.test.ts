@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { Readable, Transform } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
+import { finished, pipeline } from 'node:stream/promises'
 import { inspect } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -329,6 +329,58 @@ describe('toChunks', () => {
     const { items, error } = await outcomeOf(views, toChunks())
     expect(error).to.equal(undefined)
     expect(items).to.deep.equal([text('é'), text('b'), finish])
+  })
+
+  for (const [name, arrayOf] of [
+    ['a buffer', Buffer.from],
+    ['an array', (memory: ArrayBuffer) => new Uint8Array(memory)],
+    ['a view', (memory: ArrayBuffer) => new DataView(memory)]
+  ] as const) {
+    it(`fails with CS_ERR_INVALID_CHUNK for ${name} whose memory was given away, after the chunks before it`, async () => {
+      const memory = new ArrayBuffer(8)
+      const array = arrayOf(memory)
+      structuredClone(memory, { transfer: [memory] })
+      const { items, error } = await outcomeOf([Buffer.from(eventStream(text('a'))), array], toChunks())
+      expect(items).to.deep.equal([text('a')])
+      expect(error?.code).to.equal('CS_ERR_INVALID_CHUNK')
+    })
+  }
+
+  it('takes an empty buffer for nothing', async () => {
+    const bytes = Buffer.from(eventStream(text('a'), finish))
+    const pieces = [
+      Buffer.alloc(0),
+      bytes.subarray(0, 40),
+      Buffer.alloc(0),
+      bytes.subarray(40),
+      Buffer.alloc(0)
+    ]
+    const { items, error } = await outcomeOf(pieces, toChunks())
+    expect(error).to.equal(undefined)
+    expect(items).to.deep.equal([text('a'), finish])
+  })
+
+  it('reads its bytes undisturbed where each chunk makes another stage read some', async () => {
+    const chunks = [...Array.from({ length: 20 }, (_, at) => text(`${at}`.repeat(at % 7))), finish]
+    const events = chunks.map(chunk => Buffer.from(eventStream(chunk)))
+    const comment = Buffer.from(`: ${'x'.repeat(3000)}\n\n`)
+    const stages = [toChunks(), toChunks(), toChunks()] as const
+    const seen: unknown[][] = stages.map(() => [])
+    for (const [at, stage] of stages.entries()) {
+      stage.write(Buffer.from(eventStream(text('first'))))
+      await once(stage, 'data')
+      // From here on it emits while it reads.
+      stage.on('data', chunk => {
+        const count = seen[at]?.push(chunk) as number
+        stages[at + 1]?.write(Buffer.concat([comment, events[count - 1] as Buffer]))
+      })
+    }
+    stages[0].write(Buffer.concat(events))
+    for (const [at, stage] of stages.entries()) {
+      stage.end()
+      await finished(stage)
+      expect(seen[at]).to.deep.equal(chunks)
+    }
   })
 
   it('takes bytes, strings and events in one input', async () => {
