@@ -55,7 +55,7 @@ export class ByteWindow {
   }
 
   /** The byte at a place; NaN where there is none. */
-  at(place: number): number {
+  byteAt(place: number): number {
     return place >= 0 && place < this.length ? (this.buffer[place] as number) : Number.NaN
   }
 
@@ -78,7 +78,7 @@ export class ByteWindow {
   }
 }
 
-/** Some ASCII text, to be found in bytes: eight of them are compared at a time, as a double. */
+/** A text of printable ASCII and ends of lines, to be found in bytes: eight are compared at a time, as a double. */
 export class Piece {
   readonly text: string
   readonly length: number
@@ -94,8 +94,9 @@ export class Piece {
   }
 
   /**
-   * Whether the text stands at a place in a view, of which it must be a part. Two doubles are equal if all their bits
-   * are, and only if, unless they are zero or no numbers: none of eight letters is, the upper bits see to that.
+   * Whether the text stands at a place in a view, which must not end before it would. Two doubles are equal if and only
+   * if all their bits are, but for zeros and what is no number. Eight letters make none of these: the last one would have
+   * to be NUL or DEL.
    */
   isAt(view: DataView, place: number): boolean {
     const { length } = this

@@ -124,16 +124,18 @@ export class EventScanner {
     const isFirst = line === at
     if (!isFirst && !bytes.holds(nameField, at)) return false
     if (bytes.indexOf(lineFeed, line) !== -1 || bytes.indexOf(carriageReturn, at) !== -1) return false
-    return bytes.at(line) === 0x64 || (isFirst && bytes.at(at) === 0x65 && bytes.at(at + 1) === 0x76)
+    return (
+      bytes.byteAt(line) === 0x64 || (isFirst && bytes.byteAt(at) === 0x65 && bytes.byteAt(at + 1) === 0x76)
+    )
   }
 
   #lineEnd(end: number): number {
-    return this.bytes.at(end - 1) === carriageReturn ? end - 1 : end
+    return this.bytes.byteAt(end - 1) === carriageReturn ? end - 1 : end
   }
 
   /** Where the blank line behind a line ends, or -1 if none follows it. */
   #blankLineEnd(end: number): number {
-    const blank = this.bytes.at(end + 1) === carriageReturn ? end + 2 : end + 1
-    return this.bytes.at(blank) === lineFeed ? blank + 1 : -1
+    const blank = this.bytes.byteAt(end + 1) === carriageReturn ? end + 2 : end + 1
+    return this.bytes.byteAt(blank) === lineFeed ? blank + 1 : -1
   }
 }

@@ -8,25 +8,25 @@ const maxStringLength = 4096
 const fewCharacters = 16
 
 /**
- * Puts the scalar that starts at a place in a window's view into `values` and returns where it ends, or -1 if none
- * does before the limit.
+ * Puts the scalar that starts here into `values` and returns where it ends, or -1 if none does before the limit. Places
+ * are those of the view.
  */
 export function readScalar(
-  window: ByteWindow,
+  bytes: ByteWindow,
   start: number,
   limit: number,
   values: Json[],
   hole: number
 ): number {
   if (start >= limit) return -1
-  const first = window.view.getUint8(start)
-  if (first === 0x22) return readString(window, start, limit, values, hole)
-  if (isDigit(first)) return readNumber(window, start, limit, values, hole)
-  return readToken(window, start, limit, values, hole)
+  const first = bytes.view.getUint8(start)
+  if (first === 0x22) return readString(bytes, start, limit, values, hole)
+  if (isDigit(first)) return readNumber(bytes, start, limit, values, hole)
+  return readToken(bytes, start, limit, values, hole)
 }
 
-function readString(window: ByteWindow, start: number, limit: number, values: Json[], hole: number): number {
-  const { view, offset } = window
+function readString(bytes: ByteWindow, start: number, limit: number, values: Json[], hole: number): number {
+  const { view, offset } = bytes
   let end = start + 1
   let hasEscape = false
   let isAscii = true
@@ -42,11 +42,11 @@ function readString(window: ByteWindow, start: number, limit: number, values: Js
       end++
     }
   }
-  if (hasEscape) return parseToken(window, start, end + 1, values, hole)
+  if (hasEscape) return parseToken(bytes, start, end + 1, values, hole)
   values[hole] =
     isAscii && end - start - 1 <= fewCharacters
       ? asciiText(view, start + 1, end)
-      : window.read(start + 1 - offset, end - offset)
+      : bytes.read(start + 1 - offset, end - offset)
   return end + 1
 }
 
@@ -71,8 +71,8 @@ function asciiText(view: DataView, start: number, end: number): string {
 }
 
 /** A number from zero up; one with an exponent is left to JSON. */
-function readNumber(window: ByteWindow, start: number, limit: number, values: Json[], hole: number): number {
-  const { view } = window
+function readNumber(bytes: ByteWindow, start: number, limit: number, values: Json[], hole: number): number {
+  const { view } = bytes
   const first = view.getUint8(start)
   let head = 0
   let tail = 0
@@ -89,23 +89,23 @@ function readNumber(window: ByteWindow, start: number, limit: number, values: Js
   if (point !== -1 && decimals === 0) return -1
   const hasLeadingZero = digits - decimals > 1 && first === 0x30
   if (hasLeadingZero) return -1
-  if (byte === 0x45 || byte === 0x65) return readToken(window, start, limit, values, hole)
+  if (byte === 0x45 || byte === 0x65) return readToken(bytes, start, limit, values, hole)
   const number = decimal(head, tail, digits, decimals)
-  if (number === undefined) return parseToken(window, start, end, values, hole)
+  if (number === undefined) return parseToken(bytes, start, end, values, hole)
   values[hole] = number
   return end
 }
 
 /** Any other number, or a word. */
-function readToken(window: ByteWindow, start: number, limit: number, values: Json[], hole: number): number {
+function readToken(bytes: ByteWindow, start: number, limit: number, values: Json[], hole: number): number {
   let end = start
-  while (end < limit && isOfToken(window.view.getUint8(end))) end++
-  return end === start ? -1 : parseToken(window, start, end, values, hole)
+  while (end < limit && isOfToken(bytes.view.getUint8(end))) end++
+  return end === start ? -1 : parseToken(bytes, start, end, values, hole)
 }
 
-function parseToken(window: ByteWindow, start: number, end: number, values: Json[], hole: number): number {
+function parseToken(bytes: ByteWindow, start: number, end: number, values: Json[], hole: number): number {
   try {
-    values[hole] = JSON.parse(window.read(start - window.offset, end - window.offset))
+    values[hole] = JSON.parse(bytes.read(start - bytes.offset, end - bytes.offset))
     return end
   } catch {
     return -1

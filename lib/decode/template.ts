@@ -122,7 +122,7 @@ export class Template {
 function mayEnd({ behind, minLength }: Frame, bytes: ByteWindow, start: number): boolean {
   if (bytes.length - start >= 2 * minLength) return true
   const last = behind.charCodeAt(behind.length - 1)
-  return bytes.at(bytes.length - 1) === last || bytes.indexOf(last, start + minLength - 1) !== -1
+  return bytes.byteAt(bytes.length - 1) === last || bytes.indexOf(last, start + minLength - 1) !== -1
 }
 
 /** Where the text ends that is these pieces with a scalar in each hole, or -1 if none starts here. Leaves the scalars in `values`. */

@@ -14,7 +14,7 @@ const letters = fc.string({ unit: fc.constantFrom(...' ~\r\na"{0'), maxLength: 4
 describe('ByteWindow', () => {
   it('ends where it is said to end, whatever the buffer holds behind', () => {
     const bytes = windowOf(Buffer.from('abcabc'), 3)
-    expect([0, 2, 3, 5, -1].map(place => bytes.at(place))).to.deep.equal([97, 99, NaN, NaN, NaN])
+    expect([0, 2, 3, 5, -1].map(place => bytes.byteAt(place))).to.deep.equal([97, 99, NaN, NaN, NaN])
     expect([bytes.indexOf(0x63, 0), bytes.indexOf(0x63, 3), bytes.indexOf(0x7a, 0)]).to.deep.equal([
       2, -1, -1
     ])
@@ -45,7 +45,7 @@ describe('ByteWindow', () => {
         expect([bytes.holds(piece, 1), bytes.holds(piece, 0)]).to.deep.equal([true, false])
         expect(bytes.read(1, 4)).to.equal('012')
         bytes.unload()
-        expect([bytes.holds(piece, 1), bytes.at(1)]).to.deep.equal([false, NaN])
+        expect([bytes.holds(piece, 1), bytes.byteAt(1)]).to.deep.equal([false, NaN])
       }
     }
   })
