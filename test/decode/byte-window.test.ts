@@ -21,6 +21,14 @@ describe('ByteWindow', () => {
     expect([bytes.holds(new Piece('bc'), 1), bytes.holds(new Piece('ca'), 2)]).to.deep.equal([true, false])
   })
 
+  for (const letter of ['a', 'é', '漢']) {
+    it(`decodes a text of more than a megabyte that ends in ${letter}`, () => {
+      const text = `${'a'.repeat(1_100_000)}${letter}`
+      const buffer = Buffer.from(`x${text}x`)
+      expect(windowOf(buffer).read(1, buffer.length - 1)).to.equal(text)
+    })
+  }
+
   it('is read beside others, which do not change it', () => {
     const texts = ['a', 'b', 'c'].map(letter => letter.repeat(30))
     const windows = texts.map(text => windowOf(Buffer.from(text)))
@@ -39,7 +47,7 @@ describe('ByteWindow', () => {
     const piece = new Piece('0123456789')
     for (const size of [20, 100_000, 20, 70_000]) {
       for (const memory of [new ArrayBuffer(size), new SharedArrayBuffer(size)]) {
-        const buffer = Buffer.from(memory, 7, 12)
+        const buffer = Buffer.from(memory, 7)
         buffer.write('x0123456789')
         bytes.load(buffer, buffer.length)
         expect([bytes.holds(piece, 1), bytes.holds(piece, 0)]).to.deep.equal([true, false])

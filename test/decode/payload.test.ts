@@ -418,6 +418,34 @@ describe('PayloadParser', () => {
       expect(again(['1', '1', '1'], `${event}more`)).to.deep.equal([wanted, Buffer.byteLength(event)])
     })
 
+    for (const [name, holes] of [
+      ['strings', ['" the"', '"a"', '"and more"']],
+      ['a string with an escape', ['"\\""', '"\\\\"', '"\\n\\n"']],
+      ['numbers', ['12', '0', '3.14159265358979']],
+      ['words and other numbers', ['true', '-1', '1e-5']]
+    ] as const) {
+      it(`gives nothing where its end is missing and the memory ends, of one with ${name}`, () => {
+        const framed = ([a, b, c]: readonly string[], pad: string) =>
+          `data: {"pad":"${pad}","a":${a},"b":[${b}],"c":${c}}\n\n`
+        const parser = new PayloadParser(() => true)
+        for (const at of ['1', '2', '3'])
+          parser.parse(framed(['1', at, at], at).slice(6, -2).replace('"a":1', `"a":${at}`))
+        parser.expect({ before: () => 'data: ', behind: () => '\n\n' })
+        // Long enough for its end to be looked for.
+        const all = Buffer.from(framed(holes, 'p'.repeat(200)))
+        const bytes = new ByteWindow()
+        for (let length = 0; length <= all.length; length++) {
+          const memory = new ArrayBuffer(length)
+          const buffer = Buffer.from(memory)
+          all.copy(buffer)
+          bytes.load(buffer, length, new DataView(memory))
+          const value = parser.parseAgain(bytes, 0, 4096)
+          const wanted = length < all.length ? undefined : JSON.parse(all.toString().slice(6))
+          expect(value).to.deep.equal(wanted)
+        }
+      })
+    }
+
     it('gives nothing where what stood before the last one is no ASCII', () => {
       expect(again(['1', '1', '1'], `event: é\n${event}`, 4096, 'event: é\ndata: ')).to.equal('nothing')
       expect(again(['1', '1', '1'], `event: e\n${event}`, 4096, 'event: e\ndata: ')).to.not.equal('nothing')
