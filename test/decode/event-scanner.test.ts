@@ -123,6 +123,8 @@ describe('EventScanner', () => {
     ['data: {}\n', false],
     ['data: {}\r', false],
     ['event: x\nerror: no', false],
+    ['error: no\ndata: {', false],
+    ['id: 1\ndata: {', false],
     ['event: x\n', false],
     [': comment', false],
     [`data: ${'x'.repeat(5000)}`, true]

@@ -299,6 +299,11 @@ describe('PayloadParser', () => {
     )
   })
 
+  it('gives what JSON.parse gives where half of a surrogate pair is part of what is alike', () => {
+    const payload = (same: string, n: number) => `{"a":"${same}","b":${n}}`
+    expectParsedAlike(['\ud83d', '\ud83d', '\ufffd', '\ud83d'].map(payload))
+  })
+
   it('gives what JSON.parse gives when payloads come to be alike only after thousands that are not', () => {
     const unlike = Array.from({ length: 3000 }, (_, at) => `{"key${at}":{"n":${at}}}`)
     const alike = Array.from({ length: 5000 }, (_, at) =>
@@ -422,7 +427,7 @@ describe('PayloadParser', () => {
       ['strings', ['" the"', '"a"', '"and more"']],
       ['a string with an escape', ['"\\""', '"\\\\"', '"\\n\\n"']],
       ['numbers', ['12', '0', '3.14159265358979']],
-      ['words and other numbers', ['true', '-1', '1e-5']]
+      ['words and other numbers', ['true', '-1E-5', '1e+5']]
     ] as const) {
       it(`gives nothing where its end is missing, of one with ${name}`, () => {
         const framed = ([a, b, c]: readonly string[], pad: string) =>
