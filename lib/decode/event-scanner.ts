@@ -31,6 +31,8 @@ export class EventScanner {
   /** Whether any of the bytes is a CR. */
   #hasCarriageReturn: boolean | undefined
   #next = 0
+  /** Where the line begins that the bytes end within, if `find` came upon it; or -1. */
+  #openLine = -1
 
   constructor(maxEventSize: number) {
     this.safeSize = maxEventSize / 3
@@ -59,12 +61,16 @@ export class EventScanner {
     const { bytes, at } = this
     const isNamed = bytes.holds(nameField, at)
     let line = at
+    this.#openLine = at
     if (isNamed) {
       line = bytes.indexOf(lineFeed, at) + 1
       if (line === 0) return false
+      this.#openLine = line
     }
-    const end = bytes.holds(dataField, line) ? bytes.indexOf(lineFeed, line) : -1
+    const end = bytes.indexOf(lineFeed, line)
     if (end === -1) return false
+    this.#openLine = -1
+    if (!bytes.holds(dataField, line)) return false
     this.#next = this.#blankLineEnd(end)
     if (this.#next === -1) return false
     this.event = isNamed ? bytes.read(at + nameField.length, this.#lineEnd(line - 1)) : ''
@@ -114,19 +120,17 @@ export class EventScanner {
   }
 
   /**
-   * Whether what is left is the beginning of an event of that form with LF, and is worth to wait for what follows: no
-   * line of it says anything before its end.
+   * Whether what is left, where no event was found, is the beginning of one of that form with LF, and is worth to wait
+   * for what follows: no line of it says anything before its end.
    */
   isBeginning(): boolean {
     const { bytes, at } = this
-    if (bytes.length - at > this.safeSize) return false
-    const line = bytes.indexOf(lineFeed, at) + 1 || at
-    const isFirst = line === at
-    if (!isFirst && !bytes.holds(nameField, at)) return false
-    if (bytes.indexOf(lineFeed, line) !== -1 || bytes.indexOf(carriageReturn, at) !== -1) return false
-    return (
-      bytes.byteAt(line) === 0x64 || (isFirst && bytes.byteAt(at) === 0x65 && bytes.byteAt(at + 1) === 0x76)
-    )
+    const line = this.#openLine
+    if (line === -1 || bytes.length - at > this.safeSize || bytes.indexOf(carriageReturn, at) !== -1)
+      return false
+    const mayBeData = bytes.byteAt(line) === 0x64
+    const mayBeName = line === at && bytes.byteAt(at) === 0x65 && bytes.byteAt(at + 1) === 0x76
+    return mayBeData || mayBeName
   }
 
   #lineEnd(end: number): number {

@@ -24,9 +24,9 @@ export class HeldBytes {
       this.room = room
       this.view = new DataView(room.buffer)
     }
-    // A part of a buffer is copied to another by way of a view, which takes longer to make than to copy an event.
+    // To copy a part of a buffer takes a view of it, and that takes longer to make than to copy an event.
     if (bytes === this.room) bytes.copyWithin(this.length, start, end)
-    else bytes.copy(this.room, this.length, start, end)
+    else this.room.set(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end), this.length)
     this.length = length
   }
 

@@ -6,6 +6,10 @@ import type { Json } from './mold.js'
 const maxStringLength = 4096
 /** Up to so many characters are put together here in less time than a call into node takes. */
 const fewCharacters = 16
+/** The characters that escapes of two stand for, by the second one. */
+const escapes: ReadonlyMap<number, number> = new Map(
+  [...'"\\/bfnrt'].map(letter => [letter.charCodeAt(0), JSON.parse(`"\\${letter}"`).charCodeAt(0)])
+)
 
 /**
  * Puts the scalar that starts here into `values` and returns where it ends, or -1 if none does before the limit. Places
@@ -27,30 +31,34 @@ export function readScalar(
 
 function readString(bytes: ByteWindow, start: number, limit: number, values: Json[], hole: number): number {
   const { view, offset } = bytes
+  const last = Math.min(limit, start + maxStringLength + 1)
   let end = start + 1
   let hasEscape = false
-  let isAscii = true
+  let bits = 0
   for (; ; end++) {
-    if (end >= limit || end - start > maxStringLength) return -1
+    if (end >= last) return -1
     const byte = view.getUint8(end)
     if (byte === 0x22) break
     if (byte < 0x20) return -1
-    if (byte >= 0x80) isAscii = false
-    else if (byte === 0x5c) {
+    bits |= byte
+    if (byte === 0x5c) {
       // What follows has not been looked at.
       hasEscape = true
       end++
     }
   }
-  if (hasEscape) return parseToken(bytes, start, end + 1, values, hole)
-  values[hole] =
-    isAscii && end - start - 1 <= fewCharacters
-      ? asciiText(view, start + 1, end)
-      : bytes.read(start + 1 - offset, end - offset)
+  const isAscii = bits < 0x80
+  const isShort = end - start - 1 <= fewCharacters
+  if (hasEscape) {
+    const text = isAscii && isShort ? unescaped(view, start + 1, end) : undefined
+    if (text === undefined) return parseToken(bytes, start, end + 1, values, hole)
+    values[hole] = text
+  } else if (isAscii && isShort) values[hole] = asciiText(view, start + 1, end)
+  else values[hole] = bytes.read(start + 1 - offset, end - offset)
   return end + 1
 }
 
-/** To make one character takes as long as eight. */
+/** To make eight characters takes as long as to make one. */
 function asciiText(view: DataView, start: number, end: number): string {
   let text = ''
   let at = start
@@ -66,7 +74,31 @@ function asciiText(view: DataView, start: number, end: number): string {
       view.getUint8(at + 7)
     )
   }
-  for (; at < end; at++) text += String.fromCharCode(view.getUint8(at))
+  if (end - at >= 4) {
+    text += String.fromCharCode(
+      view.getUint8(at),
+      view.getUint8(at + 1),
+      view.getUint8(at + 2),
+      view.getUint8(at + 3)
+    )
+    at += 4
+  }
+  if (end - at >= 2) {
+    text += String.fromCharCode(view.getUint8(at), view.getUint8(at + 1))
+    at += 2
+  }
+  return at < end ? text + String.fromCharCode(view.getUint8(at)) : text
+}
+
+/** A text with escapes of two characters, such as most line ends and quotes are; undefined if it has others. */
+function unescaped(view: DataView, start: number, end: number): string | undefined {
+  let text = ''
+  for (let at = start; at < end; at++) {
+    const byte = view.getUint8(at)
+    const character = byte === 0x5c ? escapes.get(view.getUint8(++at)) : byte
+    if (character === undefined) return undefined
+    text += String.fromCharCode(character)
+  }
   return text
 }
 

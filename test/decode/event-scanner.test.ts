@@ -130,12 +130,30 @@ describe('EventScanner', () => {
     [`data: ${'x'.repeat(5000)}`, true]
   ] as const) {
     it(`takes ${JSON.stringify(text.slice(0, 30))} for ${isBeginning ? 'a' : 'no'} beginning of an event to wait for`, () => {
-      expect(scannerOf(text).isBeginning()).to.equal(isBeginning)
+      const scanner = scannerOf(text)
+      expect([scanner.find(), scanner.isBeginning()]).to.deep.equal([false, isBeginning])
     })
   }
 
   it('takes a beginning that is larger than an event may be for no beginning to wait for', () => {
-    expect(scannerOf('data: {"a"', 30).isBeginning()).to.equal(true)
-    expect(scannerOf('data: {"a"', 29).isBeginning()).to.equal(false)
+    for (const [limit, isBeginning] of [
+      [30, true],
+      [29, false]
+    ] as const) {
+      const scanner = scannerOf('data: {"a"', limit)
+      expect([scanner.find(), scanner.isBeginning()]).to.deep.equal([false, isBeginning])
+    }
+  })
+
+  it('takes an event that was found, and not taken, for no beginning to wait for', () => {
+    const scanner = scannerOf('data: {\n\ndata: {}\n\n')
+    expect([scanner.find(), scanner.isBeginning()]).to.deep.equal([true, false])
+  })
+
+  it('knows of no beginning in bytes that it let go of', () => {
+    const scanner = scannerOf('data: {')
+    expect([scanner.find(), scanner.isBeginning()]).to.deep.equal([false, true])
+    scanner.unload()
+    expect([scanner.find(), scanner.isBeginning()]).to.deep.equal([false, false])
   })
 })
