@@ -4,25 +4,41 @@ export type Members = { [name: string]: Json }
 /** What stands where the copies of a value differ: what is in the hole of this number, or a copy of its own. */
 type Part = number | ObjectMold | ArrayMold
 
+/**
+ * A member in which the copies of an object differ, and the next one. A list of this kind takes one place in memory for
+ * a member, where arrays take four: with a thousand streams at once, each finds its own gone from the processor's cache.
+ */
+class Field {
+  readonly name: string
+  readonly part: Part
+  readonly next: Field | undefined
+
+  constructor(name: string, part: Part, next: Field | undefined) {
+    this.name = name
+    this.part = part
+    this.next = next
+  }
+}
+
 /** Copies an object and fills the holes in it. */
 export class ObjectMold {
   readonly #object: Members
-  readonly #keys: readonly string[]
-  readonly #parts: readonly Part[]
+  readonly #fields: Field | undefined
   readonly #spread: (object: Members) => Members
 
   constructor(object: Members, parts: ReadonlyMap<string, Part>) {
     this.#object = object
-    this.#keys = [...parts.keys()]
-    this.#parts = [...parts.values()]
+    this.#fields = [...parts].reduceRight<Field | undefined>(
+      (next, [name, part]) => new Field(name, part, next),
+      undefined
+    )
     this.#spread = spreadFor(object)
   }
 
   copy(values: readonly Json[]): Members {
-    const keys = this.#keys
-    const parts = this.#parts
     const copy = this.#spread(this.#object)
-    for (let at = 0; at < parts.length; at++) store(copy, keys[at] as string, fill(parts[at] as Part, values))
+    for (let field = this.#fields; field; field = field.next)
+      store(copy, field.name, fill(field.part, values))
     return copy
   }
 }
