@@ -16,7 +16,6 @@ interface Stream {
 
 const streams = new Set<Stream>()
 
-const head = 'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n'
 const before =
   'data: {"id":"chatcmpl-CMKB0u5q9WXh4O7ndt9D07U3Rs7Sh","object":"chat.completion.chunk","created":1759436810,"model":"gpt-4o-2024-08-06","service_tier":"default","system_fingerprint":"fp_cbf1785567","choices":[{"index":0,"delta":{"content":"'
 const behind = '"},"logprobs":null,"finish_reason":null}],"usage":null}\n\n'
@@ -36,14 +35,10 @@ function send(): void {
   }
 }
 
-// By hand, since node's HTTP server takes the machine for itself at so many writes.
 const server = createServer({ noDelay: true }, socket => {
   socket.on('error', () => {})
-  socket.once('data', () => {
-    socket.write(head)
-    // The streams do not tick together.
-    streams.add({ socket, due: performance.now() + roll() * period, sent: 0 })
-  })
+  // The streams do not tick together.
+  streams.add({ socket, due: performance.now() + roll() * period, sent: 0 })
 })
 send()
 server.listen(0, '127.0.0.1', 1024, () => process.send?.((server.address() as AddressInfo).port))
