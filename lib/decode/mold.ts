@@ -5,19 +5,14 @@ export type Members = { [name: string]: Json }
 type Part = number | ObjectMold | ArrayMold
 
 /**
- * A member in which the copies of an object differ, and the next one. A list of this kind takes one place in memory for
- * a member, where arrays take four: with a thousand streams at once, each finds its own gone from the processor's cache.
+ * A member in which the copies of an object differ, and the next one. In such a list a member is in one place in memory,
+ * in two arrays for names and parts in four; and of a thousand streams at once, each finds its own gone from the
+ * processor's cache.
  */
-class Field {
+interface Field {
   readonly name: string
   readonly part: Part
   readonly next: Field | undefined
-
-  constructor(name: string, part: Part, next: Field | undefined) {
-    this.name = name
-    this.part = part
-    this.next = next
-  }
 }
 
 /** Copies an object and fills the holes in it. */
@@ -29,7 +24,7 @@ export class ObjectMold {
   constructor(object: Members, parts: ReadonlyMap<string, Part>) {
     this.#object = object
     this.#fields = [...parts].reduceRight<Field | undefined>(
-      (next, [name, part]) => new Field(name, part, next),
+      (next, [name, part]) => ({ name, part, next }),
       undefined
     )
     this.#spread = spreadFor(object)

@@ -43,7 +43,7 @@ export async function addedDelay(): Promise<Table> {
   return {
     title: 'Added delay',
     notes: [
-      `Milliseconds from the server's write to the sink, for many streams at once on loopback, ${tokensPerSecond} tokens a second each; what is written in the first ${warmUpSeconds} s of ${seconds} is not counted. Medians of ${rounds} rounds. The server is a process of its own, on the same processor. The sources are sockets that carry the events alone: Node's HTTP client takes most of a core for 1,000 of them, and leaves nothing to measure. Without the stages, the sink searches the bytes for the time that they were written; two stages that only hand on what they are given show which part of what is added is that of Node's streams. Where without stages less than ${leastShare * 100} % of the tokens arrive in time, or the 99th percentile is above ${longestDelay} ms, the machine has more to do than it can, and all that is added becomes waiting.`
+      `Milliseconds from the server's write to the sink, for many streams at once on loopback, ${tokensPerSecond} tokens a second each; what is written in the first ${warmUpSeconds} s of ${seconds} is not counted. Medians of ${rounds} rounds. The server is a process of its own, on the same processor. The sources are sockets that carry the events alone, since an HTTP client takes as much of the processor as the stages do. Without the stages, the sink searches the bytes for the time that they were written; two stages that only hand on what they are given show which part of what is added is that of Node's streams. Where without stages less than ${leastShare * 100} % of the tokens arrive in time, or the 99th percentile is above ${longestDelay} ms, the machine has more to do than it can, and all that is added becomes waiting.`
     ],
     columns: ['streams', 'pipeline', 'tokens a second: due', 'arrived', 'median', '99th percentile', 'added'],
     rows
@@ -125,8 +125,8 @@ async function delays(streams: number, consume: Consume): Promise<Delays> {
   const found: number[] = []
   let countFrom: bigint | undefined
   let lastAt = 0n
-  const one = async () => {
-    await consume(connect(port, '127.0.0.1'), text => {
+  const one = () =>
+    consume(connect(port, '127.0.0.1'), text => {
       const now = process.hrtime.bigint()
       const writtenAt = BigInt(text)
       countFrom ??= writtenAt + BigInt(warmUpSeconds * 1e9)
@@ -134,7 +134,6 @@ async function delays(streams: number, consume: Consume): Promise<Delays> {
       found.push(Number(now - writtenAt) / 1e6)
       lastAt = now
     })
-  }
   await Promise.all(Array.from({ length: streams }, one))
   const perSecond = (found.length / Number(lastAt - (countFrom ?? 0n))) * 1e9
   server.kill()

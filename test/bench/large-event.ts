@@ -12,9 +12,6 @@ const peers: readonly [string, Reader][] = [
   ['eventsource-parser', eventsourceParser]
 ]
 
-const aboutGrowth =
-  "What grows by more than the event is the allocator's part: memory that was used before takes a third of the time of fresh pages, and 16 MB are at the size from which glibc gives it back. With `MALLOC_TRIM_THRESHOLD_=268435456 MALLOC_MMAP_THRESHOLD_=67108864` in the environment it keeps all."
-
 /** One event of 8 and of 16 MB: images and audio travel like that. */
 export async function largeEvent(): Promise<Table> {
   const rows: string[][] = []
@@ -39,7 +36,7 @@ export async function largeEvent(): Promise<Table> {
   return {
     title: 'One large event',
     notes: [
-      `Milliseconds for one chat chunk whose delta is 8 or 16 MB long; medians of ${rounds} rounds. A run of more than 2 s is not repeated, and one of more than ${patience / 1000} s is stopped. ${aboutGrowth}`
+      `Milliseconds for one chat chunk whose delta is 8 or 16 MB long; medians of ${rounds} rounds. A run of more than 2 s is not repeated, and one of more than ${patience / 1000} s is stopped. Fresh pages take longer than memory that was used before, and glibc gives some back to the system between some of the runs; with \`MALLOC_TRIM_THRESHOLD_=268435456 MALLOC_MMAP_THRESHOLD_=67108864\` in the environment it keeps all, and what still grows is the reader.`
     ],
     columns: ['reads of', 'reader', '8 MB', '16 MB', 'growth', 'times the library'],
     rows
