@@ -16,7 +16,7 @@ export {
   requestCompletion
 } from './source/request.js'
 export { fromResponse, type ResponseLike, type ResponseOptions } from './source/response.js'
-export type { Bytes, Source, Stage } from './stage.js'
+export { type Bytes, type Source, type Stage, type StageWork, stage } from './stage.js'
 export { type Outcome, type Summary, type SummaryOptions, tapSummary } from './tap/summary.js'
 export { type TeeOptions, type TeeStage, tee } from './tap/tee.js'
 export { tapUsage, type Usage } from './tap/usage.js'

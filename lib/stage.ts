@@ -48,7 +48,7 @@ export type OutputOf<Stream> = Stream extends { readonly [output]?: infer Out }
 type Anything = any
 
 /** What an object stage does. Whatever it throws, or its promise rejects with, fails the stream in order. */
-export interface ObjectWork<In, Out> {
+export interface StageWork<In, Out> {
   /** Takes one item; may `push` any number. The next item waits for the promise. */
   transform(item: In, push: (item: Out) => void): void | Promise<void>
   /** Called after the last item, before the stream ends. */
@@ -61,7 +61,7 @@ export interface ObjectWork<In, Out> {
  * The door to through2: a stage from objects to objects. In through2 a throw in the callback form escapes from
  * `write()`, and a plain function that returns a promise hangs the stream; here both are errors of the stream.
  */
-export function objectStage<In, Out>({ transform, flush, destroy }: ObjectWork<In, Out>): Stage<In, Out> {
+export function stage<In, Out>({ transform, flush, destroy }: StageWork<In, Out>): Stage<In, Out> {
   const stream = objectTransform(
     {
       destroy(error, callback) {

@@ -2,17 +2,17 @@ import { once } from 'node:events'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { expect } from 'chai'
-import { type ObjectWork, objectStage, type Stage } from '#lib/stage.js'
+import { type Stage, type StageWork, stage } from '#lib/stage.js'
 import { allowNoComplaints, failureOf, SlowSink, turns } from './helpers.js'
 
 const reason = new Error('the work failed')
 
 /** Passes strings on, but for what a test replaces. */
-function stage(work: Partial<ObjectWork<string, string>> = {}): Stage<string, string> {
-  return objectStage({ transform: (item, push) => push(item), ...work })
+function passing(work: Partial<StageWork<string, string>> = {}): Stage<string, string> {
+  return stage({ transform: (item, push) => push(item), ...work })
 }
 
-const failures: Record<string, Partial<ObjectWork<string, string>>> = {
+const failures: Record<string, Partial<StageWork<string, string>>> = {
   'transform throws': {
     transform(item, push) {
       if (item === 'bad') throw reason
@@ -45,11 +45,11 @@ const failures: Record<string, Partial<ObjectWork<string, string>>> = {
 
 const items = Array.from({ length: 100 }, (_, place) => `item${place} `)
 
-describe('objectStage', () => {
+describe('stage', () => {
   allowNoComplaints()
 
   it('passes on any number of items for each', async () => {
-    const doubled = stage({
+    const doubled = passing({
       transform(item, push) {
         push(item)
         push(item.toUpperCase())
@@ -62,7 +62,7 @@ describe('objectStage', () => {
   it('waits for a promise before it takes the next item', async () => {
     let running = 0
     let most = 0
-    const slow = stage({
+    const slow = passing({
       async transform(item, push) {
         most = Math.max(most, ++running)
         await turns(2)
@@ -76,7 +76,7 @@ describe('objectStage', () => {
 
   it('ends only when the promise of flush has resolved', async () => {
     let isFlushed = false
-    const stream = stage({
+    const stream = passing({
       async flush(push) {
         await turns(3)
         isFlushed = true
@@ -89,7 +89,7 @@ describe('objectStage', () => {
 
   it('stops taking items when its reader does', async () => {
     let taken = 0
-    const stream = stage({
+    const stream = passing({
       transform(item, push) {
         taken++
         push(item)
@@ -104,13 +104,15 @@ describe('objectStage', () => {
   for (const [name, work] of Object.entries(failures)) {
     it(`fails with the very error when ${name}, after all that came before`, async () => {
       const sink = new SlowSink()
-      expect(await failureOf(pipeline(Readable.from([...items, 'bad']), stage(work), sink))).to.equal(reason)
+      expect(await failureOf(pipeline(Readable.from([...items, 'bad']), passing(work), sink))).to.equal(
+        reason
+      )
       expect(sink.text).to.equal(items.join(''))
       expect(sink.isFinished).to.equal(false)
     })
 
     it(`throws nothing from write when ${name}`, async () => {
-      const stream = stage(work)
+      const stream = passing(work)
       const failure = once(stream, 'error')
       stream.end('bad')
       stream.resume()
@@ -121,7 +123,7 @@ describe('objectStage', () => {
 
   it('calls destroy once when the stream completes, without an error', async () => {
     const calls: unknown[] = []
-    const stream = stage({ destroy: error => void calls.push(error) })
+    const stream = passing({ destroy: error => void calls.push(error) })
     await Readable.from(['a']).pipe(stream).toArray()
     await turns(2)
     expect(calls).to.deep.equal([null])
@@ -129,7 +131,7 @@ describe('objectStage', () => {
 
   it('calls destroy once when the stream fails, with its error', async () => {
     const calls: unknown[] = []
-    const stream = stage({
+    const stream = passing({
       transform() {
         throw reason
       },
@@ -141,7 +143,7 @@ describe('objectStage', () => {
 
   it('calls destroy when the stream is destroyed before anything came', async () => {
     const calls: unknown[] = []
-    const stream = stage({ destroy: error => void calls.push(error) })
+    const stream = passing({ destroy: error => void calls.push(error) })
     stream.destroy()
     await once(stream, 'close')
     expect(calls).to.deep.equal([null])
@@ -149,7 +151,7 @@ describe('objectStage', () => {
 
   it('closes when the promise of destroy has resolved', async () => {
     let isDone = false
-    const stream = stage({
+    const stream = passing({
       async destroy() {
         await turns(3)
         isDone = true
@@ -161,20 +163,20 @@ describe('objectStage', () => {
   })
 
   it('fails with what destroy fails with', async () => {
-    const stream = stage({ destroy: () => Promise.reject(reason) })
+    const stream = passing({ destroy: () => Promise.reject(reason) })
     stream.destroy()
     expect(await failureOf(once(stream, 'close'))).to.equal(reason)
   })
 
   it('fails with its first error when destroy fails too', async () => {
-    const stream = stage({ destroy: () => Promise.reject(new Error('another')) })
+    const stream = passing({ destroy: () => Promise.reject(new Error('another')) })
     stream.destroy(reason)
     expect(await failureOf(once(stream, 'close'))).to.equal(reason)
   })
 
   it('can be destroyed while it waits for a promise', async () => {
     let finish = () => {}
-    const stream = stage({
+    const stream = passing({
       transform: () =>
         new Promise(resolve => {
           finish = resolve
@@ -189,7 +191,7 @@ describe('objectStage', () => {
   })
 
   it('can be destroyed while it holds an error back', async () => {
-    const stream = stage({
+    const stream = passing({
       transform(item, push) {
         push(item)
         throw reason
@@ -207,7 +209,7 @@ describe('objectStage', () => {
 
   it('takes no more while it holds an error back', async () => {
     let taken = 0
-    const stream = stage({
+    const stream = passing({
       transform(item, push) {
         taken++
         push(item)

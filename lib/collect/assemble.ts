@@ -5,12 +5,12 @@ import {
   type LooseChoice,
   type LooseChunk,
   usageOf
-} from '../decode/fields.js'
-import type { WholeCompletion } from '../decode/whole.js'
-import { ChatChoice } from './assemble-chat.js'
-import { TextChoice } from './assemble-completion.js'
-import { ResponseAssembler } from './assemble-response.js'
+} from '../chunk/fields.js'
+import type { WholeCompletion } from '../chunk/whole.js'
+import { ChatChoice } from './chat/assemble-chat.js'
+import { TextChoice } from './legacy/assemble-completion.js'
 import { isObject, MergedFields } from './merged-fields.js'
+import { ResponseAssembler } from './responses/assemble-response.js'
 
 /**
  * What is not a field of a whole completion as it stands: what is put together otherwise, and the random text

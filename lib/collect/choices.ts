@@ -1,5 +1,5 @@
 import { Writable } from 'node:stream'
-import { type Chunk, checkChunk, choicesOf, indexOf, type TextKind, textOf } from '../decode/fields.js'
+import { type Chunk, checkChunk, choicesOf, indexOf, type TextKind, textOf } from '../chunk/fields.js'
 import { CompletionError } from '../errors.js'
 import { beside, failInOrder } from '../fail-in-order.js'
 import { checkFunction, checkLimit, checkOneOf } from '../options.js'

@@ -1,10 +1,10 @@
-import { type Chunk, checkChunk } from '../decode/fields.js'
-import { Progress } from '../decode/progress.js'
-import type { WholeCompletion } from '../decode/whole.js'
-import { objectStage, type Stage } from '../stage.js'
+import { type Chunk, checkChunk } from '../chunk/fields.js'
+import { Progress } from '../chunk/progress.js'
+import type { WholeCompletion } from '../chunk/whole.js'
+import { type Stage, stage } from '../stage.js'
 import { CompletionAssembler } from './assemble.js'
 
-export type { WholeCompletion } from '../decode/whole.js'
+export type { WholeCompletion } from '../chunk/whole.js'
 
 /**
  * Reads chunks and emits whole completions: for each completion in the input, the object that the same request
@@ -17,7 +17,7 @@ export function toCompletion(): Stage<Chunk, WholeCompletion> {
   const progress = new Progress()
   let assembler: CompletionAssembler | undefined
 
-  return objectStage({
+  return stage({
     transform(chunk, push) {
       checkChunk('toCompletion', chunk)
       if (progress.add(chunk) && assembler) {

@@ -1,10 +1,10 @@
-import { type Chunk, checkChunk } from '../decode/fields.js'
-import { Progress } from '../decode/progress.js'
-import { objectStage, type Stage } from '../stage.js'
-import { ToolCallAssembler } from './tool-call-assembler.js'
-import type { ToolCall } from './tool-call-list.js'
+import { type Chunk, checkChunk } from '../chunk/fields.js'
+import { Progress } from '../chunk/progress.js'
+import { type Stage, stage } from '../stage.js'
+import { ToolCallAssembler } from './chat/tool-call-assembler.js'
+import type { ToolCall } from './chat/tool-call-list.js'
 
-export type { ToolCall } from './tool-call-list.js'
+export type { ToolCall } from './chat/tool-call-list.js'
 
 /**
  * Reads chunks and emits each tool call once, as soon as it is whole: when the next one starts, or its choice
@@ -20,7 +20,7 @@ export function toToolCalls(): Stage<Chunk, ToolCall> {
     assembler = new ToolCallAssembler()
   }
 
-  return objectStage({
+  return stage({
     transform(chunk, push) {
       checkChunk('toToolCalls', chunk)
       if (progress.add(chunk)) end(push)

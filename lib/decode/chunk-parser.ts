@@ -1,13 +1,13 @@
+import { type Chunk, choicesOf, isResponsesEvent, type LooseChunk, usageOf } from '../chunk/fields.js'
+import { markOpening, Progress } from '../chunk/progress.js'
+import { providerErrorIn, toProviderError } from '../chunk/provider-error.js'
+import { chunksOf, isWholeCompletion, type WholeCompletion } from '../chunk/whole.js'
 import { CompletionError } from '../errors.js'
 import { show } from '../options.js'
-import { EventParser, type ServerSentEvent } from './event-parser.js'
-import type { EventScanner } from './event-scanner.js'
-import { type Chunk, choicesOf, isResponsesEvent, type LooseChunk, usageOf } from './fields.js'
+import { PayloadParser } from './json/payload.js'
 import { JsonBody } from './json-body.js'
-import { PayloadParser } from './payload.js'
-import { markOpening, Progress } from './progress.js'
-import { providerErrorIn, toProviderError } from './provider-error.js'
-import { chunksOf, isWholeCompletion, type WholeCompletion } from './whole.js'
+import { EventParser, type ServerSentEvent } from './sse/event-parser.js'
+import type { EventScanner } from './sse/event-scanner.js'
 
 /** The options of `toChunks`, settled. */
 export interface ChunkParserOptions {

@@ -1,12 +1,12 @@
+import type { Chunk } from '../chunk/fields.js'
 import { checkBoolean, checkLimit, checkOneOf } from '../options.js'
 import type { Bytes, Stage } from '../stage.js'
 import { ChunkParser } from './chunk-parser.js'
-import type { ServerSentEvent } from './event-parser.js'
 import { defaultMaxEventSize } from './events.js'
-import type { Chunk } from './fields.js'
 import { splitter } from './splitter.js'
+import type { ServerSentEvent } from './sse/event-parser.js'
 
-export type { Chunk } from './fields.js'
+export type { Chunk } from '../chunk/fields.js'
 
 export interface ChunksOptions {
   /**

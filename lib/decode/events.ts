@@ -2,10 +2,10 @@ import { CompletionError } from '../errors.js'
 import { checkLimit, checkOneOf, show } from '../options.js'
 import type { Bytes, Stage } from '../stage.js'
 import { isWholePayload } from './chunk-parser.js'
-import { EventParser, type ServerSentEvent, serverSentEvent } from './event-parser.js'
 import { splitter } from './splitter.js'
+import { EventParser, type ServerSentEvent, serverSentEvent } from './sse/event-parser.js'
 
-export type { ServerSentEvent } from './event-parser.js'
+export type { ServerSentEvent } from './sse/event-parser.js'
 
 export interface EventsOptions {
   /**

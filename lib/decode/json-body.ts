@@ -1,5 +1,5 @@
-import { eventTooLarge } from './event-parser.js'
-import { LineSplitter } from './lines.js'
+import { eventTooLarge } from './sse/event-parser.js'
+import { LineSplitter } from './sse/lines.js'
 
 /** What a JSON body calls back for. */
 export interface JsonHandlers {

@@ -1,8 +1,8 @@
 import split2 from 'split2'
 import { failInOrder } from '../fail-in-order.js'
 import type { Stage } from '../stage.js'
-import { EventScanner } from './event-scanner.js'
-import { HeldBytes } from './held-bytes.js'
+import { HeldBytes } from './bytes/held-bytes.js'
+import { EventScanner } from './sse/event-scanner.js'
 
 /** What makes records of bytes or text, without a stream in sight. What its methods throw fails the stream in order. */
 export interface RecordParser {

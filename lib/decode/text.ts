@@ -1,10 +1,10 @@
 import { Transform } from 'node:stream'
+import { type Chunk, checkChunk, type TextKind, textOf } from '../chunk/fields.js'
 import { failInOrder } from '../fail-in-order.js'
 import { checkIndex, checkOneOf } from '../options.js'
 import type { Stage } from '../stage.js'
-import { type Chunk, checkChunk, type TextKind, textOf } from './fields.js'
 
-export type { TextKind } from './fields.js'
+export type { TextKind } from '../chunk/fields.js'
 
 export interface TextOptions {
   /** Which of several answers (`n` > 1): the index of its choice. Default: 0. */

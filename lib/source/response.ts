@@ -1,7 +1,7 @@
 import { ReadStream } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
-import { toProviderError } from '../decode/provider-error.js'
+import { toProviderError } from '../chunk/provider-error.js'
 import { CompletionError } from '../errors.js'
 import { failInOrder } from '../fail-in-order.js'
 import { checkBoolean, checkIndex, invalid } from '../options.js'

@@ -1,5 +1,4 @@
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
-import { JoinedText } from '../collect/joined-text.js'
 import {
   choicesOf,
   choiceText,
@@ -10,7 +9,8 @@ import {
   textOf,
   type Usage,
   usageOf
-} from '../decode/fields.js'
+} from '../chunk/fields.js'
+import { JoinedText } from '../collect/joined-text.js'
 
 /** How a stream came to its end. */
 export type Outcome = 'complete' | 'truncated' | 'failed' | 'stalled' | 'aborted'

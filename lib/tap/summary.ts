@@ -1,8 +1,8 @@
-import { type Chunk, checkChunk } from '../decode/fields.js'
+import { type Chunk, checkChunk } from '../chunk/fields.js'
 import { CompletionError } from '../errors.js'
 import { checkBoolean, checkFunction } from '../options.js'
 import { isPrematureClose } from '../sink.js'
-import { objectStage, type Stage } from '../stage.js'
+import { type Stage, stage } from '../stage.js'
 import { type Outcome, type Summary, SummaryRecord } from './summary-record.js'
 
 export type { Outcome, Summary } from './summary-record.js'
@@ -36,7 +36,7 @@ export function tapSummary(
     return onSummary(record.end(outcome, error, performance.now()))
   }
 
-  const stage = objectStage<Chunk, Chunk>({
+  const tap = stage<Chunk, Chunk>({
     transform(chunk, push) {
       checkChunk('tapSummary', chunk)
       record.add(chunk, performance.now())
@@ -46,8 +46,8 @@ export function tapSummary(
     destroy: error => report(outcomeOf(error), error ?? undefined)
   })
   // A pipeline may be built long before it runs.
-  stage.once('pipe', () => record.start(performance.now()))
-  return stage
+  tap.once('pipe', () => record.start(performance.now()))
+  return tap
 }
 
 function outcomeOf(error: Error | null): Outcome {

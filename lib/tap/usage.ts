@@ -1,9 +1,9 @@
-import { type Chunk, checkChunk, type Usage, usageOf } from '../decode/fields.js'
-import { Progress } from '../decode/progress.js'
+import { type Chunk, checkChunk, type Usage, usageOf } from '../chunk/fields.js'
+import { Progress } from '../chunk/progress.js'
 import { checkFunction } from '../options.js'
-import { objectStage, type Stage } from '../stage.js'
+import { type Stage, stage } from '../stage.js'
 
-export type { Usage } from '../decode/fields.js'
+export type { Usage } from '../chunk/fields.js'
 
 /**
  * Passes chunks on unchanged, and calls `onUsage` once per completion with the last usage that the provider
@@ -26,7 +26,7 @@ export function tapUsage(onUsage: (usage: Usage) => void | Promise<void>): Stage
     return onUsage(reported)
   }
 
-  return objectStage({
+  return stage({
     transform(chunk, push) {
       checkChunk('tapUsage', chunk)
       const pass = () => {

@@ -1,5 +1,5 @@
 import { idFor, type Piece, type SettledChoice, type SettledScript, toolCallsOf } from './script.js'
-import type { TimedEvent } from './wire.js'
+import type { TimedEvent } from './timed-event.js'
 
 /** What a choice does at one moment. */
 export type Moment = { at: number; choice: SettledChoice } & (

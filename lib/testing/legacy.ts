@@ -1,6 +1,6 @@
 import { momentsOf } from './chat.js'
 import { idFor, type Piece, type SettledChoice, type SettledScript } from './script.js'
-import type { TimedEvent } from './wire.js'
+import type { TimedEvent } from './timed-event.js'
 
 /** The events of a streamed completion of the legacy API. What is no text has no place in it. */
 export function* legacyEvents(script: SettledScript, asksUsage: boolean): Generator<TimedEvent> {

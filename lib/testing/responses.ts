@@ -1,7 +1,7 @@
 import type OpenAI from 'openai'
 import type { ReportedError } from './faults.js'
 import { addToCalls, idFor, type Piece, type SettledScript, type ToolCall } from './script.js'
-import type { TimedEvent } from './wire.js'
+import type { TimedEvent } from './timed-event.js'
 
 /** A run of text of one kind, with the places of its first and last piece in the choice. */
 interface Part {

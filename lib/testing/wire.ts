@@ -4,13 +4,7 @@ import { legacyEvents, wholeLegacy } from './legacy.js'
 import type { Endpoint } from './requests.js'
 import { failedResponse, responseEvents, wholeResponse } from './responses.js'
 import type { RawScript, SettledScript } from './script.js'
-
-/** An event before it is written out; `at` is in milliseconds since the request arrived. */
-export interface TimedEvent {
-  at: number
-  event?: string
-  data: object
-}
+import type { TimedEvent } from './timed-event.js'
 
 /** Bytes of a body with their time. Comments are no events. */
 export interface Frame {

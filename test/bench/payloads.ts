@@ -1,4 +1,4 @@
-import { PayloadParser } from '#lib/decode/payload.js'
+import { PayloadParser } from '#lib/decode/json/payload.js'
 import { race, spread, type Table, type Times, verdict } from './measure.js'
 import { workloads } from './workloads.js'
 

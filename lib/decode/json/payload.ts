@@ -1,4 +1,4 @@
-import { ByteWindow } from './byte-window.js'
+import { ByteWindow } from '../bytes/byte-window.js'
 import { flat, type IsIndifferent, Template } from './template.js'
 
 /** Chunks that share most of their text are small. This bounds what a template holds. */

@@ -1,6 +1,6 @@
-import { isTerminal, usageOf } from '../decode/fields.js'
-import { JoinedText } from './joined-text.js'
-import { isObject } from './merged-fields.js'
+import { isTerminal, usageOf } from '../../chunk/fields.js'
+import { JoinedText } from '../joined-text.js'
+import { isObject } from '../merged-fields.js'
 
 /** An event of the Responses API, as data from outside: any field may be missing, or of another type. */
 type LooseEvent = Readonly<Record<string, unknown>>

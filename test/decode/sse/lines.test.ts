@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { LineSplitter } from '#lib/decode/lines.js'
-import { cutAt, inPiecesOf, places } from '../pieces.js'
+import { LineSplitter } from '#lib/decode/sse/lines.js'
+import { cutAt, inPiecesOf, places } from '../../pieces.js'
 
 function linesOf(pieces: Iterable<string>): { lines: string[]; last: string } {
   const lines: string[] = []

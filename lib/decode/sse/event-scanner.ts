@@ -1,4 +1,4 @@
-import { ByteWindow, Piece } from './byte-window.js'
+import { ByteWindow, Piece } from '../bytes/byte-window.js'
 
 const lineFeed = 0x0a
 const carriageReturn = 0x0d

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util'
 import { expect } from 'chai'
-import { choicesOf, finishReasonOf, indexOf, isTerminal, textOf, usageOf } from '#lib/decode/fields.js'
+import { choicesOf, finishReasonOf, indexOf, isTerminal, textOf, usageOf } from '#lib/chunk/fields.js'
 
 function delta(fields: object | null | undefined, index: unknown = 0): object {
   return { choices: [{ index, delta: fields }] }

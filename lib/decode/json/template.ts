@@ -1,4 +1,4 @@
-import { type ByteWindow, Piece } from './byte-window.js'
+import { type ByteWindow, Piece } from '../bytes/byte-window.js'
 import { type ArrayMold, type Json, type ObjectMold, partFor } from './mold.js'
 import { readScalar } from './scalar.js'
 

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { providerErrorIn, toProviderError } from '#lib/decode/provider-error.js'
+import { providerErrorIn, toProviderError } from '#lib/chunk/provider-error.js'
 import { CompletionError } from '#lib/errors.js'
 
 interface Shape {

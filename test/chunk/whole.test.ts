@@ -1,11 +1,11 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
+import { textOf, usageOf } from '#lib/chunk/fields.js'
+import { Progress } from '#lib/chunk/progress.js'
+import { providerErrorIn } from '#lib/chunk/provider-error.js'
+import { chunksOf, isWholeCompletion } from '#lib/chunk/whole.js'
 import { CompletionAssembler } from '#lib/collect/assemble.js'
-import { ToolCallAssembler } from '#lib/collect/tool-call-assembler.js'
-import { textOf, usageOf } from '#lib/decode/fields.js'
-import { Progress } from '#lib/decode/progress.js'
-import { providerErrorIn } from '#lib/decode/provider-error.js'
-import { chunksOf, isWholeCompletion } from '#lib/decode/whole.js'
+import { ToolCallAssembler } from '#lib/collect/chat/tool-call-assembler.js'
 
 function chunksIn(whole: object): object[] {
   if (!isWholeCompletion(whole)) throw new Error('not a whole completion')

@@ -1,6 +1,6 @@
-import { finishReasonOf, type LooseChoice } from '../decode/fields.js'
-import { JoinedText } from './joined-text.js'
-import { isObject, MergedFields, type PieceFields } from './merged-fields.js'
+import { finishReasonOf, type LooseChoice } from '../../chunk/fields.js'
+import { JoinedText } from '../joined-text.js'
+import { isObject, MergedFields, type PieceFields } from '../merged-fields.js'
 
 /** What is not a field of a whole choice: the usage belongs to the completion, and a delta repeats the text. */
 const notKept: ReadonlySet<string> = new Set(['index', 'delta', 'usage'])

@@ -1,5 +1,5 @@
-import { JoinedText } from './joined-text.js'
-import { isObject, MergedFields, type PieceFields, type Pieces } from './merged-fields.js'
+import { JoinedText } from '../joined-text.js'
+import { isObject, MergedFields, type PieceFields, type Pieces } from '../merged-fields.js'
 
 /**
  * The content of a message, from deltas that are strings or arrays of parts (Mistral).

@@ -1,4 +1,4 @@
-import { CompletionError } from '../errors.js'
+import { CompletionError } from '../../errors.js'
 import { LineSplitter } from './lines.js'
 
 /** An event of a `text/event-stream` (HTML standard, 9.2.6). */

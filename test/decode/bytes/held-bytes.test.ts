@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { HeldBytes } from '#lib/decode/held-bytes.js'
+import { HeldBytes } from '#lib/decode/bytes/held-bytes.js'
 
 describe('HeldBytes', () => {
   it('gives what was added, in a copy, over and over', () => {

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { ByteWindow, Piece } from '#lib/decode/byte-window.js'
+import { ByteWindow, Piece } from '#lib/decode/bytes/byte-window.js'
 
 function windowOf(buffer: Buffer, length = buffer.length): ByteWindow {
   const bytes = new ByteWindow()

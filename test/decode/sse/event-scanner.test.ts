@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { EventScanner } from '#lib/decode/event-scanner.js'
+import { EventScanner } from '#lib/decode/sse/event-scanner.js'
 
 function scannerOf(text: string, maxEventSize = Number.POSITIVE_INFINITY): EventScanner {
   const scanner = new EventScanner(maxEventSize)

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { ByteWindow } from '#lib/decode/byte-window.js'
-import { PayloadParser } from '#lib/decode/payload.js'
+import { ByteWindow } from '#lib/decode/bytes/byte-window.js'
+import { PayloadParser } from '#lib/decode/json/payload.js'
 
 /** A chunk as OpenAI sends it; the scalars are JSON texts. */
 function chatChunk(content: string, obfuscation = '"Zk3"', created = '1759436810'): string {

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { ToolCallAssembler } from '#lib/collect/tool-call-assembler.js'
+import { ToolCallAssembler } from '#lib/collect/chat/tool-call-assembler.js'
 
 function deltas(...calls: unknown[]): object {
   return { choices: [{ index: 0, delta: { tool_calls: calls } }] }

@@ -1,4 +1,4 @@
-import type { ByteWindow } from './byte-window.js'
+import type { ByteWindow } from '../bytes/byte-window.js'
 import { decimal, headDigits } from './decimal.js'
 import type { Json } from './mold.js'
 

@@ -1,6 +1,6 @@
-import { choicesOf, finishReasonOf, indexOf, type LooseChoice } from '../decode/fields.js'
-import { isObject } from './merged-fields.js'
-import { ResponseCalls } from './response-calls.js'
+import { choicesOf, finishReasonOf, indexOf, type LooseChoice } from '../../chunk/fields.js'
+import { isObject } from '../merged-fields.js'
+import { ResponseCalls } from '../responses/response-calls.js'
 import { PartialToolCall, type ToolCall, ToolCallList, toToolCall } from './tool-call-list.js'
 
 /** The finish reasons that say the model was stopped, not that it was done, by the names that providers use. */

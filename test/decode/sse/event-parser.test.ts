@@ -1,8 +1,8 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { EventParser, type ServerSentEvent, serverSentEvent } from '#lib/decode/event-parser.js'
+import { EventParser, type ServerSentEvent, serverSentEvent } from '#lib/decode/sse/event-parser.js'
 import { CompletionError } from '#lib/errors.js'
-import { cutAt, inPiecesOf, places } from '../pieces.js'
+import { cutAt, inPiecesOf, places } from '../../pieces.js'
 
 interface Parsed {
   events: ServerSentEvent[]

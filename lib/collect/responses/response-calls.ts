@@ -1,6 +1,6 @@
-import { isTerminal } from '../decode/fields.js'
-import { isObject } from './merged-fields.js'
-import { PartialToolCall, type ToolCall, toToolCall } from './tool-call-list.js'
+import { isTerminal } from '../../chunk/fields.js'
+import { PartialToolCall, type ToolCall, toToolCall } from '../chat/tool-call-list.js'
+import { isObject } from '../merged-fields.js'
 
 /** What may be read off an event of the Responses API that concerns a tool call. */
 interface LooseEvent {

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { decimal, headDigits } from '#lib/decode/decimal.js'
+import { decimal, headDigits } from '#lib/decode/json/decimal.js'
 
 /** What `decimal` makes of a number as it is written. */
 function decimalOf(text: string): number | undefined {

@@ -1,5 +1,5 @@
-import { JoinedText } from './joined-text.js'
-import { isObject, MergedFields, type PieceFields, type Pieces } from './merged-fields.js'
+import { JoinedText } from '../joined-text.js'
+import { isObject, MergedFields, type PieceFields, type Pieces } from '../merged-fields.js'
 
 /** The fields in which a piece of reasoning has its text: OpenRouter's two, and LiteLLM's. */
 const textFields: PieceFields = new Map(

@@ -1,5 +1,5 @@
-import { JoinedText } from './joined-text.js'
-import { isObject, MergedFields, type Pieces } from './merged-fields.js'
+import { JoinedText } from '../joined-text.js'
+import { isObject, MergedFields, type Pieces } from '../merged-fields.js'
 
 const callNames: ReadonlySet<string> = new Set(['index', 'id', 'type', 'function', 'custom'])
 const functionNames: ReadonlySet<string> = new Set(['name', 'arguments', 'input'])

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util'
 import { expect } from 'chai'
-import { markOpening, Progress } from '#lib/decode/progress.js'
+import { markOpening, Progress } from '#lib/chunk/progress.js'
 
 function chunk(content: string, finish_reason: string | null = null, more: object = {}): object {
   return { id: 'a', choices: [{ index: 0, delta: { content }, finish_reason }], ...more }
