@@ -1,8 +1,11 @@
+import type { SchemaIssue } from './collect/standard-schema.js'
+
 /**
  * What went wrong, for a program to decide on:
  *
  * - `CS_ERR_INVALID_OPTION`: an option or argument is wrong; thrown at the call
  * - `CS_ERR_INVALID_CHUNK`: the input holds something that is no completion chunk
+ * - `CS_ERR_INVALID_ELEMENT`: the model's JSON holds what is no element, or does not fit the schema
  * - `CS_ERR_EVENT_TOO_LARGE`: one event is larger than `maxEventSize`
  * - `CS_ERR_PROVIDER`: the provider reported an error, by status or within the stream
  * - `CS_ERR_TRUNCATED`: the input ended, or its connection died, before the completion was complete
@@ -13,6 +16,7 @@
 export type CompletionErrorCode =
   | 'CS_ERR_INVALID_OPTION'
   | 'CS_ERR_INVALID_CHUNK'
+  | 'CS_ERR_INVALID_ELEMENT'
   | 'CS_ERR_EVENT_TOO_LARGE'
   | 'CS_ERR_PROVIDER'
   | 'CS_ERR_TRUNCATED'
@@ -42,6 +46,12 @@ export interface CompletionErrorFacts {
   elapsed?: number
   /** How many items had come until then. */
   items?: number
+  /** The place of the element in the answer, from 0. */
+  index?: number
+  /** What the schema says is wrong with the element. */
+  issues?: readonly SchemaIssue[]
+  /** How a text begins that is not what it was to be. */
+  beginning?: string
 }
 
 /** The one error class of this library. Errors of the caller, and of the client that the caller passes in, are never wrapped in it. */
@@ -57,6 +67,9 @@ export class CompletionError extends Error {
   declare readonly timeLimit?: 'first' | 'idle' | 'total'
   declare readonly elapsed?: number
   declare readonly items?: number
+  declare readonly index?: number
+  declare readonly issues?: readonly SchemaIssue[]
+  declare readonly beginning?: string
 
   constructor(code: CompletionErrorCode, message: string, { cause, ...facts }: CompletionErrorFacts = {}) {
     super(message, cause === undefined ? undefined : { cause })

@@ -1,5 +1,8 @@
 export { type ByChoiceOptions, byChoice } from './collect/choices.js'
 export { toCompletion, type WholeCompletion } from './collect/completion.js'
+export { type ElementStage, type ElementsOptions, toElements } from './collect/elements.js'
+export { type PartialsOptions, toPartials } from './collect/partials.js'
+export type { SchemaIssue, SchemaResult, StandardSchema } from './collect/standard-schema.js'
 export { type ToolCall, toToolCalls } from './collect/tool-calls.js'
 export { compose } from './compose.js'
 export { type Chunk, type ChunkStage, type ChunksOptions, toChunks } from './decode/chunks.js'

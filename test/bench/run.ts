@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { arch, cpus, loadavg, platform, totalmem } from 'node:os'
 import { addedDelay } from './added-delay.js'
+import { elements, partials } from './elements.js'
 import { largeEvent } from './large-event.js'
 import { manyEvents } from './many-events.js'
 import { type Table, toMarkdown } from './measure.js'
@@ -16,6 +17,8 @@ const benches: ReadonlyMap<string, () => Promise<Table>> = new Map([
   ['large-event', largeEvent],
   ['many-events', manyEvents],
   ['stages', stages],
+  ['elements', elements],
+  ['partials', partials],
   ['memory', memory],
   ['open-pipelines', openPipelines],
   ['added-delay', addedDelay]

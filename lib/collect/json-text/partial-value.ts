@@ -1,0 +1,175 @@
+import { arrayStart, brackets, objectStart } from './json-start.js'
+
+/** What the next character may be, within an object or array. */
+type Place =
+  | 'prose'
+  | 'value'
+  | 'scalar'
+  | 'string'
+  | 'name'
+  | 'behindName'
+  | 'behindValue'
+  | 'nameOrEnd'
+  | 'end'
+
+/**
+ * The first object or array of a text that is still being written, closed so that `JSON.parse` takes it: without the
+ * number, word, name or escape that is not whole, but with the string as far as it has come.
+ */
+export class PartialValue {
+  #place: Place = 'prose'
+  #isLineStart = true
+  #text = ''
+  /** How much of the text has been looked at. */
+  #at = 0
+  /** The closing brackets of what is open, innermost last. */
+  readonly #closers: string[] = []
+  /** Where the newest whole value ends, or the newest bracket was opened. */
+  #wholeEnd = 0
+  /** Where the characters of the string at hand end that are whole. */
+  #stringEnd = 0
+
+  /** Whether the value is closed. */
+  get isWhole(): boolean {
+    return this.#place === 'end'
+  }
+
+  /** Whether the value has begun. */
+  get hasBegun(): boolean {
+    return this.#place !== 'prose'
+  }
+
+  /** How much of the text the next snapshot stands on: it has changed where this has. */
+  get size(): number {
+    return this.#place === 'string' ? this.#stringEnd : this.#wholeEnd
+  }
+
+  get length(): number {
+    return this.#text.length
+  }
+
+  /** What has come of the value. */
+  get residue(): string {
+    return this.#text
+  }
+
+  feed(piece: string): void {
+    if (this.#place === 'end') return
+    this.#text += piece
+    if (this.#place === 'prose') this.#findStart(false)
+    if (this.#place !== 'prose') this.#scan()
+  }
+
+  /** Decides what waited for more text than there is. */
+  end(): void {
+    if (this.#place !== 'prose') return
+    this.#findStart(true)
+    if (this.hasBegun) this.#scan()
+  }
+
+  /** The value so far, a new one each time. Throws the error of `JSON.parse` for what can be no JSON. */
+  snapshot(): unknown {
+    const isInString = this.#place === 'string'
+    const whole = this.#text.slice(0, this.size)
+    return JSON.parse(whole + (isInString ? '"' : '') + this.#closers.toReversed().join(''))
+  }
+
+  #findStart(isLast: boolean): void {
+    let at = this.#at
+    while (at < this.#text.length) {
+      const character = this.#text[at] as string
+      if (character === '{' || character === '[') {
+        const rest = this.#text.slice(at)
+        const start =
+          character === '{'
+            ? objectStart(rest, this.#isLineStart)
+            : arrayStart(rest, this.#isLineStart, isLast)
+        if (start === 'json') return this.#begin(at)
+        if (start === 'unknown') break
+        at += brackets(rest)
+        this.#isLineStart = false
+        continue
+      }
+      if (character === '\n') this.#isLineStart = true
+      // Behind the marks of a fence and its tag stands a line end.
+      else if (!/[\s\uFEFF]/.test(character)) this.#isLineStart = false
+      at++
+    }
+    this.#text = this.#text.slice(at)
+    this.#at = 0
+  }
+
+  #begin(at: number): void {
+    this.#text = this.#text.slice(at)
+    this.#at = 0
+    this.#place = 'value'
+  }
+
+  #scan(): void {
+    const text = this.#text
+    for (; this.#at < text.length && this.#place !== 'end'; this.#at++) {
+      const character = text[this.#at] as string
+      if (this.#place === 'string' || this.#place === 'name') {
+        if (!this.#takeOfString(text, character)) return
+      } else if (!' \n\r\t'.includes(character)) this.#take(character)
+      else if (this.#place === 'scalar') this.#endValue(this.#at)
+    }
+  }
+
+  /** False when an escape, or a pair of surrogates, is not all there. */
+  #takeOfString(text: string, character: string): boolean {
+    const length = lengthOf(text, this.#at)
+    if (this.#at + length > text.length) return false
+    this.#at += length - 1
+    if (character !== '"') this.#stringEnd = this.#at + 1
+    else if (this.#place === 'name') this.#place = 'behindName'
+    else this.#endValue(this.#at + 1)
+    return true
+  }
+
+  #take(character: string): void {
+    const isMark = /[,:\]}]/.test(character)
+    if (this.#place === 'scalar') {
+      if (!isMark) return
+      this.#endValue(this.#at)
+    }
+    if (character === '}' || character === ']') {
+      this.#closers.pop()
+      this.#endValue(this.#at + 1)
+    } else if (character === ',') this.#place = this.#closers.at(-1) === '}' ? 'nameOrEnd' : 'value'
+    else if (character === ':') this.#place = 'value'
+    else if (this.#place === 'nameOrEnd') this.#place = 'name'
+    else if (character === '{' || character === '[') {
+      this.#closers.push(character === '{' ? '}' : ']')
+      this.#place = character === '{' ? 'nameOrEnd' : 'value'
+      this.#wholeEnd = this.#at + 1
+    } else if (character === '"') {
+      this.#place = 'string'
+      this.#stringEnd = this.#at + 1
+    } else this.#place = 'scalar'
+  }
+
+  #endValue(end: number): void {
+    this.#wholeEnd = end
+    this.#place = this.#closers.length > 0 ? 'behindValue' : 'end'
+  }
+}
+
+/** How long the character of a string is that stands at a place: an escape, a pair of surrogates, two escaped ones. */
+function lengthOf(text: string, at: number): number {
+  const code = text.charCodeAt(at)
+  if (isHigh(code)) return at + 1 === text.length || isLow(text.charCodeAt(at + 1)) ? 2 : 1
+  if (code !== 0x5c) return 1
+  if (text[at + 1] !== 'u') return 2
+  if (at + 6 > text.length || !isHigh(Number.parseInt(text.slice(at + 2, at + 6), 16))) return 6
+  // The other half may be the next escape.
+  return '\\u'.startsWith(text.slice(at + 6, at + 8)) ? 12 : 6
+}
+
+function isHigh(code: number): boolean {
+  return code >= 0xd800 && code <= 0xdbff
+}
+
+function isLow(code: number): boolean {
+  return code >= 0xdc00 && code <= 0xdfff
+}

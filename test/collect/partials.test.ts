@@ -1,0 +1,97 @@
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { expect } from 'chai'
+import { type CompletionError, compose, type PartialsOptions, toPartials } from 'completion-streams'
+
+async function read(
+  pieces: Iterable<string>,
+  options?: PartialsOptions
+): Promise<{ values: unknown[]; error?: CompletionError }> {
+  const values: unknown[] = []
+  try {
+    await pipeline(Readable.from(pieces), toPartials(options), async source => {
+      for await (const value of source) values.push(value)
+    })
+    return { values }
+  } catch (error) {
+    return { values, error: error as CompletionError }
+  }
+}
+
+describe('toPartials', () => {
+  it('emits the object as it grows, and the whole one last', async () => {
+    const { values } = await read(['Here: {"a', '":"on', 'e","b":[1,', '22]}', ' Done.'], { every: 0 })
+    expect(values).to.deep.equal([{}, { a: 'on' }, { a: 'one', b: [1] }, { a: 'one', b: [1, 22] }])
+  })
+
+  it('emits what grows at a path, once it is there', async () => {
+    const { values } = await read(['{"x":1,', '"answer":{"steps":null', ',"steps":["a', 'b"]}}'], {
+      path: 'answer.steps',
+      every: 0
+    })
+    expect(values).to.deep.equal([['a'], ['ab']])
+  })
+
+  it('emits values of which each is its own', async () => {
+    const { values } = await read(['{"a":{"b":[1,', '2,', '3]}}'], { every: 0 })
+    for (const value of values as { a?: { b?: unknown[] } }[]) value.a?.b?.splice(0)
+    expect(values).to.deep.equal([{ a: { b: [] } }, { a: { b: [] } }, { a: { b: [] } }])
+  })
+
+  it('emits no more often than asked for, and the whole one last', async () => {
+    const text = JSON.stringify(Array.from({ length: 1000 }, (_, n) => n))
+    const { values } = await read([...text], { every: 0, characters: 1000 })
+    expect(values.length).to.be.within(3, 5)
+    expect(values.at(-1)).to.deep.equal(JSON.parse(text))
+  })
+
+  it('emits the newest value though nothing comes behind it', async () => {
+    const source = new Readable({ objectMode: true, read() {} })
+    const values = compose(source, toPartials({ every: 20 }))[Symbol.asyncIterator]()
+    source.push('{"a":"one')
+    expect((await values.next()).value).to.deep.equal({ a: 'one' })
+    source.push(' two')
+    expect((await values.next()).value).to.deep.equal({ a: 'one two' })
+    source.push('"}')
+    source.push(null)
+    let last: unknown
+    for (let next = await values.next(); !next.done; next = await values.next()) last = next.value
+    expect(last ?? { a: 'one two' }).to.deep.equal({ a: 'one two' })
+  })
+
+  it('fails with CS_ERR_TRUNCATED, behind the newest value, when the text ends before it', async () => {
+    const { values, error } = await read(['{"a":"one"', ',"b":"t'], { every: 60_000 })
+    expect(error?.code).to.equal('CS_ERR_TRUNCATED')
+    expect(error?.residue).to.equal('{"a":"one","b":"t')
+    expect(values.at(-1)).to.deep.equal({ a: 'one', b: 't' })
+  })
+
+  for (const [name, text] of Object.entries({
+    'an empty text': ' ',
+    prose: 'I [cannot].',
+    'what is no JSON': '{"a" "b"}'
+  })) {
+    it(`fails with CS_ERR_INVALID_ELEMENT for ${name}`, async () => {
+      expect((await read([text])).error?.code).to.equal('CS_ERR_INVALID_ELEMENT')
+    })
+  }
+
+  it('fails with CS_ERR_INVALID_CHUNK for what is no text', async () => {
+    const error = await pipeline(Readable.from([{ choices: [] }]), toPartials(), async source => {
+      for await (const _ of source);
+    }).catch(error => error)
+    expect(error.code).to.equal('CS_ERR_INVALID_CHUNK')
+  })
+
+  for (const [option, value] of [
+    ['path', ['a', 3]],
+    ['every', -1],
+    ['characters', 1.5]
+  ] as const) {
+    it(`throws CS_ERR_INVALID_OPTION for ${option}: ${JSON.stringify(value)}`, () => {
+      expect(() => toPartials({ [option]: value }))
+        .to.throw()
+        .with.property('code', 'CS_ERR_INVALID_OPTION')
+    })
+  }
+})
