@@ -10,6 +10,7 @@ export { type EventsOptions, type ServerSentEvent, toEvents } from './decode/eve
 export { type TextKind, type TextOptions, toText } from './decode/text.js'
 export { CompletionError, type CompletionErrorCode, type CompletionErrorFacts } from './errors.js'
 export { type TimeLimits, timeLimits } from './guard/time-limits.js'
+export { type Fetch, type GuardFetchOptions, guardFetch } from './source/guard-fetch.js'
 export {
   type CompletionClient,
   type CompletionParams,

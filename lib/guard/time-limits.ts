@@ -29,11 +29,7 @@ const graceTime = 10
  * time begins when the stage is first read. Its timer keeps no process alive.
  */
 export function timeLimits<Item = unknown>({ first, idle, total }: TimeLimits = {}): Stage<Item, Item> {
-  if (first !== undefined) checkLimit('first', first)
-  if (idle !== undefined) checkLimit('idle', idle)
-  if (total !== undefined) checkLimit('total', total)
-  if ((first ?? idle ?? total) === undefined)
-    throw invalid('timeLimits', undefined, 'first, idle or total, in milliseconds')
+  checkTimeLimits({ first, idle, total })
 
   let items = 0
   let waited = 0
@@ -87,9 +83,7 @@ export function timeLimits<Item = unknown>({ first, idle, total }: TimeLimits = 
     isStalled = true
     stopWaiting()
     const limit = { first, idle, total }[timeLimit] as number
-    const elapsed = Math.round(waited)
-    const message = `the source kept its reader waiting for longer than ${limit} ms (${timeLimit}): ${items} items came in ${elapsed} ms`
-    failInOrder(stream, new CompletionError('CS_ERR_STALLED', message, { timeLimit, limit, elapsed, items }))
+    failInOrder(stream, stalledError({ timeLimit, limit, elapsed: Math.round(waited), items }))
   }
 
   const stream = new Transform({
@@ -116,4 +110,27 @@ export function timeLimits<Item = unknown>({ first, idle, total }: TimeLimits = 
     }
   })
   return stream
+}
+
+/** Throws unless at least one limit is given, and each is a number over zero. */
+export function checkTimeLimits({ first, idle, total }: TimeLimits): void {
+  if (first !== undefined) checkLimit('first', first)
+  if (idle !== undefined) checkLimit('idle', idle)
+  if (total !== undefined) checkLimit('total', total)
+  if ((first ?? idle ?? total) === undefined)
+    throw invalid('timeLimits', undefined, 'first, idle or total, in milliseconds')
+}
+
+/** What a source stalled in: the limit that passed, in milliseconds, and what came in which time until then. */
+interface Stall {
+  timeLimit: keyof TimeLimits
+  limit: number
+  elapsed: number
+  items: number
+}
+
+export function stalledError(stall: Stall): CompletionError {
+  const { timeLimit, limit, elapsed, items } = stall
+  const message = `the source kept its reader waiting for longer than ${limit} ms (${timeLimit}): ${items} items came in ${elapsed} ms`
+  return new CompletionError('CS_ERR_STALLED', message, { ...stall })
 }

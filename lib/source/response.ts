@@ -203,7 +203,7 @@ function connectionReader(reader: BodyReader): BodyReader {
 }
 
 /** An abort, or what somebody destroyed the body with, is not the connection's error and stays as it is. */
-function connectionError(error: unknown): unknown {
+export function connectionError(error: unknown): unknown {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     const code = 'code' in cause ? String(cause.code) : ''
     if (code === 'UND_ERR_BODY_TIMEOUT') {

@@ -1,0 +1,343 @@
+import { expect } from 'chai'
+import { type Fetch, guardFetch, type Summary } from 'completion-streams'
+import {
+  type CompletionServer,
+  type RawScript,
+  type ServerOptions,
+  script,
+  serveCompletions
+} from 'completion-streams/testing'
+import OpenAI from 'openai'
+import OpenAI4 from 'openai4'
+import OpenAI5 from 'openai5'
+import { allowNoComplaints, endMark, event, failureOf, finishEvent, question, textEvent } from '../helpers.js'
+
+const usage = { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 }
+const opening = event({
+  choices: [{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }]
+})
+const whole = [
+  opening,
+  textEvent('Hi '),
+  textEvent('there'),
+  finishEvent,
+  event({ choices: [], usage }),
+  endMark
+]
+/** Ends in good order for HTTP, but not for a completion. */
+const cut = whole.slice(0, 3)
+
+const responses = (events: readonly object[]) =>
+  events.map(payload => `event: ${Reflect.get(payload, 'type')}\ndata: ${JSON.stringify(payload)}\n\n`)
+const response = { id: 'r1', object: 'response', model: 'm', status: 'in_progress', output: [] }
+const message = {
+  id: 'm1',
+  type: 'message',
+  role: 'assistant',
+  status: 'completed',
+  content: [{ type: 'output_text', text: 'Hi there', annotations: [] }]
+}
+const wholeResponse = responses([
+  { type: 'response.created', response },
+  {
+    type: 'response.output_item.added',
+    output_index: 0,
+    item: { ...message, status: 'in_progress', content: [] }
+  },
+  {
+    type: 'response.content_part.added',
+    item_id: 'm1',
+    output_index: 0,
+    content_index: 0,
+    part: { type: 'output_text', text: '', annotations: [] }
+  },
+  { type: 'response.output_text.delta', item_id: 'm1', output_index: 0, content_index: 0, delta: 'Hi there' },
+  { type: 'response.output_item.done', output_index: 0, item: message },
+  {
+    type: 'response.completed',
+    response: {
+      ...response,
+      status: 'completed',
+      output: [message],
+      usage: { input_tokens: 1, output_tokens: 2, total_tokens: 3 }
+    }
+  }
+])
+
+function serve(writes: readonly string[], options: Partial<RawScript> = {}): Promise<CompletionServer> {
+  return serveCompletions({ script: { ...options, writes: writes.map(bytes => ({ bytes })) } })
+}
+
+/** Reads an answer in one client's way, to its text. */
+type Reader = (server: CompletionServer, fetch: Fetch) => Promise<string>
+
+const clients = { 'openai 4': OpenAI4, 'openai 5': OpenAI5, 'openai 6': OpenAI }
+
+const chatReaders: Record<string, Reader> = {
+  ...Object.fromEntries(
+    Object.entries(clients).map(([name, Client]): [string, Reader] => [
+      name,
+      async ({ url }, fetch) => {
+        // Each major has types of its own for fetch,
+        // and of all else: what is called here they share.
+        const client = new (Client as typeof OpenAI)({
+          baseURL: url,
+          apiKey: 'none',
+          maxRetries: 0,
+          fetch: fetch as never
+        })
+        let text = ''
+        const stream = await client.chat.completions.create({ ...question, stream: true })
+        for await (const chunk of stream) text += chunk.choices[0]?.delta.content ?? ''
+        return text
+      }
+    ])
+  ),
+  'openai 6, .stream()': async ({ url }, fetch) => {
+    const client = new OpenAI({ baseURL: url, apiKey: 'none', maxRetries: 0, fetch })
+    return (await client.chat.completions.stream(question).finalContent()) ?? ''
+  },
+  '@langchain/openai': async ({ url }, fetch) => {
+    const { ChatOpenAI } = await import('@langchain/openai')
+    const model = new ChatOpenAI({
+      model: 'm',
+      apiKey: 'none',
+      maxRetries: 0,
+      configuration: { baseURL: url, fetch }
+    })
+    let text = ''
+    for await (const chunk of await model.stream('Hello?')) text += chunk.text
+    return text
+  },
+  'ai with @ai-sdk/openai-compatible': async ({ url }, fetch) => {
+    // By names that the compiler does not follow: their types need those of the DOM.
+    const names = ['ai', '@ai-sdk/openai-compatible']
+    const [{ streamText }, { createOpenAICompatible }] = await Promise.all(names.map(name => import(name)))
+    let failure: unknown
+    const { textStream } = streamText({
+      model: createOpenAICompatible({ name: 'local', baseURL: url, apiKey: 'none', fetch })('m'),
+      prompt: 'Hello?',
+      maxRetries: 0,
+      onError({ error }: { error: unknown }) {
+        failure = error
+      }
+    })
+    let text = ''
+    for await (const piece of textStream) text += piece
+    // Its text stream ends on a failure, which it tells of here.
+    if (failure) throw failure
+    return text
+  }
+}
+
+const responsesReaders: Record<string, Reader> = {
+  'openai 6, Responses': async ({ url }, fetch) => {
+    const client = new OpenAI({ baseURL: url, apiKey: 'none', maxRetries: 0, fetch })
+    let text = ''
+    for await (const event of await client.responses.create({ model: 'm', input: 'Hello?', stream: true })) {
+      if (event.type === 'response.output_text.delta') text += event.delta
+    }
+    return text
+  }
+}
+
+/** The code of an error, or of what led to it. */
+function codeOf(error: unknown): unknown {
+  for (
+    let cause = error as { code?: unknown; cause?: unknown } | undefined;
+    cause;
+    cause = cause.cause as typeof cause
+  ) {
+    if (typeof cause.code === 'string' && cause.code.startsWith('CS_ERR_')) return cause.code
+  }
+  return undefined
+}
+
+describe('guardFetch', () => {
+  allowNoComplaints()
+
+  const readers = [
+    ...Object.entries(chatReaders).map(([name, read]) => ({ name, read, body: whole, cut })),
+    ...Object.entries(responsesReaders).map(([name, read]) => ({
+      name,
+      read,
+      body: wholeResponse,
+      cut: wholeResponse.slice(0, -1)
+    }))
+  ]
+  for (const { name, read, body, cut } of readers) {
+    it(`leaves a whole answer to ${name} as it is, and tells of it once`, async () => {
+      await using server = await serve(body)
+      const summaries: Summary[] = []
+      expect(await read(server, guardFetch({ onSummary: summary => void summaries.push(summary) }))).to.equal(
+        'Hi there'
+      )
+      expect(summaries).to.have.lengthOf(1)
+      expect(summaries[0]?.outcome).to.equal('complete')
+      expect(summaries[0]?.usage).to.include({ total_tokens: 3 })
+    })
+
+    it(`makes a cut answer a failure for ${name}, which takes it for whole without`, async () => {
+      await using server = await serve(cut)
+      const summaries: Summary[] = []
+      expect(await read(server, fetch).catch(error => error)).not.to.have.property('code', 'CS_ERR_TRUNCATED')
+      const error = await failureOf(
+        read(server, guardFetch({ onSummary: summary => void summaries.push(summary) }))
+      )
+      expect(codeOf(error)).to.equal('CS_ERR_TRUNCATED')
+      expect(summaries.map(({ outcome }) => outcome)).to.deep.equal(['truncated'])
+    })
+  }
+
+  it('gives the body byte for byte, and all that had arrived before it fails', async () => {
+    const body = [
+      ...cut,
+      ': comment\r\n\r\n',
+      'data: {"choices":[{"index":0,"delta":{"content":"é😀"},"finish_reason":null}]}\n\n'
+    ]
+    await using server = await serve(body)
+    const { body: stream } = await guardFetch()(`${server.url}/chat/completions`, {
+      method: 'POST',
+      body: '{}'
+    })
+    const pieces: Uint8Array[] = []
+    const error = await failureOf(
+      (async () => {
+        for await (const piece of stream ?? []) pieces.push(piece)
+      })()
+    )
+    expect(Buffer.concat(pieces).toString()).to.equal(body.join(''))
+    expect(error.code).to.equal('CS_ERR_TRUNCATED')
+  })
+
+  it('fails with CS_ERR_PROVIDER for an error that the client does not see', async () => {
+    await using server = await serve([...cut, 'error: {"code":500,"message":"out of memory"}\n\n'])
+    const error = await failureOf(chatReaders['openai 6']?.(server, guardFetch()) ?? Promise.resolve())
+    expect(error.code).to.equal('CS_ERR_PROVIDER')
+    expect(error.message).to.include('out of memory')
+  })
+
+  it('keeps the head of the response and its address', async () => {
+    await using server = await serve(whole, {
+      headers: { 'content-type': 'text/event-stream', 'x-request-id': 'q1' }
+    })
+    const url = `${server.url}/chat/completions`
+    const response = await guardFetch()(url, { method: 'POST', body: '{}' })
+    expect(response.url).to.equal(url)
+    expect(response.headers.get('x-request-id')).to.equal('q1')
+    await response.text()
+  })
+
+  const untouched: Record<string, ServerOptions> = {
+    'an answer that is no stream': { script: script('Hi', { interval: 0 }), faults: { ignoreStream: true } },
+    'a refused request': { script: script('Hi'), faults: { status: 429 } }
+  }
+  for (const [name, options] of Object.entries(untouched)) {
+    it(`passes ${name} on untouched`, async () => {
+      await using server = await serveCompletions(options)
+      let answer: Response | undefined
+      const guarded = guardFetch({
+        async fetch(input, init) {
+          answer = await fetch(input, init)
+          return answer
+        },
+        onSummary: () => expect.fail('told of')
+      })
+      const body = JSON.stringify({ ...question, stream: true })
+      const response = await guarded(`${server.url}/chat/completions`, { method: 'POST', body })
+      expect(response).to.equal(answer)
+      await response.text()
+    })
+  }
+
+  it('passes the events of another endpoint on untouched', async () => {
+    const events = 'data: {"type":"transcript.text.delta"}\n\n'
+    const fetch = async () => new Response(events, { headers: { 'content-type': 'text/event-stream' } })
+    const response = await guardFetch({ fetch })('http://localhost/v1/audio/transcriptions')
+    expect(await response.text()).to.equal(events)
+  })
+
+  it('tells of a reader who leaves as one who aborted, and lets the server know', async () => {
+    await using server = await serveCompletions({
+      script: script('one two three four five', { interval: 20 })
+    })
+    let tell: (summary: Summary) => void = () => {}
+    const told = new Promise<Summary>(resolve => {
+      tell = resolve
+    })
+    const client = new OpenAI({
+      baseURL: server.url,
+      apiKey: 'none',
+      fetch: guardFetch({ onSummary: tell })
+    })
+    for await (const chunk of await client.chat.completions.create({ ...question, stream: true })) {
+      if (chunk.choices[0]?.delta.content) break
+    }
+    expect((await told).outcome).to.equal('aborted')
+    expect((await server.requests[0]?.over)?.aborted).to.equal(true)
+  })
+
+  it('leaves an abort an abort', async () => {
+    await using server = await serveCompletions({
+      script: script('one two three', { interval: 20 }),
+      faults: { stallAfter: { events: 2 } }
+    })
+    const controller = new AbortController()
+    const summaries: Summary[] = []
+    const guarded = guardFetch({ onSummary: summary => void summaries.push(summary) })
+    const body = JSON.stringify({ ...question, stream: true })
+    const response = await guarded(`${server.url}/chat/completions`, {
+      method: 'POST',
+      body,
+      signal: controller.signal
+    })
+    const reader = response.body?.getReader()
+    await reader?.read()
+    controller.abort()
+    const error = await failureOf(
+      (async () => {
+        while (!(await reader?.read())?.done);
+      })()
+    )
+    expect(error.name).to.equal('AbortError')
+    expect(summaries.map(({ outcome }) => outcome)).to.deep.equal(['aborted'])
+  })
+
+  for (const [name, faults] of Object.entries({
+    first: { stallAfter: { events: 0 } },
+    idle: { stallAfter: { events: 3 }, comments: { every: 10 } },
+    total: { stallAfter: { events: 3 } }
+  })) {
+    it(`fails with CS_ERR_STALLED when the limit \`${name}\` passes`, async () => {
+      await using server = await serveCompletions({
+        script: script('one two three four', { interval: 1 }),
+        faults
+      })
+      const fetch = guardFetch({ timeLimits: { [name]: 100 } })
+      const error = await failureOf(chatReaders['openai 6']?.(server, fetch) ?? Promise.resolve())
+      expect(error.code).to.equal('CS_ERR_STALLED')
+      expect(error).to.have.property('timeLimit', name)
+    })
+  }
+
+  it('fails the body with what onSummary fails with', async () => {
+    await using server = await serve(whole)
+    const reason = new Error('no room for the bill')
+    const fetch = guardFetch({ onSummary: () => Promise.reject(reason) })
+    const response = await fetch(`${server.url}/chat/completions`, { method: 'POST', body: '{}' })
+    expect(await failureOf(response.text())).to.equal(reason)
+  })
+
+  for (const [option, value] of [
+    ['fetch', 'fetch'],
+    ['onSummary', 1],
+    ['timeLimits', {}],
+    ['timeLimits', { idle: -1 }]
+  ] as const) {
+    it(`throws CS_ERR_INVALID_OPTION for ${option}: ${JSON.stringify(value)}`, () => {
+      expect(() => guardFetch({ [option]: value }))
+        .to.throw()
+        .with.property('code', 'CS_ERR_INVALID_OPTION')
+    })
+  }
+})
