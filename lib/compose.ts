@@ -2,6 +2,7 @@ import { Duplex, type DuplexOptions, finished } from 'node:stream'
 import pumpify from 'pumpify'
 import { inside, outside } from './fail-in-order.js'
 import { invalid } from './options.js'
+import { parts as partsInside } from './reader.js'
 import type { InputOf, OutputOf, Source, Stage } from './stage.js'
 
 /** A stream that may be composed: this library's, node's, through2's, or any other that reads and writes as they do. */
@@ -11,6 +12,7 @@ type Part = NodeJS.ReadableStream | NodeJS.ReadWriteStream
 interface Joint extends Duplex {
   [inside]?: Joint
   [outside]?: Joint
+  [partsInside]?: readonly Joint[]
 }
 
 /** The parts as they must be: each takes what the one before it emits. */
@@ -74,6 +76,7 @@ export function compose<const Parts extends readonly [Part, ...Part[]]>(
     }
   }
   const shell: Joint = new Duplex(options)
+  shell[partsInside] = streams
   for (const stream of streams) {
     stream.on('error', error => shell.destroy(error))
     // Who closes a part closes all, even when no pipe tells of it yet.

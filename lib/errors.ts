@@ -36,8 +36,10 @@ export interface CompletionErrorFacts {
   status?: number
   /** The request parameter that the provider complains of. */
   param?: string
-  /** What was left at the end of the input and is no whole event, as text. */
+  /** What was left at the end of the input and is no whole event, as text. Not enumerable, since it is a completion's. */
   residue?: string
+  /** The finish reason that makes the completion a failure, or not whole, as the provider names it. */
+  finishReason?: string
   /** The limit that was passed: bytes of an event, milliseconds of a time limit, what a tee may hold. */
   limit?: number
   /** Which of the time limits it was. */
@@ -50,9 +52,12 @@ export interface CompletionErrorFacts {
   index?: number
   /** What the schema says is wrong with the element. */
   issues?: readonly SchemaIssue[]
-  /** How a text begins that is not what it was to be. */
+  /** How a text begins that is not what it was to be, such as a damaged chunk. Not enumerable either. */
   beginning?: string
 }
+
+/** The facts that hold text of a completion: what prints or stores an error does not have them by accident. */
+const ofCompletion: ReadonlySet<string> = new Set(['residue', 'beginning'])
 
 /** The one error class of this library. Errors of the caller, and of the client that the caller passes in, are never wrapped in it. */
 export class CompletionError extends Error {
@@ -63,6 +68,7 @@ export class CompletionError extends Error {
   declare readonly status?: number
   declare readonly param?: string
   declare readonly residue?: string
+  declare readonly finishReason?: string
   declare readonly limit?: number
   declare readonly timeLimit?: 'first' | 'idle' | 'total'
   declare readonly elapsed?: number
@@ -75,7 +81,8 @@ export class CompletionError extends Error {
     super(message, cause === undefined ? undefined : { cause })
     this.code = code
     for (const [name, fact] of Object.entries(facts)) {
-      if (fact !== undefined) Object.defineProperty(this, name, { value: fact, enumerable: true })
+      if (fact !== undefined)
+        Object.defineProperty(this, name, { value: fact, enumerable: !ofCompletion.has(name) })
     }
   }
 }

@@ -67,7 +67,7 @@ export function composedStagesKnowBothEnds(): void {
   same<ReturnType<typeof toText>, Stage<Chunk, string>>()
 
   const text = compose(toChunks(), toText())
-  same<typeof text, Stage<Uint8Array | ServerSentEvent, string>>()
+  same<typeof text, Stage<Uint8Array | ServerSentEvent | Chunk, string>>()
   const events = compose(toEvents(), toChunks())
   same<typeof events, Stage<Uint8Array, Chunk>>()
   const tapped = compose(toEvents(), toChunks(), counted, toText())

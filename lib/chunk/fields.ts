@@ -84,10 +84,10 @@ export function indexOf(choice: LooseChoice): number {
   return typeof choice.index === 'number' ? choice.index : 0
 }
 
-/** The finish reason of a choice as the provider names it. Some send `""` until there is one. */
+/** The finish reason of a choice as the provider names it. Some send `""`, or `"null"`, until there is one. */
 export function finishReasonOf(choice: LooseChoice): string | undefined {
   const reason = choice.finish_reason
-  return typeof reason === 'string' && reason !== '' ? reason : undefined
+  return typeof reason === 'string' && reason !== '' && reason !== 'null' ? reason : undefined
 }
 
 /** Whether a chunk is an event of the Responses API. */
@@ -96,10 +96,17 @@ export function isResponsesEvent({ type }: LooseChunk): boolean {
   return typeof type === 'string' && type.slice(0, 9) === 'response.'
 }
 
-/** Whether a chunk is the event that closes a Responses stream in good order. */
+/** The statuses of a response that is not over, or that its user has broken off. */
+const openStatuses: ReadonlySet<unknown> = new Set(['cancelled', 'canceled', 'in_progress', 'queued'])
+
+/**
+ * Whether a chunk is the event that closes a Responses stream in good order. `response.done` is that of some gateways,
+ * and of the Realtime API, for any status.
+ */
 export function isTerminal(chunk: object): boolean {
-  const { type } = chunk as LooseChunk
-  return type === 'response.completed' || type === 'response.incomplete'
+  const { type, response } = chunk as LooseChunk
+  if (type === 'response.completed' || type === 'response.incomplete') return true
+  return type === 'response.done' && !openStatuses.has(response?.status)
 }
 
 /**

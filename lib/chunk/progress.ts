@@ -5,8 +5,7 @@ import {
   isResponsesEvent,
   isTerminal,
   type LooseChoice,
-  type LooseChunk,
-  usageOf
+  type LooseChunk
 } from './fields.js'
 
 /** Registered, so that two copies of the library in one process understand each other. */
@@ -24,19 +23,25 @@ export function markOpening(chunk: object): void {
  * Follows the completions of one input, chunk by chunk: where one ends and the next begins, and whether the
  * one at hand is complete.
  *
- * Complete is a completion whose end mark was seen, or all of whose choices have a finish reason, or whose
- * Responses terminal came: Perplexity and Writer never send the end mark, Snowflake never a finish reason.
+ * Complete is a completion all of whose choices have a finish reason, or whose Responses terminal came: Perplexity and
+ * Writer never send the end mark. Behind the end mark it is also complete if none has one, since Snowflake never
+ * sends any; but where some have, the others were cut off. Where the number of choices is known, so many must have come.
  *
- * A new completion begins at the first chunk after an end mark. Without a mark, it begins where every choice
- * has finished and a choice goes on under another id. An id alone proves nothing: Groq's compound models give
- * almost every chunk of one completion an id of its own, and other servers give all completions the same.
+ * A new completion begins at the first chunk after an end mark that has more to say than usage or a cost. Without a
+ * mark, it begins where every choice has finished and a choice goes on under another id. An id alone proves nothing:
+ * Groq's compound models give almost every chunk of one completion an id of its own, and other servers give all
+ * completions the same. llama.cpp repeats `response.created` with one id before every delta.
  */
 export class Progress {
+  /** How many choices each completion is to have. In the Responses API there are none. */
+  expected = 0
+
   readonly #finished = new Map<number, boolean>()
   #unfinished = 0
   #terminal = false
   #ended = false
   #started = false
+  #leftIncomplete = false
   #id: unknown
 
   /** Whether the newest thing seen is an end mark, or what may trail it. */
@@ -49,19 +54,37 @@ export class Progress {
     return this.#ended || this.#finished.size === 0
   }
 
+  /** How many choices the completion at hand has shown. */
+  get choices(): number {
+    return this.#finished.size
+  }
+
   /** Whether the newest completion came to its end. False while there is none. */
   get complete(): boolean {
-    return this.#ended || this.#allFinished
+    if (this.#terminal) return true
+    const seen = this.#finished.size
+    if (seen === 0) return this.#ended
+    if (seen < this.expected) return false
+    return this.#unfinished === 0 || (this.#ended && this.#unfinished === seen)
+  }
+
+  /** Whether the completion before the one at hand was not complete when this one began. */
+  get leftIncomplete(): boolean {
+    return this.#leftIncomplete
   }
 
   /** Takes the next chunk. True when it begins another completion than the chunk before it. */
   add(chunk: object): boolean {
-    if (this.#ended && isTrailer(chunk)) return false
-    const opens = this.#opens(chunk)
+    if (this.#ended && isTrailer(chunk, this.#id)) {
+      for (const choice of choicesOf(chunk)) if (choice) this.#addChoice(choice)
+      return false
+    }
+    const opens = this.opens(chunk)
     if (opens || this.#ended) this.#reset()
     this.#started = true
-    const { id } = chunk as LooseChunk
-    if (id) this.#id = id
+    const { id, response } = chunk as LooseChunk
+    const newest = id || response?.id
+    if (newest) this.#id = newest
     if (isTerminal(chunk)) this.#terminal = true
     for (const choice of choicesOf(chunk)) if (choice) this.#addChoice(choice)
     return opens
@@ -72,16 +95,19 @@ export class Progress {
     this.#ended = true
   }
 
-  get #allFinished(): boolean {
-    return this.#terminal || (this.#unfinished === 0 && this.#finished.size > 0)
+  /** Whether a chunk would begin another completion than the chunk before it. */
+  opens(chunk: object): boolean {
+    if (!this.#started) return false
+    if (this.#ended) return !isTrailer(chunk, this.#id)
+    if (opening in chunk) return true
+    const { id, type, response } = chunk as LooseChunk
+    if (type === 'response.created')
+      return this.#terminal || this.#finished.size > 0 || isOther(response?.id, this.#id)
+    return this.#allFinished && isOther(id, this.#id) && choicesOf(chunk).some(goesOn)
   }
 
-  #opens(chunk: object): boolean {
-    if (!this.#started) return false
-    if (this.#ended || opening in chunk) return true
-    const { id, type } = chunk as LooseChunk
-    if (type === 'response.created') return true
-    return this.#allFinished && id !== this.#id && Boolean(id && this.#id) && choicesOf(chunk).some(goesOn)
+  get #allFinished(): boolean {
+    return this.#terminal || (this.#unfinished === 0 && this.#finished.size > 0)
   }
 
   #addChoice(choice: LooseChoice): void {
@@ -99,6 +125,7 @@ export class Progress {
   }
 
   #reset(): void {
+    this.#leftIncomplete = this.#started && !this.complete
     this.#finished.clear()
     this.#unfinished = 0
     this.#terminal = false
@@ -107,14 +134,25 @@ export class Progress {
   }
 }
 
-/** Usage that comes behind the end mark still belongs to the completion before it, and so does what says nothing. */
-function isTrailer(chunk: object): boolean {
+/**
+ * Behind the end mark may come what is still of the completion before it: usage, a cost (OpenCode), or an empty delta
+ * under the same id. Azure opens with filter results and without a choice.
+ */
+function isTrailer(chunk: object, last: unknown): boolean {
   if (isResponsesEvent(chunk)) return false
-  return !('choices' in chunk) || (choicesOf(chunk).length === 0 && usageOf(chunk) !== undefined)
+  const choices = choicesOf(chunk)
+  if (choices.length === 0) return !('prompt_filter_results' in chunk)
+  const { id } = chunk as LooseChunk
+  return Boolean(id) && id === last && !choices.some(goesOn)
+}
+
+/** Whether two ids are there, and differ. */
+function isOther(id: unknown, last: unknown): boolean {
+  return id !== last && Boolean(id && last)
 }
 
 /** Whether a choice has more to say, other than the empty delta that some providers send behind the finish. */
-function goesOn(choice: LooseChoice | null): boolean {
+export function goesOn(choice: LooseChoice | null): boolean {
   if (!choice || finishReasonOf(choice)) return false
   if (choice.text) return true
   return Object.values(choice.delta ?? {}).some(value => value && (!Array.isArray(value) || value.length > 0))

@@ -1,45 +1,86 @@
 import { CompletionError } from '../errors.js'
+import { printable } from '../printable.js'
 import { isResponsesEvent, type LooseChunk } from './fields.js'
+import { isKeepAlive } from './keep-alive.js'
 
-/** A provider's message is for a log line; what is longer (a page of HTML, say) is whole in `cause`. */
+/** A provider's message is for a log line; what is longer is whole in `cause`. */
 const longestMessage = 1000
+/** Text without a form is a gateway's, and may be a whole page. */
+const longestText = 200
 
 /** What the many shapes of an error have in common is not much: any of these may be there, of any type. */
-interface LooseError {
-  choices?: unknown
-  code?: unknown
-  detail?: unknown
-  error?: unknown
-  errors?: unknown
-  message?: unknown
-  msg?: unknown
-  object?: unknown
+interface LooseError extends LooseChunk {
+  base_resp?: unknown
   param?: unknown
-  response?: unknown
-  status?: unknown
-  status_code?: unknown
-  statusCode?: unknown
-  type?: unknown
 }
 
 /**
- * The error that a payload reports; undefined when it reports none. Costs a property read or two for an
+ * What a payload, or an object within it, says, by the names of its members in small letters without `_` and `-`:
+ * providers write `error_code`, `errorCode` and `ErrorCode`.
+ */
+type Said = ReadonlyMap<string, unknown>
+
+/** The names of a message, of a code and of a kind of error, the best ones first. */
+const messageNames = [
+  'message',
+  'msg',
+  'errormessage',
+  'errormsg',
+  'errmsg',
+  'errortext',
+  'errordescription',
+  'statusmsg',
+  'faultstring',
+  'detail',
+  'description',
+  'title'
+]
+const codeNames = ['code', 'errorcode', 'errcode', 'errno', 'retcode']
+const statusNames = ['status', 'statuscode', 'httpstatus', 'httpcode', 'code']
+const typeNames = ['type', 'errortype', 'exceptiontype']
+/** Where an error, or a part of it, is an object of its own, the outermost last. */
+const innerNames = [
+  'error',
+  'err',
+  'errors',
+  'message',
+  'errormsg',
+  'detail',
+  'fault',
+  'baseresp',
+  'header',
+  'responsemetadata'
+]
+
+/**
+ * The error that a payload reports; undefined when it reports none. Costs a property read or three for an
  * ordinary chunk.
  *
  * A payload under the event name `error`, or in the body of a refused request, is an error whatever it holds:
  * there is no need to ask.
  */
 export function providerErrorIn(payload: object): object | string | undefined {
-  const { error, choices } = payload as LooseError
+  const { error, choices, base_resp } = payload as LooseError
   if (error && saysAnything(error))
     return typeof error === 'object' || typeof error === 'string' ? error : payload
-  return Array.isArray(choices) ? choiceError(choices) : payloadError(payload)
+  // MiniMax sends the status of every good chunk too, as 0.
+  if (isObject(base_resp) && isFailing((base_resp as { status_code?: unknown }).status_code)) return base_resp
+  if (!Array.isArray(choices)) return payloadError(payload)
+  return choices.length > 0 ? choiceError(choices) : codedError(payload)
+}
+
+/** Whether it is one choice that a payload reports the failure of, so that others may go on. */
+export function isErrorOfChoice(payload: object): boolean {
+  const { error, choices } = payload as LooseError
+  return !(error && saysAnything(error)) && Array.isArray(choices) && choiceError(choices) !== undefined
 }
 
 /**
  * The `CS_ERR_PROVIDER` for a payload that reports an error, in whatever shape: `{error: {message, type, code}}`,
  * the bare `{message, type, code}`, an `error` that is text, Google's `[{error}]`, the `error` and
- * `response.failed` events of the Responses API, `{detail}` (FastAPI), `{errors: [...]}`, or plain text.
+ * `response.failed` events of the Responses API, `{detail}` (FastAPI), `{errors: [...]}`, `{error_code, error_msg}`
+ * (Baidu), `{base_resp: {status_code, status_msg}}` (MiniMax), `{code, msg}` (Zhipu), `{Message}` and `{__type}` (AWS),
+ * `{errorMessage, errorType}` (Lambda), `{fault: {faultstring}}` (Apigee), RFC 9457's `{title, status}`, or plain text.
  *
  * @param payload what the provider sent, parsed if it is JSON; kept as `cause`
  * @param status the HTTP status of a refused request; without one, the status that the payload names
@@ -54,13 +95,18 @@ export function toProviderError(payload: unknown, { status }: { status?: number 
     type ??
     providerCode ??
     (status === undefined ? 'no message given' : `status ${status}`)
-  return new CompletionError('CS_ERR_PROVIDER', `provider reported an error: ${shorten(String(said))}`, {
-    cause: payload,
-    type,
-    providerCode,
-    status,
-    param: first(levels, ({ param }) => text(param))
-  })
+  const longest = typeof payload === 'string' ? longestText : longestMessage
+  return new CompletionError(
+    'CS_ERR_PROVIDER',
+    `provider reported an error: ${shorten(`${said}`, longest)}`,
+    {
+      cause: payload,
+      type,
+      providerCode,
+      status,
+      param: first(levels, level => text(level.get('param')))
+    }
+  )
 }
 
 /** OpenRouter also reports the failure of a choice within the choice. */
@@ -78,72 +124,130 @@ function payloadError(payload: object): object | string | undefined {
     const item: unknown = payload[0]
     return isObject(item) && !Array.isArray(item) ? providerErrorIn(item) : undefined
   }
-  const { type, object, response, message, detail, errors } = payload as LooseError
-  if (type === 'response.failed') {
-    const error = isObject(response) && response.error
-    return isObject(error) ? error : payload
-  }
+  if (isResponsesEvent(payload)) return responseError(payload)
+  const { type, object } = payload as LooseError
   if (type === 'error' || object === 'error') return payload
   // A chunk may say a thing of its own in a field of these names; what is no chunk at all can only complain.
-  if (isChunk(payload)) return undefined
-  const complains = text(message) ?? text(detail) ?? (isFilled(detail) || isFilled(errors))
-  return complains ? payload : undefined
+  if (isChunk(payload)) return codedError(payload)
+  return !isKeepAlive(payload) && complains(saidIn(payload)) ? payload : undefined
 }
 
-function isChunk(payload: LooseChunk): boolean {
-  const { object, usage, response, delta } = payload
-  return isResponsesEvent(payload) || [object, usage, response, delta].some(field => field !== undefined)
+/** Besides `response.failed`, some gateways end a response that has failed with `response.completed` or `response.done`. */
+function responseError(event: LooseChunk): object | undefined {
+  const { type, response } = event
+  const error = isObject(response) && saysAnything(response.error) ? response.error : undefined
+  if (type === 'response.failed') return isObject(error) ? error : event
+  if (type !== 'response.completed' && type !== 'response.done') return undefined
+  if (isObject(error)) return error
+  return error || response?.status === 'failed' ? event : undefined
+}
+
+/** The error in what has the form of a chunk without a choice: a code that says so, beside a message. */
+function codedError(payload: object): object | undefined {
+  const said = saidIn(payload)
+  const isError = !said.has('usage') && isFailing(anyOf(said, codeNames)) && firstOf(said, messageNames, text)
+  return isError ? payload : undefined
+}
+
+function isChunk({ object, usage, response, delta }: LooseChunk): boolean {
+  return [object, usage, response, delta].some(field => field !== undefined)
+}
+
+/** Whether an object that is no chunk complains: by a code other than 0, a message, or an error within it. */
+function complains(said: Said): boolean {
+  const code = anyOf(said, [...codeNames, 'statuscode'])
+  if (isFailing(code) || statusOf(said) !== undefined || said.get('success') === false) return true
+  // `{code: 0, msg: 'success'}` is none.
+  if (code !== undefined) return false
+  if (/^(error|fail(ed|ure)?)$/i.test(`${said.get('status')}`)) return true
+  if (firstOf(said, messageNames, text)) return true
+  return innerNames.some(name => {
+    const inner = said.get(name)
+    if (name === 'message' || !isObject(inner)) return false
+    if (['header', 'baseresp', 'responsemetadata'].includes(name)) return complains(saidIn(inner))
+    return Array.isArray(inner) ? inner.length > 0 : saysAnything(inner)
+  })
+}
+
+/** Whether a code says that something failed. */
+function isFailing(code: unknown): boolean {
+  if (typeof code === 'number') return code !== 0 && !(code >= 200 && code < 300)
+  return typeof code === 'string' && !/^\s*(0*|2\d\d|ok|success|none|null)\s*$/i.test(code)
 }
 
 /** Some gateways send the error of every good chunk too, as an object in which nothing is filled in. */
 function saysAnything(error: unknown): boolean {
-  return !isObject(error) || Object.values(error).some(Boolean)
+  return isObject(error) ? Object.values(error).some(Boolean) : Boolean(error)
 }
 
 /**
  * The objects, and texts, in which a payload may state a fact of its error: the innermost knows best. An error
  * within an error within a `detail` is as deep as they come; JSON can be nested deeper than a stack goes.
  */
-function levelsOf(payload: unknown, depth = 6): LooseError[] {
-  if (typeof payload === 'string') return [{ message: payload }]
+function levelsOf(payload: unknown, depth = 6): Said[] {
+  if (typeof payload === 'string') return [new Map([['message', payload]])]
   if (!isObject(payload) || depth === 0) return []
   if (Array.isArray(payload)) return levelsOf(payload[0], depth - 1)
-  const { error, response, errors, choices, message, detail } = payload
-  const levels: LooseError[] = []
-  for (const inner of [error, errors, message, detail]) {
+  const said = saidIn(payload)
+  const levels: Said[] = []
+  for (const name of innerNames) {
+    const inner = said.get(name)
     if (isObject(inner)) levels.push(...levelsOf(inner, depth - 1))
   }
-  if (isObject(response)) levels.push(...levelsOf(response.error, depth - 1))
+  const response = said.get('response')
+  if (isObject(response)) levels.push(...levelsOf((response as LooseError).error, depth - 1))
+  const choices = said.get('choices')
   if (Array.isArray(choices)) levels.push(...levelsOf(choiceError(choices), depth - 1))
-  levels.push(payload)
+  levels.push(said)
   // Where `message` explains, an `error` that is text merely names the kind of failure ("Unauthorized").
-  if (typeof error === 'string') levels.push({ message: error })
+  const error = said.get('error')
+  if (typeof error === 'string') levels.push(new Map([['message', error]]))
   return levels
 }
 
-function messageOf({ message, msg, detail, errors }: LooseError): string | undefined {
-  const [firstError] = Array.isArray(errors) ? errors : []
-  return text(message) ?? text(msg) ?? text(detail) ?? text(firstError)
+function saidIn(payload: object): Said {
+  const said = new Map<string, unknown>()
+  for (const [name, value] of Object.entries(payload)) {
+    const plain = name.toLowerCase().replace(/[_-]/g, '')
+    if (!said.has(plain) || name === plain) said.set(plain, value)
+  }
+  return said
 }
 
-/** The kind of error. The `type` of a Responses event only names the event; Google's name for it is `status`. */
-function typeOf({ type, status }: LooseError): string | undefined {
-  const name = text(type)
-  if (name !== undefined && name !== 'error' && !name.startsWith('response.')) return name
+function messageOf(said: Said): string | undefined {
+  const named = firstOf(said, messageNames, text)
+  if (named !== undefined) return named
+  const errors = said.get('errors')
+  const [firstError] = Array.isArray(errors) ? errors : []
+  return text(firstError) ?? (said.has('errorcode') ? text(said.get('text')) : undefined)
+}
+
+/**
+ * The kind of error. The `type` of a Responses event only names the event, that of RFC 9457 is an address; Google's name
+ * for it is `status`.
+ */
+function typeOf(said: Said): string | undefined {
+  const name = firstOf(said, typeNames, text)
+  if (name !== undefined && name !== 'error' && !/^(response\.|about:|https?:)/.test(name)) return name
+  const status = said.get('status')
   return typeof status === 'string' && /^[A-Z_]+$/.test(status) ? status : undefined
 }
 
-function codeOf({ code }: LooseError): string | number | undefined {
-  return typeof code === 'number' ? code : text(code)
+function codeOf(said: Said): string | number | undefined {
+  const code = firstOf(said, codeNames, value => (typeof value === 'number' ? value : text(value)))
+  if (code !== undefined) return code
+  const status = said.get('statuscode')
+  return typeof status === 'number' && statusOf(said) === undefined ? status : undefined
 }
 
-function statusOf({ status, status_code, statusCode, code }: LooseError): number | undefined {
-  return [status, status_code, statusCode, code]
-    .map(value => (typeof value === 'string' && /^\d{3}$/.test(value) ? Number(value) : value))
-    .find((value): value is number => typeof value === 'number' && value >= 400 && value <= 599)
+function statusOf(said: Said): number | undefined {
+  return firstOf(said, statusNames, value => {
+    const status = typeof value === 'string' && /^\d{3}$/.test(value) ? Number(value) : value
+    return typeof status === 'number' && status >= 400 && status <= 599 ? status : undefined
+  })
 }
 
-function first<Fact>(levels: LooseError[], read: (level: LooseError) => Fact | undefined): Fact | undefined {
+function first<Fact>(levels: Said[], read: (level: Said) => Fact | undefined): Fact | undefined {
   for (const level of levels) {
     const fact = read(level)
     if (fact !== undefined) return fact
@@ -151,17 +255,30 @@ function first<Fact>(levels: LooseError[], read: (level: LooseError) => Fact | u
   return undefined
 }
 
+function firstOf<Fact>(
+  said: Said,
+  names: readonly string[],
+  read: (value: unknown) => Fact | undefined
+): Fact | undefined {
+  for (const name of names) {
+    const fact = read(said.get(name))
+    if (fact !== undefined) return fact
+  }
+  return undefined
+}
+
+function anyOf(said: Said, names: readonly string[]): unknown {
+  return firstOf(said, names, value => value ?? undefined)
+}
+
 function text(value: unknown): string | undefined {
   const trimmed = typeof value === 'string' ? value.trim() : ''
   return trimmed === '' ? undefined : trimmed
 }
 
-function shorten(message: string): string {
-  return message.length > longestMessage ? `${message.slice(0, longestMessage)}…` : message
-}
-
-function isFilled(value: unknown): boolean {
-  return Array.isArray(value) && value.length > 0
+function shorten(message: string, longest: number): string {
+  const shown = printable(message)
+  return shown.length > longest ? `${shown.slice(0, longest)}…` : shown
 }
 
 function isObject(value: unknown): value is LooseError {

@@ -1,95 +1,115 @@
-import { type Chunk, choicesOf, isResponsesEvent, type LooseChunk, usageOf } from '../chunk/fields.js'
-import { markOpening, Progress } from '../chunk/progress.js'
-import { providerErrorIn, toProviderError } from '../chunk/provider-error.js'
-import { chunksOf, isWholeCompletion, type WholeCompletion } from '../chunk/whole.js'
+import { isResponsesEvent, type LooseChunk } from '../chunk/fields.js'
+import { isKeepAliveName, isKeepAliveText } from '../chunk/keep-alive.js'
+import { otherFormOfText } from '../chunk/other-form.js'
+import { providerErrorIn } from '../chunk/provider-error.js'
+import { isWholeCompletion } from '../chunk/whole.js'
 import { CompletionError } from '../errors.js'
 import { show } from '../options.js'
+import { beginningOf } from '../printable.js'
+import type { CompletionReader } from '../reader.js'
+import { endMark, isPayload, lastDataOf, parsed, payloadsIn } from './event-data.js'
 import { PayloadParser } from './json/payload.js'
-import { JsonBody } from './json-body.js'
+import { isCutOff, JsonBody } from './json-body.js'
+import { isChunk, type PayloadHandlers, type PayloadOptions, PayloadReader } from './payload-reader.js'
 import { EventParser, type ServerSentEvent } from './sse/event-parser.js'
 import type { EventScanner } from './sse/event-scanner.js'
+import { type Stray, StrayLines } from './stray-lines.js'
 
 /** The options of `toChunks`, settled. */
-export interface ChunkParserOptions {
-  onInvalid: 'fail' | 'skip'
-  requireEnd: boolean
+export interface ChunkParserOptions extends PayloadOptions {
   maxEventSize: number
 }
-
-/** What a parser calls back for. */
-export interface ChunkHandlers {
-  onChunk(chunk: Chunk): void
-  /** A payload that `onInvalid: 'skip'` leaves out. */
-  onSkip(): void
-}
-
-const endMark = '[DONE]'
-
-/** How much text that is no event is kept for the error that tells of it, and how much of it is shown, in characters. */
-const longestStrayText = 65_536
-const shownText = 200
 
 /**
  * Members that have no say in whether a chunk reports an error, is a whole completion, or ends one: neither
  * `providerErrorIn` nor `isWholeCompletion` reads them, and `Progress` only in a chunk with another id. Paths from the
  * top of the chunk.
  */
-const indifferent = /^(?:created|delta|obfuscation|p|sequence_number|(?:timings|usage|choices,\d+,delta),.+)$/
+const indifferent =
+  /^(?:created|delta|obfuscation|p|sequence_number|(?:timings|usage|choices,\d+,delta(?!,refusal)),.+)$/
 
 /**
- * Makes chunks of the text of a body, or of events, and knows whether they are a whole completion. Chunks that
+ * Makes chunks of the text of a body, of events, or of chunks, and knows whether they are a whole completion. Chunks that
  * come before an error are called back for before it is thrown.
  */
-export class ChunkParser {
-  readonly #options: ChunkParserOptions
-  readonly #handlers: ChunkHandlers
+export class ChunkParser implements CompletionReader {
   readonly #events: EventParser
   readonly #json: JsonBody
-  readonly #progress = new Progress()
-  readonly #payloads = new PayloadParser(path => indifferent.test(path.join()))
+  readonly #reader: PayloadReader
+  readonly #payloads: PayloadParser
+  readonly #stray = new StrayLines()
+  readonly #overListeners: (() => void)[] = []
   #form: 'unknown' | 'events' | 'json' = 'unknown'
   #sawEvent = false
-  #strayText = ''
-  /** Whether the newest event was scanned and went on with the completion, so that another one like it does too. */
-  #goesOn = false
 
-  constructor(options: ChunkParserOptions, handlers: ChunkHandlers) {
-    this.#options = options
-    this.#handlers = handlers
-    this.#events = new EventParser(options.maxEventSize, {
-      onEvent: (data, event) => this.#takeEvent(data, event),
-      onStrayLine: line => this.#takeStrayLine(line)
+  constructor({ maxEventSize, ...options }: ChunkParserOptions, handlers: Omit<PayloadHandlers, 'onOver'>) {
+    this.#reader = new PayloadReader(options, {
+      ...handlers,
+      onOver: () => {
+        for (const listener of this.#overListeners) listener()
+      }
     })
-    this.#json = new JsonBody(options.maxEventSize, {
+    this.#payloads = new PayloadParser(path => indifferent.test(path.join()), maxEventSize)
+    this.#events = new EventParser(maxEventSize, {
+      onEvent: (data, event) => this.#takeEvent(data, event),
+      onStrayLine: line => this.#takeStrayLine(line),
+      isWhole: isPayload
+    })
+    this.#json = new JsonBody(maxEventSize, {
       onValue: (value, text) => this.#takeBodyValue(value, text),
       onInvalid: (text, cause) => this.#takeInvalidBody(text, cause),
-      onResidue: residue => this.#truncated(residue)
+      onResidue: residue => this.#reader.truncated(residue)
     })
   }
 
   get isBetweenEvents(): boolean {
-    if (this.#goesOn) return true
-    return this.#form !== 'json' && this.#strayText === '' && this.#events.isBetweenEvents
+    if (this.#reader.goesOn) return true
+    return this.#form !== 'json' && this.#stray.isEmpty && this.#events.isBetweenEvents
+  }
+
+  get heldFailure(): CompletionError | undefined {
+    return this.#reader.heldFailure
+  }
+
+  /** Whether the completion that was read last is complete. */
+  get isComplete(): boolean {
+    return this.#reader.progress.complete
+  }
+
+  /** Has a function called at each end mark and Responses terminal. */
+  onOver(listener: () => void): void {
+    this.#overListeners.push(listener)
+  }
+
+  /** Says how many choices each completion is to have. An option of the user's knows better. */
+  expect(choices: number): void {
+    this.#reader.progress.expected ||= choices
   }
 
   scan(scanner: EventScanner): void {
     const { bytes } = scanner
+    const reader = this.#reader
     while (!scanner.isDone) {
-      const next = this.#goesOn ? this.#payloads.parseAgain(bytes, scanner.at, scanner.safeSize) : undefined
+      const next = reader.goesOn ? this.#payloads.parseAgain(bytes, scanner.at, scanner.safeSize) : undefined
       if (next !== undefined) {
         scanner.at = this.#payloads.end
-        this.#handlers.onChunk(next as Chunk)
+        reader.takeAgain(next)
         continue
       }
-      if (!scanner.find() || scanner.event === 'error') return
+      if (!scanner.find()) {
+        if (this.#form === 'events' && scanner.skipIdle()) continue
+        return
+      }
+      if (scanner.event === 'error' || isKeepAliveName(scanner.event)) return
       const value = this.#payloadIn(scanner)
       if (value === undefined) return
       this.#form = 'events'
       this.#events.begin()
       this.#sawEvent = true
       this.#payloads.expect(scanner)
+      const { event, start, end } = scanner
       scanner.take()
-      this.#takeValue(value)
+      if (!this.#takeNamed(value, event)) this.#doubt(value, bytes.read(start, end))
     }
   }
 
@@ -97,25 +117,20 @@ export class ChunkParser {
     if (this.#form === 'unknown') this.#begin(text)
     else if (this.#form === 'events') this.#events.feed(text)
     else this.#json.feed(text)
-    this.#goesOn = false
+    this.#reader.goesOn = false
   }
 
+  /** Takes an event, or a chunk that an official client has read. */
   take(item: unknown): void {
-    const { data, event } = Object(item) as Partial<ServerSentEvent>
-    if (typeof data !== 'string') {
-      throw new CompletionError(
-        'CS_ERR_INVALID_CHUNK',
-        `toChunks takes bytes, strings or events, not ${show(item)}`
-      )
-    }
-    this.#takeEvent(data, event ?? '')
-    this.#goesOn = false
+    if (isEvent(item)) this.#takeEvent(item.data, item.event ?? '')
+    else this.#takeObject(item)
+    this.#reader.goesOn = false
   }
 
   end(): void {
     if (this.#form === 'json') this.#json.end()
     else this.#endEvents()
-    if (!this.#progress.complete) this.#truncated()
+    this.#reader.close()
   }
 
   /** An event stream never begins with a brace or a bracket; an answer in JSON always does. */
@@ -124,16 +139,18 @@ export class ChunkParser {
     if (start === -1) return this.#events.feed(text)
     const isJson = text[start] === '{' || text[start] === '['
     this.#form = isJson ? 'json' : 'events'
+    this.#reader.isJson = isJson
     this.feed(isJson ? text.slice(start) : text)
   }
 
   #endEvents(): void {
     const last = this.#events.end()
-    if (last && !isBeginningOfWord(last.data)) {
-      if (!isWholePayload(last.data)) this.#truncated(last.data)
-      else this.#takeEvent(last.data, last.event ?? '')
+    if (last) {
+      const { whole, residue } = lastDataOf(last.data)
+      if (whole !== undefined) this.#takeEvent(whole, last.event ?? '')
+      if (residue !== undefined) this.#reader.truncated(residue)
     }
-    this.#judgeStrayText(true)
+    this.#takeStray(this.#stray.take(true, this.#sawEvent), true)
   }
 
   /** What the event holds; undefined when it is no JSON, or no event of one line, of which the plain way tells. */
@@ -141,177 +158,154 @@ export class ChunkParser {
     try {
       const value = this.#payloads.parseIn(scanner.bytes, scanner.start, scanner.end)
       return scanner.hasCarriageReturn() ? undefined : value
-    } catch {
+    } catch (error) {
+      if (error instanceof CompletionError) throw error
       return undefined
     }
   }
 
   #takeEvent(data: string, event: string): void {
+    if (!this.#stray.isEmpty) this.#takeStray(this.#stray.take(false, this.#sawEvent), false)
     this.#sawEvent = true
-    if (this.#strayText !== '') this.#judgeStrayText(false)
     const payload = data.trim()
-    if (payload === endMark) return this.#progress.end()
-    if (payload === '' && event !== 'error') return
+    if (payload === endMark) return this.#reader.end()
+    if (event !== 'error' && isKeepAliveText(payload)) return
     let value: unknown
     try {
       value = this.#payloads.parse(payload)
     } catch (cause) {
-      if (event === 'error') throw toProviderError(payload)
-      return this.#invalid('the data of an event is not JSON', cause)
+      if (cause instanceof CompletionError) throw cause
+      return this.#takeOddData(payload, event, cause)
     }
-    if (event === 'error' && value !== null) this.#fail(value)
-    this.#takeValue(value)
+    if (event === 'error' && value !== null) this.#reader.fail(value)
+    else if (!this.#takeNamed(value, event)) this.#doubt(value, payload)
   }
 
-  #takeValue(value: unknown): void {
-    // Some servers keep the connection alive with `data: null`.
-    if (value === null) return
-    if (typeof value !== 'object') return this.#invalid(`a payload is ${typeof value}, not an object`)
-    if (providerErrorIn(value) !== undefined) this.#fail(value)
-    if (Array.isArray(value)) this.#takeList(value)
-    else if (this.#mayBeWhole(value) && isWholeCompletion(value) && this.#progress.isNew)
-      this.#takeWhole(value)
-    else this.#emit(value)
+  /** Data that is no JSON. */
+  #takeOddData(payload: string, event: string, cause: unknown): void {
+    if (event === 'error') return this.#reader.fail(payload)
+    if (isKeepAliveName(event)) return
+    const payloads = payloadsIn(payload)
+    if (payloads) for (const each of payloads) this.#takeEvent(each, '')
+    else this.#reader.invalid('the data of an event is not JSON', { text: payload, cause })
   }
 
-  #takeList(values: unknown[]): void {
-    for (const value of values) {
-      // No provider nests them, and JSON can be nested deeper than a stack goes.
-      if (Array.isArray(value)) this.#invalid('a payload is an array of arrays')
-      else this.#takeValue(value)
+  /** Some gateways name the events of a Responses stream in the line `event:` only. Others frame keep-alives as events. */
+  #takeNamed(value: unknown, event: string): boolean {
+    if (event === '') return this.#reader.take(value)
+    if (!isObject(value)) return isKeepAliveName(event) || this.#reader.take(value)
+    if (isKeepAliveName(event) && !isChunk(value) && providerErrorIn(value) === undefined) return true
+    const isUntyped = isResponsesEvent({ type: event }) && (value as LooseChunk).type === undefined
+    if (!isUntyped || isChunk(value)) return this.#reader.take(value)
+    const isKnown = this.#reader.take({ type: event, ...value })
+    // The template would give the next one without its type.
+    this.#reader.goesOn = false
+    return isKnown
+  }
+
+  /** The beginning of what is no chunk is shown, if no chunk comes at all. */
+  #doubt(value: unknown, text: string): void {
+    this.#reader.doubt(value, 'nothing in the stream is a completion chunk, it begins with', text)
+  }
+
+  #takeObject(item: unknown): void {
+    if (isObject(item) && !ArrayBuffer.isView(item) && !Array.isArray(item)) {
+      const isWhole = this.#reader.progress.isNew && isWholeCompletion(item) && !isLegacy(item)
+      if (isWhole) throw notTaken('a whole completion: ask for it with stream: true, or give its text')
+      // A chunk is marked where it opens a completion.
+      const value = Object.isExtensible(item) ? item : { ...item }
+      if (isChunk(item) || providerErrorIn(item) !== undefined) {
+        this.#reader.take(value)
+        return
+      }
+      if (typeof (item as { then?: unknown }).then === 'function') throw notTaken('a promise: await it')
     }
-  }
-
-  /** Costs less to ask than `isWholeCompletion`, and rules out the chunks of the legacy API, which look like its whole answers. */
-  #mayBeWhole(value: object): boolean {
-    const [choice] = choicesOf(value)
-    if (!choice) return (value as LooseChunk).object === 'response'
-    if (!choice.delta && typeof choice.text !== 'string') return true
-    // Of lines of JSON, each may be a whole answer: one of the legacy API has text and usage at once.
-    return this.#form === 'json' && usageOf(value) !== undefined
-  }
-
-  /** A server that ignored `stream: true` sends the whole completion at once. */
-  #takeWhole(whole: WholeCompletion): void {
-    for (const chunk of chunksOf(whole)) this.#emit(chunk)
-    // A response has a terminal event if it is complete: it may be queued still, or have been cancelled.
-    if ('choices' in whole) this.#progress.end()
-    this.#goesOn = false
+    throw notTaken(typeof item === 'string' ? 'a string' : show(item))
   }
 
   #takeBodyValue(value: unknown, text: string): void {
-    if ((Array.isArray(value) ? value : [value]).every(isForeign)) {
-      return this.#invalid(`the body is JSON, but no completion: ${beginningOf(text)}`)
-    }
-    this.#takeValue(value)
+    const isKnown = this.#reader.take(value)
+    if (!isObject(value)) return
+    const isNull = Array.isArray(value) && value.length > 0 && value.every(item => item === null)
+    // A body is never a keep-alive alone.
+    if (!isKnown || !(this.#reader.hasBegun || isNull))
+      this.#reader.doubt(value, 'the body is JSON, but no completion', text)
   }
 
   /** Event streams are also kept as lines of JSON, by taking the field names off. */
   #takeInvalidBody(text: string, cause: unknown): void {
-    if (text.trim() === endMark) this.#progress.end()
-    else this.#invalid(`the body holds what is no JSON: ${beginningOf(text)}`, cause)
-  }
-
-  #emit(value: object): void {
-    // Chunks are handed on as the provider sent them: their type is a promise of the provider's.
-    const opens = this.#progress.add(value)
-    if (opens) markOpening(value)
-    this.#goesOn = !opens
-    this.#handlers.onChunk(value as Chunk)
-  }
-
-  /** An error may sit beside text or usage (OpenRouter, `response.failed`), which are not lost. */
-  #fail(payload: unknown): never {
-    if (isObject(payload) && isChunk(payload)) this.#emit(payload)
-    throw toProviderError(payload)
+    const payload = text.trim()
+    if (payload === endMark) this.#reader.end()
+    else if (/^\s*data:/.test(text)) this.#takeEvent(text.slice(text.indexOf(':') + 1), '')
+    else if (!isKeepAliveText(payload) && !/^(event|id|retry):/.test(payload))
+      this.#reader.invalid('the body holds what is no JSON', { text, cause })
   }
 
   #takeStrayLine(line: string): void {
-    const [, name = '', value = ''] = /^([\w-]+):\s*(.*)$/s.exec(line) ?? []
-    // llama.cpp and GPUStack report an error as a field of its own, which the standard would have ignored.
-    if (name.toLowerCase() === 'error') return this.#takeErrorField(value)
-    // Behind an event, an unknown field is one; before all events, it may be a text with a colon.
-    const isField = name !== '' && this.#sawEvent
-    if (!isField && this.#strayText.length + line.length < longestStrayText) this.#strayText += `${line}\n`
+    const stray = this.#stray.add(line, this.#sawEvent)
+    if (stray.kind === 'nothing') return
+    if (!this.#stray.isEmpty) this.#takeStray(this.#stray.take(false, this.#sawEvent), false)
+    this.#takeStray(stray, false)
   }
 
-  #takeErrorField(value: string): void {
-    const json = parsed(value)
-    const error = json === undefined ? value : json
-    if (providerErrorIn({ error }) !== undefined) throw toProviderError(error)
+  #takeStray(stray: Stray, isLast: boolean): void {
+    if (stray.kind === 'data') return this.#takeUnframed(stray.text)
+    if (stray.kind === 'field') return this.#takeField(stray.text)
+    if (stray.kind === 'error') return this.#takeErrorField(stray.text)
+    if (stray.kind === 'damaged' && this.#sawEvent) {
+      if (isLast && /^[{[]/.test(stray.text) && isCutOff(stray.text)) this.#reader.truncated(stray.text)
+      else this.#reader.invalid('a line is neither a field nor JSON', { text: stray.text })
+    } else if (stray.kind !== 'nothing' && isLast && !this.#reader.progress.ended)
+      this.#takeStrayText(stray.text)
   }
 
-  /**
-   * What is no field of an event stream is ignored by the standard. Here it may be an error that a gateway
-   * has put behind the events without a frame, or a whole body that is a page of HTML.
-   */
-  #judgeStrayText(isLast: boolean): void {
-    const text = this.#strayText.trim()
-    this.#strayText = ''
-    if (text === '') return
-    if (text === endMark) return this.#progress.end()
+  /** Data without its field name. What is no chunk is a gateway's. */
+  #takeUnframed(text: string): void {
+    const payload = text.trim()
+    const value = parsed(payload)
+    if (!isObject(value)) return this.#takeEvent(payload, '')
+    this.#sawEvent = true
+    if (this.#reader.take(value)) return
+    if (this.#reader.hasBegun) this.#reader.fail(value)
+    else this.#doubt(value, payload)
+  }
+
+  /** A field of an unknown name is ignored by the standard, but no chunk must be lost with it. */
+  #takeField(text: string): void {
     const value = parsed(text)
-    if (isObject(value) && providerErrorIn(value) !== undefined) throw toProviderError(value)
-    if (!isLast || this.#progress.ended || isBeginningOfField(text)) return
-    if (this.#sawEvent) throw toProviderError(value ?? text)
-    this.#invalid(`the body is no event stream, it begins with: ${beginningOf(text)}`)
+    if (isObject(value) && (isChunk(value) || providerErrorIn(value) !== undefined)) this.#reader.take(value)
   }
 
-  #invalid(message: string, cause?: unknown): void {
-    if (this.#options.onInvalid === 'fail')
-      throw new CompletionError('CS_ERR_INVALID_CHUNK', message, { cause })
-    this.#handlers.onSkip()
+  /** Behind the events, plain text is a gateway's message. */
+  #takeStrayText(text: string): void {
+    if (this.#sawEvent) return this.#reader.fail(text)
+    const form = otherFormOfText(text)
+    if (form) this.#reader.invalid(`the body is no event stream: ${form}`)
+    else this.#reader.invalid(`the body is no event stream, it begins with: ${beginningOf(text)}`)
   }
 
-  #truncated(residue?: string): void {
-    if (!this.#options.requireEnd) return
-    throw new CompletionError('CS_ERR_TRUNCATED', 'the input ended before the completion was complete', {
-      residue
-    })
+  #takeErrorField(text: string): void {
+    const json = parsed(text)
+    const error = json === undefined ? text : json
+    if (providerErrorIn({ error }) !== undefined) this.#reader.fail(error)
   }
 }
 
-/** Whether the data of an event without its blank line is all there: JSON that parses, or no JSON. */
-export function isWholePayload(data: string): boolean {
-  const payload = data.trim()
-  return payload === endMark || !/^[{[]/.test(payload) || parsed(payload) !== undefined
+function isEvent(item: unknown): item is ServerSentEvent {
+  const { data, choices } = Object(item) as Partial<ServerSentEvent> & LooseChunk
+  return typeof data === 'string' && choices === undefined
 }
 
-/** Whether data may be the beginning of the end mark, or of a `null`: nothing of a completion is lost with it. */
-function isBeginningOfWord(data: string): boolean {
-  const payload = data.trim()
-  return [endMark, 'null'].some(word => word !== payload && word.startsWith(payload))
+/** A chunk of the legacy API has the form of a whole answer of it. */
+function isLegacy({ object }: LooseChunk): boolean {
+  return object === 'text_completion'
 }
 
-function isChunk(value: object): boolean {
-  return (
-    choicesOf(value).length > 0 ||
-    isResponsesEvent(value) ||
-    usageOf(value) !== undefined ||
-    isWholeCompletion(value)
+function notTaken(what: string): CompletionError {
+  return new CompletionError(
+    'CS_ERR_INVALID_CHUNK',
+    `toChunks takes bytes, strings, events or chunks, not ${what}`
   )
-}
-
-/** Whether a value is an object of another kind: no chunk, and no error either. */
-function isForeign(value: unknown): boolean {
-  return isObject(value) && !Array.isArray(value) && providerErrorIn(value) === undefined && !isChunk(value)
-}
-
-/** Whether a text at the end of the input is a field whose name, or whose colon, has not arrived. */
-function isBeginningOfField(text: string): boolean {
-  return ['data', 'event', 'id', 'retry', 'error'].some(name => name.startsWith(text))
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
-
-function beginningOf(text: string): string {
-  return text.slice(0, shownText)
 }
 
 function isObject(value: unknown): value is object {

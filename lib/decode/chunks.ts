@@ -1,5 +1,6 @@
 import type { Chunk } from '../chunk/fields.js'
-import { checkBoolean, checkLimit, checkOneOf } from '../options.js'
+import { checkBoolean, checkIndex, checkLimit, checkOneOf } from '../options.js'
+import { markReader } from '../reader.js'
 import type { Bytes, Stage } from '../stage.js'
 import { ChunkParser } from './chunk-parser.js'
 import { defaultMaxEventSize } from './events.js'
@@ -14,6 +15,19 @@ export interface ChunksOptions {
    * payload out and counts it in `skipped`. Default: `fail`.
    */
   onInvalid?: 'fail' | 'skip'
+  /**
+   * What becomes of an answer that the model itself did not end: by `length`, a content filter, or a refusal. It ends in
+   * good order, so by default it passes; with `fail`, it is a `CS_ERR_TRUNCATED` with `finishReason`, after its text.
+   * Default: `pass`.
+   */
+  onCut?: 'pass' | 'fail'
+  /**
+   * How many choices each completion has (`n` of the request): one that ends with fewer is truncated. The source
+   * `requestCompletion` says it by itself. Default: as many as come.
+   */
+  choices?: number
+  /** How many choices a completion may have at the most. Default: 10000. */
+  maxChoices?: number
   /** Whether an input that ends before the completion is complete is a failure. Default: true. */
   requireEnd?: boolean
   /** The largest event, in bytes of its lines; `Infinity` for no limit. Default: 67108864 (64 MiB). */
@@ -21,7 +35,7 @@ export interface ChunksOptions {
 }
 
 /** The stage that `toChunks` returns. */
-export interface ChunkStage extends Stage<Bytes | ServerSentEvent, Chunk> {
+export interface ChunkStage extends Stage<Bytes | ServerSentEvent | Chunk, Chunk> {
   /** How many invalid payloads were left out so far; always 0 with `onInvalid: 'fail'`. */
   readonly skipped: number
 }
@@ -41,22 +55,28 @@ export interface ChunkStage extends Stage<Bytes | ServerSentEvent, Chunk> {
  */
 export function toChunks({
   onInvalid = 'fail',
+  onCut = 'pass',
   requireEnd = true,
+  choices = 0,
+  maxChoices = 10_000,
   maxEventSize = defaultMaxEventSize
 }: ChunksOptions = {}): ChunkStage {
   checkOneOf('onInvalid', onInvalid, ['fail', 'skip'])
+  checkOneOf('onCut', onCut, ['pass', 'fail'])
   checkBoolean('requireEnd', requireEnd)
+  checkIndex('choices', choices)
+  checkLimit('maxChoices', maxChoices)
   checkLimit('maxEventSize', maxEventSize)
 
-  const stage: Stage<Bytes | ServerSentEvent, Chunk> = splitter(maxEventSize, emit => {
-    const options = { onInvalid, requireEnd, maxEventSize }
-    return new ChunkParser(options, {
-      onChunk: emit,
-      onSkip: () => {
-        counted.skipped++
-      }
-    })
+  const options = { onInvalid, onCut, requireEnd, choices, maxChoices, maxEventSize }
+  const parser = new ChunkParser(options, {
+    onChunk: chunk => void counted.push(chunk),
+    onSkip: () => {
+      counted.skipped++
+    }
   })
+  const stage: Stage<Bytes | ServerSentEvent | Chunk, Chunk> = splitter(maxEventSize, () => parser)
+  markReader(stage, parser)
   // A field, not a getter: V8 gives each object that has a getter of its own a hidden class of its own, and after a
   // few of them all that is done with streams takes longer.
   const counted = Object.assign(stage, { skipped: 0 })

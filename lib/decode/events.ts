@@ -1,7 +1,7 @@
 import { CompletionError } from '../errors.js'
 import { checkLimit, checkOneOf, show } from '../options.js'
 import type { Bytes, Stage } from '../stage.js'
-import { isWholePayload } from './chunk-parser.js'
+import { lastDataOf } from './event-data.js'
 import { splitter } from './splitter.js'
 import { EventParser, type ServerSentEvent, serverSentEvent } from './sse/event-parser.js'
 
@@ -28,8 +28,8 @@ export const defaultMaxEventSize: number = 64 * 1024 * 1024
  * with one deviation, which `unterminated: 'discard'` turns off.
  *
  * Fails with `CS_ERR_EVENT_TOO_LARGE` when an event is larger than `maxEventSize`; with `CS_ERR_TRUNCATED` when
- * the input ends within the JSON text of an event, of which the error's `residue` is what there was; and with
- * `CS_ERR_INVALID_CHUNK` when what it is given is no bytes.
+ * the input ends within the JSON text of an event, of which the error's `residue` is what there was, but not for one that
+ * ends within the mark `[DONE]`, with which nothing is lost; and with `CS_ERR_INVALID_CHUNK` when what it is given is no bytes.
  */
 export function toEvents({
   maxEventSize = defaultMaxEventSize,
@@ -47,7 +47,13 @@ export function toEvents({
         return parser.isBetweenEvents
       },
       scan(scanner) {
-        while (scanner.find() && !scanner.hasCarriageReturn()) {
+        for (;;) {
+          if (!scanner.find()) {
+            if (!scanner.skipIdle()) return
+            parser.begin()
+            continue
+          }
+          if (scanner.hasCarriageReturn()) return
           const data = scanner.data()
           scanner.take()
           parser.begin()
@@ -64,11 +70,10 @@ export function toEvents({
       end() {
         const last = parser.end()
         if (!last || unterminated === 'discard') return
-        if (!isWholePayload(last.data)) {
-          const { data: residue } = last
+        const { whole, residue } = lastDataOf(last.data)
+        if (last.data === '' || whole !== undefined) emit({ ...last, data: whole ?? '' })
+        if (residue !== undefined)
           throw new CompletionError('CS_ERR_TRUNCATED', 'the input ended within an event', { residue })
-        }
-        emit(last)
       }
     }
   })

@@ -1,3 +1,5 @@
+import { JoinedLines } from './joined-lines.js'
+import { checkDensity } from './json/density.js'
 import { eventTooLarge } from './sse/event-parser.js'
 import { LineSplitter } from './sse/lines.js'
 
@@ -20,7 +22,7 @@ export class JsonBody {
   readonly #handlers: JsonHandlers
   readonly #lines = new LineSplitter(line => this.#takeLine(line))
   /** The lines of a single text, when the first line was not whole. */
-  readonly #document: string[] = []
+  readonly #document = new JoinedLines()
   #documentBytes = 0
   #isLineByLine = false
 
@@ -36,22 +38,28 @@ export class JsonBody {
 
   end(): void {
     const line = this.#lines.end()
-    const text = this.#isLineByLine ? line : [...this.#document, line].join('\n')
+    if (this.#document.count === 0) return this.#takeLast(line)
+    this.#document.add(line)
+    this.#takeLast(this.#document.take())
+  }
+
+  #takeLast(text: string): void {
     if (text.trim() !== '') this.#parse(text, true)
   }
 
   #takeLine(line: string): void {
     const bytes = Buffer.byteLength(line)
     this.#check(bytes)
-    if (this.#document.length === 0) {
+    if (this.#document.count === 0) {
       if (line.trim() === '' || this.#parse(line, false)) return
     }
-    this.#document.push(line)
+    this.#document.add(line)
     this.#documentBytes += bytes + 1
   }
 
   /** False when the text may be the beginning of a longer one. */
   #parse(text: string, isLast: boolean): boolean {
+    checkDensity(text, this.#maxSize)
     let value: unknown
     try {
       value = JSON.parse(text)
@@ -75,7 +83,7 @@ export class JsonBody {
 }
 
 /** Whether a text is JSON that ends before its outermost bracket is closed. */
-function isCutOff(text: string): boolean {
+export function isCutOff(text: string): boolean {
   let depth = 0
   let isInString = false
   for (let at = 0; at < text.length; at++) {

@@ -1,13 +1,17 @@
+import { clearTimeout, setTimeout } from 'node:timers'
 import split2 from 'split2'
 import { failInOrder } from '../fail-in-order.js'
 import type { Stage } from '../stage.js'
 import { HeldBytes } from './bytes/held-bytes.js'
 import { EventScanner } from './sse/event-scanner.js'
+import { countWaitingBytes } from './waiting-bytes.js'
 
 /** What makes records of bytes or text, without a stream in sight. What its methods throw fails the stream in order. */
 export interface RecordParser {
   /** Whether what comes next begins an event, so that the parser may be asked to scan. */
   readonly isBetweenEvents: boolean
+  /** A failure that waits for what may still come with it. It is told when nothing has come for a while, too. */
+  readonly heldFailure?: Error | undefined
   /** Takes the events that the scanner finds, up to the first one that it must be fed. */
   scan(scanner: EventScanner): void
   /** Takes the next piece of text. */
@@ -17,6 +21,9 @@ export interface RecordParser {
   /** Takes the end of the input. */
   end(): void
 }
+
+/** Milliseconds that a failure waits for what may still come with it: as long as a server has to end its response. */
+const graceTime = 250
 
 /**
  * The door to split2: a stage from bytes, or strings, to the records that a parser emits. split2 decodes UTF-8
@@ -32,6 +39,8 @@ export function splitter<In, Out>(
 ): Stage<In, Out> {
   const scanner = new EventScanner(maxEventSize)
   let failure: { error: unknown } | undefined
+  let isFailing = false
+  let timer: NodeJS.Timeout | undefined
   /** Whether the bytes so far end with a character, not within one. */
   let isBetweenCharacters = true
   /** The beginning of an event whose end is yet to come, so that all of it can be scanned. */
@@ -50,7 +59,8 @@ export function splitter<In, Out>(
   // cut between two writes. What is left of a UTF-8 sequence that the input breaks off comes to the mapper.
   const stream = split2(matcher, feed, { writableObjectMode: true })
   const parser = parserFor(record => stream.push(record))
-  const { _transform: split, _flush: flush } = stream
+  const { _transform: split, _flush: flush, _destroy: destroy } = stream
+  countWaitingBytes(stream)
 
   stream._transform = (item: unknown, encoding, callback) => {
     const bytes = ArrayBuffer.isView(item) ? asBuffer(item) : undefined
@@ -60,16 +70,38 @@ export function splitter<In, Out>(
       if (typeof item === 'string') split.call(stream, item, encoding, ignore)
       else attempt(() => parser.take(item))
     }
-    if (failure) failInOrder(stream, failure.error)
-    else callback()
+    settle(callback)
+    if (!failure && parser.heldFailure) timer ??= setTimeout(failLate, graceTime)
   }
 
   stream._flush = callback => {
     decodeHeld()
     flush.call(stream, ignore)
     attempt(() => parser.end())
-    if (failure) failInOrder(stream, failure.error)
-    else callback()
+    settle(callback)
+  }
+
+  stream._destroy = (error, callback) => {
+    clearTimeout(timer)
+    destroy.call(stream, error, callback)
+  }
+
+  function settle(callback: () => void): void {
+    if (!failure) callback()
+    else if (!isFailing) {
+      isFailing = true
+      failInOrder(stream, failure.error)
+    }
+  }
+
+  /** A server may hold the connection open behind the error that it reports. */
+  function failLate(): void {
+    const isReading = stream.writableLength > 0
+    if (isReading) timer = setTimeout(failLate, graceTime)
+    else if (!failure && parser.heldFailure) {
+      failure = { error: parser.heldFailure }
+      settle(() => {})
+    }
   }
 
   function attempt(work: () => void): void {
@@ -77,7 +109,7 @@ export function splitter<In, Out>(
     try {
       work()
     } catch (error) {
-      failure = { error }
+      failure = { error: parser.heldFailure ?? error }
     }
   }
 
@@ -114,11 +146,9 @@ export function splitter<In, Out>(
 
   /** Has the events taken that can be scanned, and returns where the next one begins. */
   function scan(): number {
-    try {
+    attempt(() => {
       if (parser.isBetweenEvents) parser.scan(scanner)
-    } catch (error) {
-      failure = { error }
-    }
+    })
     return scanner.at
   }
 

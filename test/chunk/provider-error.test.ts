@@ -151,6 +151,110 @@ const shapes: Shape[] = [
     facts: { providerCode: 'E42' }
   },
   {
+    name: 'a text beside an error_code (FastChat)',
+    payload: { text: 'NETWORK ERROR', error_code: 50001 },
+    message: 'NETWORK ERROR',
+    facts: { providerCode: 50001 }
+  },
+  {
+    name: 'an error_msg (Baidu)',
+    payload: { error_code: 18, error_msg: 'Open api qps request limit reached', id: 'as-1' },
+    message: 'Open api qps request limit reached',
+    facts: { providerCode: 18 }
+  },
+  {
+    name: 'a code and a msg',
+    payload: { code: 1001, msg: 'Token expired', data: null, success: false },
+    message: 'Token expired',
+    facts: { providerCode: 1001 }
+  },
+  {
+    name: 'base_resp in a chunk without choices (MiniMax)',
+    payload: {
+      id: 'm',
+      object: 'chat.completion.chunk',
+      choices: null,
+      base_resp: { status_code: 1008, status_msg: 'insufficient balance' }
+    },
+    message: 'insufficient balance',
+    facts: { providerCode: 1008 }
+  },
+  {
+    name: 'base_resp beside choices (MiniMax)',
+    payload: {
+      choices: [{ index: 0, delta: { content: 'Hi' } }],
+      base_resp: { status_code: 1027, status_msg: 'output sensitive' }
+    },
+    message: 'output sensitive',
+    facts: { providerCode: 1027 }
+  },
+  {
+    name: 'a detail that is an object',
+    payload: { detail: { reason: 'quota', message: 'Quota used up' } },
+    message: 'Quota used up',
+    facts: {}
+  },
+  { name: 'a Message (AWS)', payload: { Message: 'Too many tokens' }, message: 'Too many tokens', facts: {} },
+  {
+    name: 'a __type (AWS)',
+    payload: { __type: 'ThrottlingException', message: 'Rate exceeded' },
+    message: 'Rate exceeded',
+    facts: { type: 'ThrottlingException' }
+  },
+  {
+    name: 'an errorMessage and an errorType (Lambda)',
+    payload: { errorMessage: 'Task timed out', errorType: 'Sandbox.Timedout', requestId: 'r' },
+    message: 'Task timed out',
+    facts: { type: 'Sandbox.Timedout' }
+  },
+  {
+    name: 'a faultstring (Apigee)',
+    payload: {
+      fault: { faultstring: 'Quota exceeded', detail: { errorcode: 'policies.ratelimit.QuotaViolation' } }
+    },
+    message: 'Quota exceeded',
+    facts: { providerCode: 'policies.ratelimit.QuotaViolation' }
+  },
+  {
+    name: 'a title and a status (RFC 9457)',
+    payload: { type: 'about:blank', title: 'Service Unavailable', status: 503 },
+    message: 'Service Unavailable',
+    facts: { status: 503 }
+  },
+  {
+    name: 'an object of errors',
+    payload: { errors: { message: 'Bad model', code: 'E1' } },
+    message: 'Bad model',
+    facts: { providerCode: 'E1' }
+  },
+  {
+    name: 'a header with a code (iFlytek)',
+    payload: { header: { code: 10013, message: 'Input refused', sid: 's' } },
+    message: 'Input refused',
+    facts: { providerCode: 10013 }
+  },
+  {
+    name: 'a code beside an empty list of choices',
+    payload: { code: 10007, message: 'Engine busy', choices: [] },
+    message: 'Engine busy',
+    facts: { providerCode: 10007 }
+  },
+  {
+    name: 'success that is false',
+    payload: { success: false, reason: 'none given' },
+    message: 'no message given',
+    facts: {}
+  },
+  {
+    name: 'response.completed whose response has failed',
+    payload: {
+      type: 'response.completed',
+      response: { status: 'failed', error: { code: 'server_error', message: 'It broke' } }
+    },
+    message: 'It broke',
+    facts: { providerCode: 'server_error' }
+  },
+  {
     name: 'response.failed without an error',
     payload: { type: 'response.failed' },
     message: 'no message given',
@@ -175,7 +279,20 @@ const good: [name: string, payload: object][] = [
   ['an incomplete response', { type: 'response.incomplete', response: { error: null } }],
   ['a message that is no text', { message: { role: 'assistant', content: 'hi' }, done: false }],
   ['a message beside the fields of a chunk', { object: 'chat.completion.chunk', message: 'warming up' }],
-  ['an empty array', []]
+  ['an empty array', []],
+  ['base_resp of status 0 (MiniMax)', { choices: [], base_resp: { status_code: 0, status_msg: '' } }],
+  ['base_resp of status 0 alone', { base_resp: { status_code: 0, status_msg: 'success' } }],
+  ['a code of 0 beside a msg', { code: 0, msg: 'success' }],
+  ['a code of 0 beside choices (iFlytek)', { code: 0, message: 'Success', choices: [{ delta: {} }] }],
+  ['a code that is ok', { code: 'ok', message: 'fine' }],
+  ['a status of 200', { status: 200, data: {} }],
+  ['a keep-alive with a message', { type: 'keepalive', message: 'still here' }],
+  ['a code that the model writes', { type: 'response.code_interpreter_call_code.done', code: 'print(1)' }],
+  [
+    'response.completed in good order',
+    { type: 'response.completed', response: { status: 'completed', error: null } }
+  ],
+  ['a usage chunk with a code', { code: 7, message: 'm', choices: [], usage: { total_tokens: 1 } }]
 ]
 
 function ownFacts(error: CompletionError): object {
@@ -229,6 +346,11 @@ describe('toProviderError', () => {
     for (const payload of [null, undefined, 7, [], [[]], '']) {
       expect(toProviderError(payload).message).to.equal('provider reported an error: no message given')
     }
+  })
+
+  it('gives a message without control characters', () => {
+    const error = toProviderError({ error: { message: 'No\u001b[2J\r\nlevel=info\u2028\u202e ok' } })
+    expect(error.message).to.equal('provider reported an error: No [2J  level=info   ok')
   })
 
   it('shortens a message that is a page, and keeps the page as the cause', () => {

@@ -129,13 +129,13 @@ describe('toEvents', () => {
       })
     }
 
-    for (const data of ['[DONE]', 'n', 'Overloaded', '']) {
+    for (const data of ['[DONE]', 'no', 'Overloaded', '']) {
       it(`emits ${JSON.stringify(data)}, which is no JSON that broke off`, async () => {
         expect(await eventsOf(`data: ${data}`)).to.deep.equal([{ data }])
       })
     }
 
-    for (const residue of ['{"a":', '[{"a":1}', '[DON']) {
+    for (const residue of ['{"a":', '[{"a":1}', '[DONE {']) {
       it(`fails with CS_ERR_TRUNCATED, after the events before it, when the input ends in ${residue}`, async () => {
         const { items, error } = await outcomeOf([`data: 0\n\ndata: ${residue}`], toEvents())
         expect(items).to.deep.equal([{ data: '0' }])

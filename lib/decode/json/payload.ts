@@ -1,4 +1,5 @@
 import { ByteWindow } from '../bytes/byte-window.js'
+import { checkDensity } from './density.js'
 import { flat, type IsIndifferent, Template } from './template.js'
 
 /** Chunks that share most of their text are small. This bounds what a template holds. */
@@ -29,10 +30,12 @@ export interface Surroundings {
 /**
  * `JSON.parse` for the payloads of one stream, which share all but small parts: the delta, a counter, a clock, the
  * random string that OpenAI pads its chunks with. Gives what `JSON.parse` gives, or throws what it throws; that is what
- * reads all payloads that no template fits. Keeps no text of more than 4096 characters.
+ * reads all payloads that no template fits, unless their values would take more than an event may. Keeps no text of more
+ * than 4096 characters.
  */
 export class PayloadParser {
   readonly #isIndifferent: IsIndifferent
+  readonly #maxEventSize: number
   readonly #shapes: Shape[] = []
   /** What made the object handed out last, unless `JSON.parse` did. */
   #last: Template | undefined
@@ -40,8 +43,9 @@ export class PayloadParser {
   #pause = 0
   #wait = 0
 
-  constructor(isIndifferent: IsIndifferent = () => false) {
+  constructor(isIndifferent: IsIndifferent = () => false, maxEventSize: number = Number.POSITIVE_INFINITY) {
     this.#isIndifferent = isIndifferent
+    this.#maxEventSize = maxEventSize
   }
 
   parse(payload: string): unknown {
@@ -95,6 +99,7 @@ export class PayloadParser {
   }
 
   #parse(payload: string): unknown {
+    checkDensity(payload, this.#maxEventSize)
     const value = JSON.parse(payload)
     if (payload.length > maxPayloadLength) return value
     this.#misses = Math.min(this.#misses + 2, maxMisses)

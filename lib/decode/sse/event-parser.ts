@@ -1,4 +1,5 @@
 import { CompletionError } from '../../errors.js'
+import { JoinedLines } from '../joined-lines.js'
 import { LineSplitter } from './lines.js'
 
 /** An event of a `text/event-stream` (HTML standard, 9.2.6). */
@@ -16,6 +17,11 @@ export interface EventHandlers {
   onEvent(data: string, event: string, id: string): void
   /** A line that is neither blank, nor a comment, nor a field of the standard: the standard ignores it. */
   onStrayLine?(line: string): void
+  /**
+   * Whether the first line of data is a payload of its own. Where the next line is one too, or no field, a single line
+   * end parts the events, which the standard would join.
+   */
+  isWhole?(data: string): boolean
 }
 
 /**
@@ -35,7 +41,11 @@ export class EventParser {
   readonly #lines = new LineSplitter(line => this.#takeLine(line))
   /** Undefined while the event has no data. */
   #data: string | undefined
+  /** All lines of data, if there are more than one. */
+  readonly #joined = new JoinedLines()
   #event = ''
+  /** The name in a line behind the data: it may be that of the next event. */
+  #nextEvent: string | undefined
   #id = ''
   /** Bytes of the lines of this event, but for those that are yet to be measured. */
   #size = 0
@@ -77,7 +87,9 @@ export class EventParser {
   end(): ServerSentEvent | undefined {
     const line = this.#lines.end()
     if (line !== '') this.#takeLine(line)
-    return this.#data === undefined ? undefined : serverSentEvent(this.#data, this.#event, this.#id)
+    if (this.#data === undefined) return undefined
+    const data = this.#joined.count === 0 ? this.#data : this.#joined.take()
+    return serverSentEvent(data, this.#nextEvent ?? this.#event, this.#id)
   }
 
   #takeLine(line: string): void {
@@ -98,10 +110,11 @@ export class EventParser {
   #takeField(name: string, value: string, line: string): void {
     switch (name) {
       case 'data':
-        this.#data = this.#data === undefined ? value : `${this.#data}\n${value}`
+        this.#takeData(value)
         break
       case 'event':
-        this.#event = value
+        if (this.#data === undefined) this.#event = value
+        else this.#nextEvent = value
         break
       case 'id':
         if (!value.includes('\0')) this.#id = value
@@ -110,15 +123,45 @@ export class EventParser {
         // The time to wait before a new connection; what is read here is never asked for again.
         break
       default:
-        this.#handlers.onStrayLine?.(line)
+        this.#takeStrayLine(line)
     }
   }
 
+  #takeData(value: string): void {
+    if (this.#data !== undefined && this.#isWhole()) this.#dispatchEarly()
+    if (this.#data === undefined) this.#data = value
+    else {
+      if (this.#joined.count === 0) this.#joined.add(this.#data)
+      this.#joined.add(value)
+    }
+  }
+
+  #takeStrayLine(line: string): void {
+    const { onStrayLine } = this.#handlers
+    if (!onStrayLine) return
+    // What stands in the line comes behind the event.
+    if (this.#data !== undefined && /^[{[]/.test(line) && this.#isWhole()) this.#dispatchEarly()
+    onStrayLine(line)
+  }
+
+  #isWhole(): boolean {
+    return this.#joined.count === 0 && this.#handlers.isWhole?.(this.#data ?? '') === true
+  }
+
+  /** Dispatches an event without its blank line. */
+  #dispatchEarly(): void {
+    const next = this.#nextEvent
+    this.#nextEvent = undefined
+    this.#dispatch()
+    this.#event = next ?? ''
+  }
+
   #dispatch(): void {
-    const data = this.#data
-    const event = this.#event
+    const data = this.#joined.count === 0 ? this.#data : this.#joined.take()
+    const event = this.#nextEvent ?? this.#event
     this.#data = undefined
     this.#event = ''
+    this.#nextEvent = undefined
     this.#size = 0
     this.#unmeasured = ''
     if (data !== undefined) this.#handlers.onEvent(data, event, this.#id)

@@ -2,6 +2,7 @@ import { ByteWindow, Piece } from '../bytes/byte-window.js'
 
 const lineFeed = 0x0a
 const carriageReturn = 0x0d
+const colon = 0x3a
 const nameField: Piece = new Piece('event: ')
 const dataField: Piece = new Piece('data: {')
 
@@ -104,6 +105,27 @@ export class EventScanner {
   /** Moves behind the event that was found. */
   take(): void {
     this.at = this.#next
+  }
+
+  /**
+   * Moves behind blank lines and comments, which say nothing between events. False where there is none that ends here, or
+   * none that LF or CRLF ends.
+   */
+  skipIdle(): boolean {
+    const { bytes } = this
+    const { buffer, length } = bytes
+    const start = this.at
+    while (this.at < length) {
+      let end = this.at
+      if (buffer[end] === colon) {
+        while (end < length && buffer[end] !== lineFeed && buffer[end] !== carriageReturn) end++
+        if (end - this.at > this.safeSize) break
+      }
+      if (buffer[end] === carriageReturn) end++
+      if (end >= length || buffer[end] !== lineFeed) break
+      this.at = end + 1
+    }
+    return this.at > start
   }
 
   /** Moves behind the next blank line, or to the end if there is none, and returns the bytes up to there. */
