@@ -1,3 +1,5 @@
+export { isChatChunk, isLegacyChunk, isResponsesEvent } from './chunk/guards.js'
+export { type TokenCounts, tokensOf } from './chunk/usage.js'
 export { type ByChoiceOptions, byChoice } from './collect/choices.js'
 export { toCompletion, type WholeCompletion } from './collect/completion.js'
 export { type ElementStage, type ElementsOptions, toElements } from './collect/elements.js'
@@ -9,7 +11,7 @@ export { type Chunk, type ChunkStage, type ChunksOptions, toChunks } from './dec
 export { type EventsOptions, type ServerSentEvent, toEvents } from './decode/events.js'
 export { type TextKind, type TextOptions, toText } from './decode/text.js'
 export { CompletionError, type CompletionErrorCode, type CompletionErrorFacts } from './errors.js'
-export { type TimeLimits, timeLimits } from './guard/time-limits.js'
+export { type SomeTimeLimit, type TimeLimits, timeLimits } from './guard/time-limits.js'
 export { type Fetch, type GuardFetchOptions, guardFetch } from './source/guard-fetch.js'
 export {
   type CompletionClient,

@@ -158,6 +158,8 @@ export async function collectorsAndTapsKnowWhatTheyEmit(
   sink: NodeJS.WritableStream
 ): Promise<void> {
   for await (const whole of compose(source, toChunks(), toCompletion())) same<typeof whole, WholeCompletion>()
+  for await (const whole of compose(source, toChunks(), toCompletion<OpenAI.ChatCompletion>()))
+    same<typeof whole, OpenAI.ChatCompletion>()
   for await (const call of compose(source, toChunks(), toToolCalls())) {
     same<typeof call, ToolCall>()
     same<typeof call.arguments, string>()
@@ -242,3 +244,7 @@ export function errorsTellWhatWentWrong(error: CompletionError): void {
   // @ts-expect-error: no such code
   if (error.code === 'CS_ERR_TIMEOUT') throw error
 }
+
+// A caller says which API was asked.
+tapUsage<OpenAI.CompletionUsage>(usage => void usage.prompt_tokens)
+tapUsage<OpenAI.Responses.ResponseUsage>(usage => void usage.input_tokens)

@@ -4,5 +4,5 @@ import { choicesOf, type LooseChunk } from './fields.js'
 export function isRefusal(chunk: object): boolean {
   const { type } = chunk as LooseChunk
   if (type === 'response.refusal.delta' || type === 'response.refusal.done') return true
-  return choicesOf(chunk).some(choice => Boolean(choice?.delta?.refusal))
+  return choicesOf(chunk).some(choice => typeof choice?.delta === 'object' && Boolean(choice.delta?.refusal))
 }

@@ -97,5 +97,5 @@ export class CompletionAssembler {
 
 /** Whether a choice is one of the legacy API. Mistral's completions have deltas: it answers as for a chat. */
 function isTextChoice({ delta, text }: LooseChoice, { object }: LooseChunk): boolean {
-  return !isObject(delta) && (typeof text === 'string' || object === 'text_completion')
+  return !isObject(delta) && typeof delta !== 'string' && (text != null || object === 'text_completion')
 }

@@ -1,5 +1,7 @@
 import { Writable } from 'node:stream'
-import { type Chunk, checkChunk, choicesOf, indexOf, type TextKind, textOf } from '../chunk/fields.js'
+import { ChoiceText, choiceIndexes } from '../chunk/choice-text.js'
+import type { TextKind } from '../chunk/fields.js'
+import { checkChunk } from '../chunk/foreign.js'
 import { CompletionError } from '../errors.js'
 import { beside, failInOrder } from '../fail-in-order.js'
 import { checkFunction, checkLimit, checkOneOf } from '../options.js'
@@ -28,6 +30,7 @@ export function byChoice(
   checkOneOf('from', from, ['content', 'refusal', 'reasoning'])
   checkLimit('maxChoices', maxChoices)
   const sinks = new Map<number, Writable>()
+  const readers = new Map<number, ChoiceText>()
   const watches: (() => void)[] = []
   let isOver = false
 
@@ -38,6 +41,7 @@ export function byChoice(
     }
     const sink = asSink('sinkOf(index)', sinkOf(index))
     sinks.set(index, sink)
+    readers.set(index, new ChoiceText(index, from))
     watches.push(watchSink(sink, error => stream.destroy(error)))
     return sink
   }
@@ -61,7 +65,7 @@ export function byChoice(
         checkChunk('byChoice', chunk)
         for (const index of choiceIndexes(chunk)) {
           const sink = sinks.get(index) ?? open(index)
-          const text = textOf(chunk, index, from)
+          const text = readers.get(index)?.read(chunk) ?? ''
           const drained = text === '' ? undefined : write(sink, text)
           if (drained) draining.push(drained)
         }
@@ -72,6 +76,10 @@ export function byChoice(
       else Promise.all(draining).then(() => callback(), callback)
     },
     final(callback) {
+      for (const [index, sink] of sinks) {
+        const rest = readers.get(index)?.end() ?? ''
+        if (rest !== '') sink.write(rest, onWritten)
+      }
       Promise.all([...sinks.values()].map(endSink)).then(() => {
         isOver = true
         callback()
@@ -85,13 +93,4 @@ export function byChoice(
     }
   })
   return Object.assign(stream, { [beside]: () => sinks.values() })
-}
-
-/** The choices that a chunk speaks of. What the Responses API sends is one answer, whatever else its events tell. */
-function choiceIndexes(chunk: Chunk): Iterable<number> {
-  if (!('choices' in chunk)) return 'type' in chunk ? [0] : []
-  const choices = choicesOf(chunk)
-  const [first] = choices
-  // A set of one, as nearly all are, costs more than all the rest.
-  return choices.length === 1 && first ? [indexOf(first)] : new Set(choices.filter(Boolean).map(indexOf))
 }

@@ -1,4 +1,5 @@
-import { type Chunk, checkChunk } from '../chunk/fields.js'
+import type { Chunk } from '../chunk/fields.js'
+import { checkChunk } from '../chunk/foreign.js'
 import { Progress } from '../chunk/progress.js'
 import type { WholeCompletion } from '../chunk/whole.js'
 import { type Stage, stage } from '../stage.js'
@@ -11,24 +12,31 @@ export type { WholeCompletion } from '../chunk/whole.js'
  * without `stream: true` would have returned, a `ChatCompletion`, a `Completion` or a `Response`. Fields of a
  * provider's own are kept.
  *
- * A completion is emitted when the next one begins or the input ends: not at all when the stream fails before.
+ * A completion is emitted when the next one begins or the input ends: not at all when the stream fails before. With a type
+ * (`toCompletion<OpenAI.ChatCompletion>()`) the caller says which API was asked.
+ *
+ * @example
+ * for await (const { choices } of compose(request, toChunks(), toCompletion<OpenAI.ChatCompletion>())) console.log(choices)
  */
-export function toCompletion(): Stage<Chunk, WholeCompletion> {
+export function toCompletion<Whole extends WholeCompletion = WholeCompletion>(): Stage<Chunk, Whole> {
   const progress = new Progress()
   let assembler: CompletionAssembler | undefined
+
+  // Which API was asked, and so what the completion is, is the caller's word.
+  const result = (assembler: CompletionAssembler) => assembler.result() as Whole
 
   return stage({
     transform(chunk, push) {
       checkChunk('toCompletion', chunk)
       if (progress.add(chunk) && assembler) {
-        push(assembler.result())
+        push(result(assembler))
         assembler = undefined
       }
       assembler ??= new CompletionAssembler()
       assembler.add(chunk)
     },
     flush(push) {
-      if (assembler) push(assembler.result())
+      if (assembler) push(result(assembler))
       assembler = undefined
     }
   })

@@ -1,4 +1,5 @@
-import { type Chunk, checkChunk } from '../chunk/fields.js'
+import type { Chunk } from '../chunk/fields.js'
+import { checkChunk } from '../chunk/foreign.js'
 import { Progress } from '../chunk/progress.js'
 import { type Stage, stage } from '../stage.js'
 import { ToolCallAssembler } from './chat/tool-call-assembler.js'

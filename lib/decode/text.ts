@@ -1,5 +1,8 @@
 import { Transform } from 'node:stream'
-import { type Chunk, checkChunk, type TextKind, textOf } from '../chunk/fields.js'
+import { ChoiceText } from '../chunk/choice-text.js'
+import type { Chunk, TextKind } from '../chunk/fields.js'
+import { checkChunk } from '../chunk/foreign.js'
+import { CompletionError } from '../errors.js'
 import { failInOrder } from '../fail-in-order.js'
 import { checkIndex, checkOneOf } from '../options.js'
 import type { Stage } from '../stage.js'
@@ -17,26 +20,43 @@ export interface TextOptions {
  * Reads chunks and emits strings, one for each delta that holds any text of the kind asked for. The same for
  * all three APIs; in the Responses API there is only choice 0.
  *
- * Fails with `CS_ERR_INVALID_CHUNK` when what it is given is no chunk.
+ * Half of a surrogate pair, which a server may cut between two deltas, is held until the next text. What a Responses
+ * event says again is emitted once; where no delta brought it, it is emitted when it comes.
+ *
+ * Fails with `CS_ERR_INVALID_CHUNK` when what it is given is no chunk, when content is filled but cannot be read, and
+ * when no chunk was of the choice that was asked for, though one was of another.
  */
 export function toText({ choice = 0, from = 'content' }: TextOptions = {}): Stage<Chunk, string> {
   checkIndex('choice', choice)
   checkOneOf('from', from, ['content', 'refusal', 'reasoning'])
 
+  const reader = new ChoiceText(choice, from)
+
   return new Transform({
     objectMode: true,
     transform(chunk: unknown, _encoding, callback) {
-      const text = typeof chunk === 'object' && chunk !== null ? textOf(chunk, choice, from) : ''
-      if (text !== '') this.push(text)
-      else {
-        // Asked only now, since it takes as long: what holds such text is a chunk.
-        try {
-          checkChunk('toText', chunk)
-        } catch (error) {
-          return failInOrder(this, error)
-        }
+      try {
+        const text = typeof chunk === 'object' && chunk !== null ? reader.read(chunk) : ''
+        if (text !== '') this.push(text)
+        // The check runs only here, because it is as slow as reading the text; what holds such text is a chunk.
+        else checkChunk('toText', chunk)
+      } catch (error) {
+        return failInOrder(this, error)
       }
       callback()
+    },
+    flush(callback) {
+      const rest = reader.end()
+      if (rest !== '') this.push(rest)
+      const { onlyOther } = reader
+      if (onlyOther === undefined) callback()
+      else failInOrder(this, choiceMissing(choice, onlyOther))
     }
   })
+}
+
+/** Some servers count their choices from 1, or count the chunks; an empty answer would be taken for the model's. */
+function choiceMissing(choice: number, other: number): CompletionError {
+  const message = `no chunk was of choice ${choice}, but of choice ${other}: if that is the answer, ask for it with toText({ choice: ${other} })`
+  return new CompletionError('CS_ERR_INVALID_CHUNK', message)
 }

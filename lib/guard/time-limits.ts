@@ -14,6 +14,14 @@ export interface TimeLimits {
   total?: number
 }
 
+/** At least one limit. */
+export type SomeTimeLimit = TimeLimits &
+  (
+    | Pick<Required<TimeLimits>, 'first'>
+    | Pick<Required<TimeLimits>, 'idle'>
+    | Pick<Required<TimeLimits>, 'total'>
+  )
+
 /** Node's timers fire at once when they are set for longer than this, in milliseconds. */
 const longestTimer = 2 ** 31 - 1
 
@@ -28,7 +36,9 @@ const graceTime = 10
  * Only the time counts that is spent waiting for the source: the limits wait while the sink is what is slow. The
  * time begins when the stage is first read. Its timer keeps no process alive.
  */
-export function timeLimits<Item = unknown>({ first, idle, total }: TimeLimits = {}): Stage<Item, Item> {
+export function timeLimits<Item = unknown>(limits: SomeTimeLimit): Stage<Item, Item> {
+  // The type wants one limit at least; in JavaScript there may be none.
+  const { first, idle, total }: TimeLimits = limits ?? {}
   checkTimeLimits({ first, idle, total })
 
   let items = 0

@@ -1,15 +1,16 @@
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
+import { ChoiceText } from '../chunk/choice-text.js'
 import {
   choicesOf,
-  choiceText,
   finishReasonOf,
   indexOf,
   type LooseChoice,
   type LooseChunk,
-  textOf,
   type Usage,
   usageOf
 } from '../chunk/fields.js'
+import { isCut } from '../chunk/finish-reason.js'
+import { choiceText } from '../chunk/text.js'
 import { JoinedText } from '../collect/joined-text.js'
 
 /** How a stream came to its end. */
@@ -32,6 +33,11 @@ export interface Summary {
   usage?: Usage
   /** Whether the provider reported any usage. */
   usageStatus: 'reported' | 'missing'
+  /**
+   * Whether the answer is whole: the stream is complete, and the model itself ended every choice. False where `length`,
+   * `content_filter` or their like ended one (see `finishReasons`), and where the model refused.
+   */
+  isWhole: boolean
   /** The finish reason of each choice that has one, by its index. */
   finishReasons: Record<number, string>
   /** How many chunks came. */
@@ -59,6 +65,8 @@ const longestGap = 3_600_000_000
 export class SummaryRecord {
   readonly #text: JoinedText | undefined
   readonly #finishReasons = new Map<number, string>()
+  readonly #answer = new ChoiceText(0, 'content')
+  #hasRefusal = false
   #start: number
   #id: string | undefined
   #model: string | undefined
@@ -87,9 +95,8 @@ export class SummaryRecord {
     this.#id ??= filled(id) ?? filled(response?.id)
     this.#model ??= filled(model) ?? filled(response?.model)
     this.#usage = usageOf(chunk) ?? this.#usage
-    this.#text?.add(textOf(chunk, 0, 'content'))
     if (response) this.#addResponse(response)
-    const hasToken = 'choices' in chunk ? this.#addChoices(chunk) : this.#addDelta(chunk)
+    const hasToken = 'choices' in chunk ? this.#addChoices(chunk) : this.#addEvent(chunk)
     if (!hasToken) return
     if (this.#firstToken === undefined) this.#firstToken = now
     else this.#addGap(now - this.#newestToken)
@@ -108,6 +115,7 @@ export class SummaryRecord {
       model: this.#model,
       usage: this.#usage,
       usageStatus: this.#usage ? 'reported' : 'missing',
+      isWhole: outcome === 'complete' && !this.#hasRefusal && ![...this.#finishReasons.values()].some(isCut),
       finishReasons: Object.fromEntries(this.#finishReasons),
       chunks: this.#chunks,
       characters: this.#characters,
@@ -130,20 +138,30 @@ export class SummaryRecord {
 
   #addChoices(chunk: object): boolean {
     let hasToken = false
+    this.#text?.add(this.#answer.read(chunk))
     for (const choice of choicesOf(chunk)) {
       if (!choice) continue
       const reason = finishReasonOf(choice)
       if (reason !== undefined) this.#finishReasons.set(indexOf(choice), reason)
       const { length } = choiceText(choice, 'content')
       this.#characters += length
-      hasToken ||= length > 0 || bringsToken(choice)
+      if (length > 0) hasToken = true
+      else if (choiceText(choice, 'refusal') !== '') {
+        this.#hasRefusal = true
+        hasToken = true
+      } else hasToken ||= bringsToken(choice)
     }
     return hasToken
   }
 
-  #addDelta(event: LooseChunk): boolean {
-    this.#characters += textOf(event, 0, 'content').length
-    return typeof event.delta === 'string' && event.delta !== ''
+  #addEvent(event: LooseChunk): boolean {
+    // Some gateways send no deltas, but all of the text when it is done.
+    const text = this.#answer.read(event)
+    this.#characters += text.length
+    this.#text?.add(text)
+    if (event.type === 'response.refusal.delta' || event.type === 'response.refusal.done')
+      this.#hasRefusal = true
+    return text !== '' || (typeof event.delta === 'string' && event.delta !== '')
   }
 
   #addResponse({ status, incomplete_details: details }: NonNullable<LooseChunk['response']>): void {
@@ -159,12 +177,13 @@ export class SummaryRecord {
   }
 }
 
-/** Whether a choice brings reasoning, a refusal, or a part of a tool call. */
+/** Whether a choice brings reasoning, or a part of a tool call. */
 function bringsToken(choice: LooseChoice): boolean {
-  const { tool_calls: calls, function_call: call } = choice.delta ?? {}
+  if (!choice.delta || typeof choice.delta === 'string') return false
+  const { tool_calls: calls, function_call: call } = choice.delta
   // vLLM fills the lists of tool calls that it has not: an empty one is none.
   if (Array.isArray(calls) ? calls.length > 0 : call) return true
-  return choiceText(choice, 'reasoning') !== '' || choiceText(choice, 'refusal') !== ''
+  return choiceText(choice, 'reasoning') !== ''
 }
 
 /** The output tokens of a usage: each API has its own name for them. */

@@ -1,4 +1,5 @@
-import { type Chunk, checkChunk } from '../chunk/fields.js'
+import type { Chunk } from '../chunk/fields.js'
+import { checkChunk } from '../chunk/foreign.js'
 import { CompletionError } from '../errors.js'
 import { checkBoolean, checkFunction } from '../options.js'
 import { isPrematureClose } from '../sink.js'

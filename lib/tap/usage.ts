@@ -1,4 +1,5 @@
-import { type Chunk, checkChunk, type Usage, usageOf } from '../chunk/fields.js'
+import { type Chunk, type Usage, usageOf } from '../chunk/fields.js'
+import { checkChunk } from '../chunk/foreign.js'
 import { Progress } from '../chunk/progress.js'
 import { checkFunction } from '../options.js'
 import { type Stage, stage } from '../stage.js'
@@ -13,15 +14,24 @@ export type { Usage } from '../chunk/fields.js'
  * It is called when the completion is over: when its input ends, when the next completion begins, or when the
  * stream fails or is destroyed, since what was used until then is billed too. A promise that it returns is
  * awaited before the stream goes on or ends; what it throws or rejects with fails the stream.
+ *
+ * The usage is in the shape of the API that was asked: `tapUsage<OpenAI.CompletionUsage>` says which; `tokensOf` reads
+ * all of them.
+ *
+ * @example
+ * tapUsage<OpenAI.CompletionUsage>(usage => console.log(usage.prompt_tokens, usage.completion_tokens))
  */
-export function tapUsage(onUsage: (usage: Usage) => void | Promise<void>): Stage<Chunk, Chunk> {
+export function tapUsage<Reported extends Usage = Usage>(
+  onUsage: (usage: Reported) => void | Promise<void>
+): Stage<Chunk, Chunk> {
   checkFunction('onUsage', onUsage)
   const progress = new Progress()
   let usage: Usage | undefined
 
   function report(): void | Promise<void> {
     if (usage === undefined) return
-    const reported = usage
+    // Which API was asked, and so what usage looks like, is the caller's word.
+    const reported = usage as Reported
     usage = undefined
     return onUsage(reported)
   }

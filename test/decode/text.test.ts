@@ -15,7 +15,6 @@ describe('toText', () => {
   for (const [options, items] of [
     [{}, ['a']],
     [{ choice: 1 }, ['b']],
-    [{ choice: 2 }, []],
     [{ from: 'content' }, ['a']],
     [{ from: 'refusal' }, ['no']],
     [{ from: 'reasoning' }, ['why']],
@@ -73,7 +72,7 @@ describe('toText', () => {
   for (const [item, shown] of [
     ['Dear diary', 'a string'],
     [Buffer.from('data: {}'), 'bytes'],
-    [{ data: '{}' }, 'an object'],
+    [{ data: '{}' }, 'an event'],
     [12, '12']
   ]) {
     it(`fails with CS_ERR_INVALID_CHUNK for ${inspect(item)}, after the text before it, and does not show text`, async () => {

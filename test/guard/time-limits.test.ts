@@ -211,7 +211,9 @@ describe('timeLimits', () => {
   })
 
   const wrong: Record<string, () => unknown> = {
+    // @ts-expect-error: at least one limit is to be given
     'no limit': () => timeLimits({}),
+    // @ts-expect-error: at least one limit is to be given
     'no options': () => timeLimits(),
     'idle: 0': () => timeLimits({ idle: 0 }),
     'first: -1': () => timeLimits({ first: -1 }),

@@ -41,6 +41,7 @@ describe('SummaryRecord', () => {
     )
     expect(summary).to.deep.equal({
       outcome: 'complete',
+      isWhole: true,
       id: 'chatcmpl-1',
       model: 'gpt-4o-mini',
       usage,
@@ -61,6 +62,7 @@ describe('SummaryRecord', () => {
   it('leaves out what is not known', () => {
     expect(summaryOf([], { outcome: 'aborted' })).to.deep.equal({
       outcome: 'aborted',
+      isWhole: false,
       usageStatus: 'missing',
       finishReasons: {},
       chunks: 0,

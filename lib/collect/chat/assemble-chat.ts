@@ -1,4 +1,6 @@
-import { finishReasonOf, type LooseChoice } from '../../chunk/fields.js'
+import { ChoiceText } from '../../chunk/choice-text.js'
+import { finishReasonOf, indexOf, type LooseChoice } from '../../chunk/fields.js'
+import { isThought } from '../../chunk/text.js'
 import { JoinedText } from '../joined-text.js'
 import { isObject, MergedFields, type PieceFields, type Pieces } from '../merged-fields.js'
 import { MessageContent } from './message-content.js'
@@ -36,12 +38,30 @@ export class ChatChoice {
   readonly #fields = new MergedFields({ except: notKept })
   readonly #message = new MergedFields({ pieces: deltaFields })
 
+  #thoughts: { content: ChoiceText; reasoning: ChoiceText } | undefined
+
   add(choice: LooseChoice): void {
     const { delta, text } = choice
     this.#fields.add(choice)
+    if (isObject(delta) && (this.#thoughts || isThought(delta))) return this.#addThinking(choice, delta)
     this.#message.add(delta)
+    if (typeof delta === 'string') this.#message.set('content', delta)
     // A text beside the delta is the same text again, unless the delta has none.
-    if (!isObject(delta) || isEmpty(delta.content)) this.#message.set('content', text)
+    else if (!isObject(delta) || isEmpty(delta.content)) this.#message.set('content', text)
+  }
+
+  /** Gemini marks the content that is what it thinks; in a message that is `reasoning_content`. */
+  #addThinking(choice: LooseChoice, delta: Record<string, unknown>): void {
+    const { content: _, ...rest } = delta
+    this.#message.add(rest)
+    const index = indexOf(choice)
+    this.#thoughts ??= {
+      content: new ChoiceText(index, 'content'),
+      reasoning: new ChoiceText(index, 'reasoning')
+    }
+    const chunk = { choices: [choice] }
+    this.#message.set('content', this.#thoughts.content.read(chunk))
+    this.#message.set('reasoning_content', this.#thoughts.reasoning.read(chunk))
   }
 
   toObject(index: number): Record<string, unknown> {

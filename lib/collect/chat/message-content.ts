@@ -1,3 +1,4 @@
+import { contentText } from '../../chunk/text.js'
 import { JoinedText } from '../joined-text.js'
 import { isObject, MergedFields, type PieceFields, type Pieces } from '../merged-fields.js'
 
@@ -12,9 +13,18 @@ export class MessageContent implements Pieces {
   readonly #parts: Part[] = []
 
   add(content: unknown): void {
-    if (typeof content === 'string' && content !== '') this.#partFor('text').add({ text: content })
-    if (!Array.isArray(content)) return
-    for (const part of content) if (isObject(part)) this.#partFor(part.type).add(part)
+    // Envoy sends a piece of reasoning as `{ text }`.
+    const text = isObject(content) && !Array.isArray(content) ? content.text : content
+    if (!Array.isArray(text)) return this.#addText(text)
+    for (const part of text) {
+      if (isObject(part)) this.#partFor(part.type ?? 'text').add(part)
+      else this.#addText(part)
+    }
+  }
+
+  #addText(content: unknown): void {
+    const text = contentText(content)
+    if (text !== '') this.#partFor('text').add({ text })
   }
 
   get value(): string | Record<string, unknown>[] {

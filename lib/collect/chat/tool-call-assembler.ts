@@ -1,18 +1,8 @@
 import { choicesOf, finishReasonOf, indexOf, type LooseChoice } from '../../chunk/fields.js'
+import { isCut } from '../../chunk/finish-reason.js'
 import { isObject } from '../merged-fields.js'
 import { ResponseCalls } from '../responses/response-calls.js'
 import { PartialToolCall, type ToolCall, ToolCallList, toToolCall } from './tool-call-list.js'
-
-/** The finish reasons that say the model was stopped, not that it was done, by the names that providers use. */
-const cutReasons: ReadonlySet<string> = new Set([
-  'length',
-  'max_tokens',
-  'model_length',
-  'content_filter',
-  'error',
-  'abort',
-  'insufficient_system_resource'
-])
 
 /**
  * Puts the tool calls of one completion together, and says as soon as can be known that one is whole.
@@ -58,7 +48,7 @@ export class ToolCallAssembler {
     this.#choices.set(index, calls)
     if (isObject(choice.delta)) calls.add(choice.delta, whole)
     const reason = finishReasonOf(choice)
-    if (reason !== undefined) calls.finish(reason, whole, this.#unfinished)
+    if (reason !== undefined) calls.finish(reason, whole)
   }
 }
 
@@ -88,20 +78,25 @@ class ChoiceCalls {
     }
   }
 
-  finish(reason: string, whole: ToolCall[], unfinished: ToolCall[]): void {
-    const isCut = cutReasons.has(reason.toLowerCase())
-    for (const call of this.#close()) (isCut ? unfinished : whole).push(call)
-    this.#isFinished = !isCut
+  /** Some servers give a reason with every piece of a call: what is no JSON yet may still become it. */
+  finish(reason: string, whole: ToolCall[]): void {
+    this.#isFinished = !isCut(reason)
+    const open: PartialToolCall[] = []
+    for (const partial of this.#open) {
+      const call = toToolCall(this.#choice, partial)
+      if ('parsed' in call || (this.#isFinished && call.type === 'custom')) whole.push(call)
+      else open.push(partial)
+    }
+    this.#open = open
   }
 
   end(whole: ToolCall[], unfinished: ToolCall[]): void {
-    for (const call of this.#close()) (this.#isFinished || 'parsed' in call ? whole : unfinished).push(call)
-  }
-
-  #close(): ToolCall[] {
-    const calls = this.#open.map(call => toToolCall(this.#choice, call))
+    for (const partial of this.#open) {
+      const call = toToolCall(this.#choice, partial)
+      const list = this.#isFinished || 'parsed' in call ? whole : unfinished
+      list.push(call)
+    }
     this.#open = []
-    return calls
   }
 
   /** Takes the newest open call if it is whole. */

@@ -1,5 +1,6 @@
-import { JoinedText } from '../joined-text.js'
+import { CompletionError } from '../../errors.js'
 import { isObject, MergedFields, type Pieces } from '../merged-fields.js'
+import { ToolArguments } from './tool-arguments.js'
 
 const callNames: ReadonlySet<string> = new Set(['index', 'id', 'type', 'function', 'custom'])
 const functionNames: ReadonlySet<string> = new Set(['name', 'arguments', 'input'])
@@ -20,6 +21,13 @@ export interface ToolCall {
   arguments: string
   /** The parsed arguments of a function, if they are JSON. */
   parsed?: unknown
+  /** What a provider adds to a call and wants back with its answer, such as Gemini's thought signature. */
+  extra_content?: unknown
+  /**
+   * True for a call that the provider runs itself, such as a search of xAI's: it is not to be run by the caller. Absent
+   * for all others.
+   */
+  isProviderRun?: true
 }
 
 /** A tool call as far as it has come. */
@@ -32,7 +40,9 @@ export class PartialToolCall {
   type = ''
   name = ''
   /** The arguments of a function, the input of a custom tool. */
-  readonly arguments: JoinedText = new JoinedText()
+  readonly arguments: ToolArguments = new ToolArguments()
+  /** What the provider wants back with the answer to the call. */
+  extra: unknown
   readonly #fields = new MergedFields({ except: callNames })
   readonly #functionFields = new MergedFields({ except: functionNames })
 
@@ -45,6 +55,7 @@ export class PartialToolCall {
     const { id, type, function: called, custom } = delta
     if (isText(id)) this.id = id
     if (isText(type)) this.type = type
+    if (isObject(delta.extra_content)) this.extra = delta.extra_content
     this.#fields.add(delta)
     const tool = isObject(called) ? called : custom
     if (!isObject(tool)) return
@@ -55,11 +66,10 @@ export class PartialToolCall {
   /** Adds what a call says of its function, which is also all that the legacy `function_call` holds. */
   addFunction(called: Record<string, unknown>): void {
     const { name, arguments: given = called.input } = called
-    // Where a name comes twice it is the same name again: it is never in pieces.
-    if (isText(name)) this.name = name
+    if (isText(name)) this.#addName(name)
     if (typeof given === 'string') this.arguments.add(given)
     // Arguments are text with a JSON object in it; some servers send the object itself.
-    else if (isObject(given)) this.arguments.replace(JSON.stringify(given))
+    else if (isObject(given)) this.arguments.replace(textOfObject(given))
     this.#functionFields.add(called)
   }
 
@@ -67,21 +77,33 @@ export class PartialToolCall {
   replaceFunction(called: Record<string, unknown>): void {
     const { arguments: given = called.input } = called
     if (isText(given)) this.arguments.replace('')
+    if (isText(called.name)) this.name = called.name
     this.addFunction(called)
+  }
+
+  /** Whether another id at its index begins another call: this one is whole then. Others give each piece an id of its own. */
+  get isWhole(): boolean {
+    return this.type === 'custom' ? !this.arguments.isEmpty : 'parsed' in this.arguments.settle()
+  }
+
+  /** A name may come in pieces (vLLM), be repeated in every delta, or be repeated as far as it has come. */
+  #addName(name: string): void {
+    if (name.startsWith(this.name)) this.name = name
+    else this.name += name
   }
 
   /** The call as the message of a whole completion has it. */
   toObject(): Record<string, unknown> {
     const fields = { ...this.#fields.value, id: this.id }
     if (this.type === 'custom') {
-      const custom = { ...this.#functionFields.value, name: this.name, input: this.arguments.value }
+      const custom = { ...this.#functionFields.value, name: this.name, input: this.arguments.settle().text }
       return { ...fields, type: this.type, custom }
     }
     return { ...fields, type: this.type || 'function', function: this.toFunction() }
   }
 
   toFunction(): Record<string, unknown> {
-    return { ...this.#functionFields.value, name: this.name, arguments: this.arguments.value }
+    return { ...this.#functionFields.value, name: this.name, arguments: this.arguments.settle().text }
   }
 }
 
@@ -101,9 +123,10 @@ export class FunctionCall implements Pieces {
 /**
  * The tool calls of one choice, put together from deltas.
  *
- * A call goes by its index; the same index under a new id is a new call (Gemini and Ollama give all calls the
- * index 0). Without an index, a new id starts a call, or a name where there is no id either, and bare arguments
- * belong to the last call. An index is data from outside: it is looked up, never used as a place in an array.
+ * A call goes by its index. The same index under a new id is a new call (Gemini and Ollama give all calls the index 0) if
+ * the delta names a function and the arguments so far are JSON; else it is the same call, whose pieces each have an id of
+ * their own (Mistral's GLM, vLLM). Without an index, a new id starts a call, or a name where there is no id either, and
+ * bare arguments belong to the last call. An index is data from outside: it is looked up, never used as a place in an array.
  */
 export class ToolCallList implements Pieces {
   readonly #calls: PartialToolCall[] = []
@@ -130,15 +153,23 @@ export class ToolCallList implements Pieces {
     return this.#calls.toSorted((one, other) => one.index - other.index).map(call => call.toObject())
   }
 
-  #find({ index, id, function: called }: Record<string, unknown>): PartialToolCall | undefined {
+  #find(delta: Record<string, unknown>): PartialToolCall | undefined {
+    const { index, id } = delta
+    const name = nameIn(delta)
     if (isIndex(index)) {
       const call = this.#byIndex.get(index)
-      return call && isText(id) && call.id !== '' && call.id !== id ? undefined : call
+      return call && isText(id) && call.id !== '' && call.id !== id && this.#isAnother(call, name)
+        ? undefined
+        : call
     }
     if (isText(id)) return this.#byId.get(id)
     const last = this.#calls.at(-1)
-    const isNamed = isObject(called) && isText(called.name)
-    return isNamed && last?.name ? undefined : last
+    return name !== undefined && last?.name ? undefined : last
+  }
+
+  #isAnother(call: PartialToolCall, name: string | undefined): boolean {
+    if (name === undefined) return false
+    return call.isWhole || (call.arguments.isEmpty && name !== call.name)
   }
 
   #start(index: unknown): PartialToolCall {
@@ -146,6 +177,26 @@ export class ToolCallList implements Pieces {
     this.#calls.push(call)
     if (isIndex(index)) this.#byIndex.set(index, call)
     return call
+  }
+}
+
+function nameIn({ function: called, custom }: Record<string, unknown>): string | undefined {
+  const tool = isObject(called) ? called : custom
+  return isObject(tool) && isText(tool.name) ? tool.name : undefined
+}
+
+/** JSON can be nested deeper than `JSON.stringify` goes. */
+function textOfObject(value: object): string {
+  try {
+    return JSON.stringify(value)
+  } catch (cause) {
+    throw new CompletionError(
+      'CS_ERR_INVALID_CHUNK',
+      'the arguments of a tool call are nested too deep to be written as JSON',
+      {
+        cause
+      }
+    )
   }
 }
 
@@ -157,18 +208,18 @@ function isText(value: unknown): value is string {
   return typeof value === 'string' && value !== ''
 }
 
+/** The tools that xAI runs itself where it calls them functions, or custom tools, like those of the caller. */
+const providerTools = /^(?:x_(?:user|keyword|semantic)_search|x_thread_fetch|view_x_video)$/
+
 /** The call in the shape that all three APIs share. */
-export function toToolCall(
-  choice: number,
-  { position, id, type, name, arguments: pieces }: PartialToolCall
-): ToolCall {
-  const text = pieces.value
+export function toToolCall(choice: number, partial: PartialToolCall): ToolCall {
+  const { position, id, type, name, extra } = partial
+  const { text, ...rest } = partial.arguments.settle()
   const call: ToolCall = { choice, index: position, id, type: type || 'function', name, arguments: text }
-  if (call.type === 'custom') return call
-  try {
-    call.parsed = JSON.parse(text)
-  } catch {
-    // No JSON: the model wrote it, and the text is all there is to hand on.
-  }
+  if (call.type !== 'custom' && 'parsed' in rest) call.parsed = rest.parsed
+  if (extra !== undefined) call.extra_content = extra
+  const isCallers =
+    ['function', 'custom', 'client_side_tool'].includes(call.type) && !providerTools.test(name)
+  if (!isCallers) call.isProviderRun = true
   return call
 }

@@ -146,7 +146,8 @@ describe('ToolCallAssembler', () => {
     it(`leaves parsed out where the arguments are ${JSON.stringify(text)}`, () => {
       const assembler = new ToolCallAssembler()
       assembler.add(deltas(start(0, 'a', 'f', text)))
-      const [call] = assembler.add(finish('tool_calls'))
+      expect(assembler.add(finish('tool_calls'))).to.deep.equal([])
+      const [call] = assembler.end()
       expect(call).to.have.property('arguments', text)
       expect(call).to.not.have.property('parsed')
     })
@@ -342,5 +343,83 @@ describe('ToolCallAssembler', () => {
       const search = { id: 'ws_1', type: 'web_search_call', status: 'completed' }
       expect(steps([{ ...done, item: search }])).to.deep.equal([[], []])
     })
+  })
+
+  /** The calls of one answer, by name and arguments. */
+  function callsOf(pieces: readonly object[], reason = 'tool_calls'): string[] {
+    return steps([...pieces.map(piece => deltas(piece)), finish(reason)]).flat()
+  }
+
+  const piece = (id: string | undefined, name: string | undefined, args: unknown, index = 0) => ({
+    index,
+    ...(id !== undefined && { id }),
+    type: 'function',
+    function: { ...(name !== undefined && { name }), arguments: args }
+  })
+
+  it('takes pieces that each have an id of their own for one call (GLM of Mistral, vLLM)', () => {
+    const pieces = [piece('a1', 'read', '{"pa'), piece('a2', 'read', 'th":'), piece('a3', undefined, '"a"}')]
+    expect(callsOf(pieces)).to.deep.equal(['read {"path":"a"}'])
+  })
+
+  it('takes whole calls under one index and other ids for calls of their own (Gemini, Ollama)', () => {
+    expect(callsOf([piece('x', 'f', '{"a":1}'), piece('y', 'f', '{"a":2}')])).to.deep.equal([
+      'f {"a":1}',
+      'f {"a":2}'
+    ])
+    expect(callsOf([piece('x', 'f', '{}', -1), piece('y', 'g', '{}', -1)])).to.deep.equal(['f {}', 'g {}'])
+    expect(callsOf([piece('x', 'f', ''), piece('y', 'g', '{}')])).to.deep.equal(
+      ['f ', 'g {}'].slice(1).concat('f ')
+    )
+  })
+
+  for (const [names, name] of [
+    [['edit_ex', 'isting_file'], 'edit_existing_file'],
+    [['get', 'get', 'get'], 'get'],
+    [['get', 'get_time', 'get_time'], 'get_time']
+  ] as const) {
+    it(`puts the name together from ${names.join(', ')}`, () => {
+      const pieces = names.map((name, place) => piece('a', name, place === 0 ? '{}' : ''))
+      expect(callsOf(pieces)).to.deep.equal([`${name} {}`])
+    })
+  }
+
+  it('waits for the end with a call that is no JSON at a finish reason (one on every piece)', () => {
+    const chunks = [
+      { choices: [{ index: 0, delta: { tool_calls: [piece('a', 'f', '{"x":')] }, finish_reason: 'stop' }] },
+      {
+        choices: [
+          { index: 0, delta: { tool_calls: [piece(undefined, undefined, '1}')] }, finish_reason: 'stop' }
+        ]
+      }
+    ]
+    expect(steps(chunks).flat()).to.deep.equal(['f {"x":1}'])
+  })
+
+  for (const reason of ['sensitive', 'SAFETY', 'RECITATION']) {
+    it(`gives only calls whose arguments are JSON behind ${reason}`, () => {
+      expect(callsOf([piece('a', 'f', '{}'), piece('b', 'g', '{"x":', 1)], reason)).to.deep.equal(['f {}'])
+    })
+  }
+
+  it("keeps a call's extra_content, and says which calls the provider runs itself", () => {
+    const assembler = new ToolCallAssembler()
+    const extra_content = { google: { thought_signature: 'AAAA' } }
+    const calls = [
+      ...assembler.add(deltas({ ...piece('a', 'f', '{}'), extra_content })),
+      ...assembler.add(deltas({ ...piece('b', 'search', '{}', 1), type: 'web_search_call' })),
+      ...assembler.add(deltas(piece('c', 'x_keyword_search', '{}', 2))),
+      ...assembler.add(finish('tool_calls'))
+    ]
+    expect(calls.map(call => call.extra_content)).to.deep.equal([extra_content, undefined, undefined])
+    expect(calls.map(call => call.isProviderRun)).to.deep.equal([undefined, true, true])
+  })
+
+  it('fails with CS_ERR_INVALID_CHUNK for arguments that are an object too deep to be written', () => {
+    let deep: unknown = {}
+    for (let depth = 0; depth < 100_000; depth++) deep = { deep }
+    expect(() => new ToolCallAssembler().add(deltas(piece('a', 'f', deep))))
+      .to.throw()
+      .with.property('code', 'CS_ERR_INVALID_CHUNK')
   })
 })

@@ -1,0 +1,142 @@
+import { isTerminal, type TextKind } from './fields.js'
+
+type Loose = Readonly<Record<string, unknown>>
+
+/** How much of a part's text is known: its length, and its end, by which more of the same text is told from another. */
+interface Known {
+  length: number
+  tail: string
+}
+
+const tailLength = 32
+
+/** The kinds of the parts of a response, and the field of each that holds its text. */
+const parts: ReadonlyMap<unknown, readonly [kind: TextKind, field: string]> = new Map<
+  unknown,
+  readonly [TextKind, string]
+>([
+  ['output_text', ['content', 'text']],
+  ['text', ['content', 'text']],
+  ['refusal', ['refusal', 'refusal']],
+  ['reasoning_text', ['reasoning', 'text']],
+  ['summary_text', ['reasoning', 'text']]
+])
+
+/** The events that bring the text of a part, without `.delta` or `.done`: its kind, its field, the list it is in. */
+const texts: ReadonlyMap<string, readonly [kind: TextKind, field: string, list: string]> = new Map<
+  string,
+  readonly [TextKind, string, string]
+>([
+  ['response.output_text', ['content', 'text', 'content']],
+  ['response.refusal', ['refusal', 'refusal', 'content']],
+  ['response.reasoning_text', ['reasoning', 'text', 'content']],
+  ['response.reasoning_summary_text', ['reasoning', 'text', 'summary']]
+])
+
+/**
+ * The text of one kind in the events of a response. Deltas bring it, and OpenAI says it all again when a part, its item
+ * and the response are done; some gateways say it only there. So what each of these holds beyond what came before is
+ * given once, part by part.
+ */
+export class ResponseText {
+  readonly #kind: TextKind
+  readonly #known = new Map<string, Known>()
+  /** Whether a terminal has come; some gateways send two. */
+  #isOver = false
+
+  constructor(kind: TextKind) {
+    this.#kind = kind
+  }
+
+  read(event: object, type: string): string {
+    const loose = event as Loose
+    if (isTerminal(event)) return this.#end(loose)
+    if (this.#isOver) this.#known.clear()
+    this.#isOver = false
+    const dot = type.lastIndexOf('.')
+    const name = type.slice(0, dot)
+    const [kind, field, list] = texts.get(name) ?? []
+    if (kind !== undefined && field !== undefined && list !== undefined) {
+      if (kind !== this.#kind) return ''
+      const key = keyOf(loose, list)
+      return type.endsWith('.delta') ? this.#add(key, loose.delta) : this.#rest([key], loose[field])
+    }
+    if (type === 'response.content_part.done' || type === 'response.reasoning_summary_part.done')
+      return this.#restOfPart([keyOf(loose, name.includes('summary') ? 'summary' : 'content')], loose.part)
+    if (type === 'response.output_item.done') return this.#restOfItem([placeOf(loose)], loose.item)
+    return ''
+  }
+
+  #end({ response }: Loose): string {
+    this.#isOver = true
+    return listOf(asLoose(response).output)
+      .map((item, place) => this.#restOfItem([`${place}`, idOf(item)], item))
+      .join('')
+  }
+
+  #add(key: string, delta: unknown): string {
+    if (typeof delta !== 'string' || delta === '') return ''
+    const known = this.#known.get(key)
+    if (!known) this.#known.set(key, { length: delta.length, tail: delta.slice(-tailLength) })
+    else {
+      known.length += delta.length
+      known.tail =
+        delta.length >= tailLength ? delta.slice(-tailLength) : (known.tail + delta).slice(-tailLength)
+    }
+    return delta
+  }
+
+  /** What a whole text holds beyond what is known of it under any of its names. */
+  #rest(keys: readonly string[], text: unknown): string {
+    if (typeof text !== 'string' || text === '') return ''
+    const key = keys.find(key => this.#known.has(key)) ?? (keys[0] as string)
+    const known = this.#known.get(key) ?? { length: 0, tail: '' }
+    // A provider that tidies the text when it is done has no more of what it sent before.
+    if (!text.slice(0, known.length).endsWith(known.tail)) return ''
+    return this.#add(key, text.slice(known.length))
+  }
+
+  #restOfItem(places: readonly string[], item: unknown): string {
+    const { content, summary } = asLoose(item)
+    return [['summary', summary] as const, ['content', content] as const]
+      .flatMap(([list, parts]) =>
+        listOf(parts).map((part, index) =>
+          this.#restOfPart(
+            places.map(place => `${place} ${list} ${index}`),
+            part
+          )
+        )
+      )
+      .join('')
+  }
+
+  #restOfPart(keys: readonly string[], part: unknown): string {
+    const loose = asLoose(part)
+    const [kind, field] = parts.get(loose.type) ?? []
+    return kind === this.#kind && field !== undefined ? this.#rest(keys, loose[field]) : ''
+  }
+}
+
+/** The place of an item is the surest name for it: Copilot gives it another id in every event. */
+function placeOf({ output_index, item_id, item }: Loose): string {
+  if (typeof output_index === 'number') return `${output_index}`
+  return typeof item_id === 'string' ? `id ${item_id}` : idOf(item)
+}
+
+function idOf(item: unknown): string {
+  const { id } = asLoose(item)
+  return typeof id === 'string' ? `id ${id}` : '0'
+}
+
+function keyOf(event: Loose, list: string): string {
+  const index = list === 'summary' ? event.summary_index : event.content_index
+  return `${placeOf(event)} ${list} ${typeof index === 'number' ? index : 0}`
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : []
+}
+
+function asLoose(value: unknown): Loose {
+  return typeof value === 'object' && value !== null ? (value as Loose) : {}
+}

@@ -1,0 +1,147 @@
+import { CompletionError } from '../errors.js'
+import { indexOf, type LooseChoice, type LooseChunk, type LooseDelta, type TextKind } from './fields.js'
+
+/**
+ * The text of one kind that a chunk adds to one choice; empty when it adds none.
+ *
+ * Throws `CS_ERR_INVALID_CHUNK` for content that is filled and cannot be read.
+ */
+export function textOf(chunk: object, choice: number, kind: TextKind): string {
+  const { choices, type } = chunk as LooseChunk
+  if (!Array.isArray(choices))
+    return choice === 0 && typeof type === 'string' ? responsesText(chunk, type, kind) : ''
+  let text = ''
+  for (const candidate of choices) {
+    if (candidate !== null && typeof candidate === 'object' && indexOf(candidate) === choice) {
+      text += choiceText(candidate, kind)
+    }
+  }
+  return text
+}
+
+function responsesText({ delta }: LooseChunk, type: string, kind: TextKind): string {
+  if (typeof delta !== 'string') return ''
+  switch (type) {
+    case 'response.output_text.delta':
+      return kind === 'content' ? delta : ''
+    case 'response.refusal.delta':
+      return kind === 'refusal' ? delta : ''
+    case 'response.reasoning_text.delta':
+    case 'response.reasoning_summary_text.delta':
+      return kind === 'reasoning' ? delta : ''
+    default:
+      return ''
+  }
+}
+
+/** The text of one kind that a choice of a chunk adds. */
+export function choiceText({ delta, text }: LooseChoice, kind: TextKind): string {
+  // Some gateways send the text itself where its delta belongs.
+  if (typeof delta === 'string') return kind === 'content' ? delta : ''
+  switch (kind) {
+    case 'content': {
+      const content = delta?.content
+      // What nearly all deltas hold.
+      if (typeof content === 'string' && content !== '')
+        return delta?.extra_content != null && isThought(delta) ? '' : content
+      if (delta?.extra_content != null && isThought(delta)) return ''
+      // Some completions endpoints send `delta.content` (Mistral), some `text`, some the same text in both
+      // (Together). A `message` beside the delta repeats the whole answer so far (Perplexity) and is never read.
+      return contentText(content) || contentText(text)
+    }
+    case 'refusal':
+      return plainText(delta?.refusal)
+    case 'reasoning':
+      if (!delta) return ''
+      if (delta.extra_content != null && isThought(delta)) return contentText(delta.content)
+      // Names for one text; a server that sends two of them repeats itself. `reasoning_text` is Copilot's. MiniMax and
+      // Snowflake send `reasoning_details` alone, OpenRouter beside `reasoning`.
+      return (
+        reasoningText(delta.reasoning_content) ||
+        reasoningText(delta.reasoning) ||
+        reasoningText(delta.reasoning_text) ||
+        reasoningText(delta.reasoning_details) ||
+        partsText(delta.content, 'reasoning')
+      )
+  }
+}
+
+/** Whether Gemini marks the content of a delta as what the model thinks. */
+export function isThought({ extra_content: extra }: LooseDelta): boolean {
+  return extra?.google?.thought === true
+}
+
+/**
+ * Content is a string, or an array of parts (Mistral). Workers AI reads its own tokens as JSON, so that a number, or
+ * `true`, comes as one.
+ */
+export function contentText(content: unknown): string {
+  if (typeof content === 'string') return content
+  if (content === undefined || content === null || content === false) return ''
+  if (typeof content === 'number' || content === true) return String(content)
+  if (Array.isArray(content)) return partsText(content, 'content')
+  throw unreadable('content')
+}
+
+/** A refusal, or what else is nothing but text. */
+function plainText(text: unknown): string {
+  return typeof text === 'string' ? text : ''
+}
+
+/** Reasoning is a string, `{ text }` (Envoy), or a list of parts or details. */
+export function reasoningText(reasoning: unknown): string {
+  if (typeof reasoning === 'string') return reasoning
+  if (Array.isArray(reasoning)) return reasoning.map(reasoningText).join('')
+  if (!isLoose(reasoning)) return ''
+  const { type, text, summary, thinking, content } = reasoning
+  // A signature, or what is encrypted, is no text to read.
+  if (typeof type === 'string' && type.endsWith('encrypted')) return ''
+  return (
+    plainText(text) ||
+    reasoningText(summary) ||
+    reasoningText(thinking) ||
+    (isLoose(content) || typeof content === 'string' ? reasoningText(content) : '')
+  )
+}
+
+/**
+ * The text of one kind in a list of parts. Parts of the types `thinking` (Mistral) and `reasoning` (Databricks) are what
+ * the model thinks; the text of any other is the answer. A part of a type that has no text, such as a reference or an
+ * image, is none of either.
+ */
+function partsText(parts: unknown, kind: 'content' | 'reasoning'): string {
+  if (!Array.isArray(parts)) return ''
+  let text = ''
+  for (const part of parts) {
+    if (!isLoose(part)) {
+      if (kind === 'content') text += contentText(part)
+      continue
+    }
+    const isReasoning = part.type === 'thinking' || part.type === 'reasoning'
+    if (isReasoning && kind === 'reasoning') text += reasoningText(part)
+    else if (!isReasoning && kind === 'content') text += partText(part)
+  }
+  return text
+}
+
+function partText({ type, text, refusal }: Record<string, unknown>): string {
+  // The Assistants API has the text of a part one level deeper.
+  const found = isLoose(text) ? text.value : text
+  if (typeof found === 'string' || typeof found === 'number') return String(found)
+  if ((found === undefined || found === null) && !isLoose(text)) {
+    if (typeof type === 'string' && type !== 'text') return ''
+    if (type === 'text' || refusal !== undefined) return ''
+  }
+  throw unreadable('a part of the content')
+}
+
+function unreadable(what: string): CompletionError {
+  return new CompletionError(
+    'CS_ERR_INVALID_CHUNK',
+    `${what} of a chunk is neither text nor a list of parts, and cannot be read`
+  )
+}
+
+function isLoose(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,54 @@
+import type { Usage } from './fields.js'
+
+/** The tokens of a usage by what they were used for, in one shape for all three APIs. */
+export interface TokenCounts {
+  /** What was read: the prompt. */
+  input?: number
+  /** What was written: the answer, its reasoning included. */
+  output?: number
+  total?: number
+  /** How many of the tokens read came from the provider's cache. */
+  cached?: number
+  /** How many of the tokens written are reasoning. */
+  reasoning?: number
+}
+
+/**
+ * Reads the token counts off a usage, by the names that the three APIs give them; DeepSeek's and Moonshot's names for
+ * cached tokens too. What the provider does not say is left out; a total that it leaves out is the sum of the two.
+ *
+ * @example
+ * tapUsage(usage => console.log(tokensOf(usage).output))
+ */
+export function tokensOf(usage: Usage): TokenCounts {
+  // The same object under the names of all three APIs.
+  const loose = usage as Usage & Record<string, unknown>
+  const input = count(loose.prompt_tokens) ?? count(loose.input_tokens)
+  const output = count(loose.completion_tokens) ?? count(loose.output_tokens)
+  const total =
+    count(loose.total_tokens) ?? (input !== undefined && output !== undefined ? input + output : undefined)
+  const cached =
+    detail(loose.prompt_tokens_details, 'cached_tokens') ??
+    detail(loose.input_tokens_details, 'cached_tokens') ??
+    count(loose.prompt_cache_hit_tokens) ??
+    count(loose.cached_tokens)
+  const reasoning =
+    detail(loose.completion_tokens_details, 'reasoning_tokens') ??
+    detail(loose.output_tokens_details, 'reasoning_tokens') ??
+    count(loose.reasoning_tokens)
+  return {
+    ...(input !== undefined && { input }),
+    ...(output !== undefined && { output }),
+    ...(total !== undefined && { total }),
+    ...(cached !== undefined && { cached }),
+    ...(reasoning !== undefined && { reasoning })
+  }
+}
+
+function count(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isFinite(value) ? value : undefined
+}
+
+function detail(details: unknown, name: string): number | undefined {
+  return typeof details === 'object' && details !== null ? count(Reflect.get(details, name)) : undefined
+}
