@@ -8,6 +8,7 @@ import {
   usageOf
 } from '../chunk/fields.js'
 import { isCut, reportsFailure } from '../chunk/finish-reason.js'
+import { admit } from '../chunk/foreign.js'
 import { isKeepAlive } from '../chunk/keep-alive.js'
 import { otherFormOf } from '../chunk/other-form.js'
 import { goesOn, markOpening, Progress } from '../chunk/progress.js'
@@ -223,8 +224,10 @@ export class PayloadReader {
   #takeOdd(value: object): boolean {
     const form = isKeepAlive(value) ? undefined : otherFormOf(value)
     if (form) this.invalid(`the input holds no completion chunks: ${form}`)
-    else if (isChunk(value)) this.#emit(value)
-    else return isKeepAlive(value)
+    else if (isChunk(value)) {
+      admit(value)
+      this.#emit(value)
+    } else return isKeepAlive(value)
     return true
   }
 

@@ -59,7 +59,7 @@ async function readingOf(body: Iterable<string | Uint8Array>): Promise<Reading> 
     all(Readable.from(chunks), ...stages)
   const texts: string[] = []
   for (const options of [{}, { choice: 1 }, { from: 'refusal' }, { from: 'reasoning' }] as const)
-    texts.push((await read(toText(options))).join(''))
+    texts.push((await read(toText(options)).catch(({ code }) => [code])).join(''))
   return {
     texts,
     usages,
