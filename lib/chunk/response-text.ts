@@ -134,7 +134,7 @@ function keyOf(event: Loose, list: string): string {
 }
 
 function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : []
+  return Array.isArray(value) ? value.filter(item => typeof item === 'object' && item !== null) : []
 }
 
 function asLoose(value: unknown): Loose {

@@ -118,7 +118,9 @@ describe('toChunks of a body that is no event stream', () => {
           JSON.stringify(wholeOf(endpoint).whole)
         ])
         const more = endpoint === 'completions' ? ['', ''] : ['Not more.', 'The user asks. ']
-        expect(texts).to.deep.equal(['Hello, wörld 😀', endpoint === 'responses' ? '' : 'Second', ...more])
+        // The Responses API has one choice only.
+        const second = endpoint === 'responses' ? 'CS_ERR_INVALID_CHUNK' : 'Second'
+        expect(texts).to.deep.equal(['Hello, wörld 😀', second, ...more])
         expect(usages).to.have.lengthOf(1)
         expect(usages[0]).to.include({ total_tokens: 14 })
         expect(calls.map(({ name }) => name)).to.deep.equal(
