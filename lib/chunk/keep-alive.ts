@@ -1,3 +1,6 @@
+/** No word of these is longer; and what is asked of every event must not take long. */
+const longestWord = 24
+
 const word = /^[["'(:]*\s*(?:ping|pong|keep[-_ ]?alive|heart[-_ ]?beat)\s*[\]"')]*$/i
 
 /**
@@ -5,12 +8,12 @@ const word = /^[["'(:]*\s*(?:ping|pong|keep[-_ ]?alive|heart[-_ ]?beat)\s*[\]"')
  * framed as data (`data: : keepalive`), a word (`data: ping`), or nothing at all.
  */
 export function isKeepAliveText(text: string): boolean {
-  return text === '' || text.startsWith(':') || word.test(text)
+  return text === '' || text.startsWith(':') || isWord(text)
 }
 
 /** Whether the name of an event says that it only keeps the connection alive, whatever its data is. */
 export function isKeepAliveName(name: string): boolean {
-  return name !== '' && word.test(name)
+  return name !== '' && isWord(name)
 }
 
 /** Whether an object only keeps the connection alive: `{}`, or one of a type like `keepalive` (OpenAI) and `ping` (Anthropic). */
@@ -18,4 +21,8 @@ export function isKeepAlive(payload: object): boolean {
   const { type, event, object } = payload as { type?: unknown; event?: unknown; object?: unknown }
   const name = type ?? event ?? object
   return typeof name === 'string' ? isKeepAliveName(name) : Object.keys(payload).length === 0
+}
+
+function isWord(text: string): boolean {
+  return text.length <= longestWord && word.test(text)
 }

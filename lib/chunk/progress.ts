@@ -42,6 +42,7 @@ export class Progress {
   #ended = false
   #started = false
   #leftIncomplete = false
+  #hasReason = false
   #id: unknown
 
   /** Whether the newest thing seen is an end mark, or what may trail it. */
@@ -73,8 +74,14 @@ export class Progress {
     return this.#leftIncomplete
   }
 
+  /** Whether the newest chunk has a finish reason, or is a Responses terminal. */
+  get hasReason(): boolean {
+    return this.#hasReason
+  }
+
   /** Takes the next chunk. True when it begins another completion than the chunk before it. */
   add(chunk: object): boolean {
+    this.#hasReason = false
     if (this.#ended && isTrailer(chunk, this.#id)) {
       for (const choice of choicesOf(chunk)) if (choice) this.#addChoice(choice)
       return false
@@ -82,10 +89,13 @@ export class Progress {
     const opens = this.opens(chunk)
     if (opens || this.#ended) this.#reset()
     this.#started = true
-    const { id, response } = chunk as LooseChunk
-    const newest = id || response?.id
-    if (newest) this.#id = newest
-    if (isTerminal(chunk)) this.#terminal = true
+    const { id, type, response } = chunk as LooseChunk
+    if (id) this.#id = id
+    if (type === 'response.created' && response?.id) this.#id = response.id
+    if (isTerminal(chunk)) {
+      this.#terminal = true
+      this.#hasReason = true
+    }
     for (const choice of choicesOf(chunk)) if (choice) this.#addChoice(choice)
     return opens
   }
@@ -113,8 +123,9 @@ export class Progress {
   #addChoice(choice: LooseChoice): void {
     const index = indexOf(choice)
     const finished = this.#finished.get(index)
-    if (finished) return
     const finishes = finishReasonOf(choice) !== undefined
+    if (finishes) this.#hasReason = true
+    if (finished) return
     if (finished === undefined) {
       this.#finished.set(index, finishes)
       if (!finishes) this.#unfinished++

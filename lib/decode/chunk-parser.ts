@@ -1,4 +1,4 @@
-import { isResponsesEvent, type LooseChunk } from '../chunk/fields.js'
+import { type Chunk, isResponsesEvent, type LooseChunk } from '../chunk/fields.js'
 import { isKeepAliveName, isKeepAliveText } from '../chunk/keep-alive.js'
 import { otherFormOfText } from '../chunk/other-form.js'
 import { providerErrorIn } from '../chunk/provider-error.js'
@@ -33,6 +33,7 @@ const indifferent =
  * come before an error are called back for before it is thrown.
  */
 export class ChunkParser implements CompletionReader {
+  readonly #onChunk: (chunk: Chunk) => void
   readonly #events: EventParser
   readonly #json: JsonBody
   readonly #reader: PayloadReader
@@ -43,6 +44,7 @@ export class ChunkParser implements CompletionReader {
   #sawEvent = false
 
   constructor({ maxEventSize, ...options }: ChunkParserOptions, handlers: Omit<PayloadHandlers, 'onOver'>) {
+    this.#onChunk = handlers.onChunk
     this.#reader = new PayloadReader(options, {
       ...handlers,
       onOver: () => {
@@ -93,7 +95,7 @@ export class ChunkParser implements CompletionReader {
       const next = reader.goesOn ? this.#payloads.parseAgain(bytes, scanner.at, scanner.safeSize) : undefined
       if (next !== undefined) {
         scanner.at = this.#payloads.end
-        reader.takeAgain(next)
+        this.#onChunk(next as Chunk)
         continue
       }
       if (!scanner.find()) {

@@ -4,6 +4,7 @@ import type { Bytes, Stage } from '../stage.js'
 import { lastDataOf } from './event-data.js'
 import { splitter } from './splitter.js'
 import { EventParser, type ServerSentEvent, serverSentEvent } from './sse/event-parser.js'
+import type { EventScanner } from './sse/event-scanner.js'
 
 export type { ServerSentEvent } from './sse/event-parser.js'
 
@@ -42,23 +43,24 @@ export function toEvents({
     const parser = new EventParser(maxEventSize, {
       onEvent: (data, event, id) => emit(serverSentEvent(data, event, id))
     })
+    const skipsIdle = (scanner: EventScanner) => {
+      if (scanner.isDone || !scanner.skipIdle()) return false
+      parser.begin()
+      return true
+    }
     return {
       get isBetweenEvents() {
         return parser.isBetweenEvents
       },
       scan(scanner) {
-        for (;;) {
-          if (!scanner.find()) {
-            if (!scanner.skipIdle()) return
+        do {
+          while (scanner.find() && !scanner.hasCarriageReturn()) {
+            const data = scanner.data()
+            scanner.take()
             parser.begin()
-            continue
+            emit(serverSentEvent(data, scanner.event, parser.lastEventId))
           }
-          if (scanner.hasCarriageReturn()) return
-          const data = scanner.data()
-          scanner.take()
-          parser.begin()
-          emit(serverSentEvent(data, scanner.event, parser.lastEventId))
-        }
+        } while (skipsIdle(scanner))
       },
       feed: text => parser.feed(text),
       take(item) {

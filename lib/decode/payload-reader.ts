@@ -88,11 +88,6 @@ export class PayloadReader {
     return held && (!held.isOfChoice || this.progress.complete) ? held.error : undefined
   }
 
-  /** Takes what a template has read: a chunk that goes on as the one before it. */
-  takeAgain(value: unknown): void {
-    this.#handlers.onChunk(value as Chunk)
-  }
-
   /**
    * Takes a payload. False for what is no chunk, nor anything else that is known, of which the caller then gives the
    * text to `doubt`.
@@ -241,7 +236,7 @@ export class PayloadReader {
     if (progress.choices > this.#options.maxChoices) throw tooManyChoices(this.#options.maxChoices)
     this.#handlers.onChunk(value as Chunk)
     if (failure) this.#hold(failure)
-    this.#judge(value)
+    if (progress.hasReason || this.#held || this.#options.onCut === 'fail') this.#judge(value)
     this.goesOn = !(opens || this.#held || progress.ended)
   }
 

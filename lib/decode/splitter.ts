@@ -60,7 +60,7 @@ export function splitter<In, Out>(
   const stream = split2(matcher, feed, { writableObjectMode: true })
   const parser = parserFor(record => stream.push(record))
   const { _transform: split, _flush: flush, _destroy: destroy } = stream
-  countWaitingBytes(stream)
+  const noticeStall = countWaitingBytes(stream)
 
   stream._transform = (item: unknown, encoding, callback) => {
     const bytes = ArrayBuffer.isView(item) ? asBuffer(item) : undefined
@@ -71,6 +71,7 @@ export function splitter<In, Out>(
       else attempt(() => parser.take(item))
     }
     settle(callback)
+    noticeStall()
     if (!failure && parser.heldFailure) timer ??= setTimeout(failLate, graceTime)
   }
 
@@ -146,9 +147,11 @@ export function splitter<In, Out>(
 
   /** Has the events taken that can be scanned, and returns where the next one begins. */
   function scan(): number {
-    attempt(() => {
+    try {
       if (parser.isBetweenEvents) parser.scan(scanner)
-    })
+    } catch (error) {
+      failure = { error: parser.heldFailure ?? error }
+    }
     return scanner.at
   }
 

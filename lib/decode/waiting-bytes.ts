@@ -1,41 +1,53 @@
 import type { Transform } from 'node:stream'
 
-/** How many bytes wait before a stage, beside the read that it works on: the same as before Node's own byte streams. */
+/** How many bytes may wait before a stage whose reader takes nothing, beside the read that it works on. */
 const mostWaiting = 16_384
 
 /**
- * Makes a stage in object mode count bytes. Node counts objects there, and sixteen reads may be a megabyte. A stage that
- * takes nothing at the moment says so as soon as more than 16 KB wait, and calls for more when all was taken.
+ * Makes a stage in object mode count bytes. Node counts objects there, and sixteen reads may be a megabyte. While the stage
+ * waits for its reader, `write` says that it is full as soon as more than 16 KB wait; it calls for more when all was
+ * taken. What it is given besides bytes and strings counts as Node counts it.
  *
- * What it is given besides bytes and strings counts as Node counts it.
+ * Returns what the stage is to call behind each item that it has taken. As long as its reader keeps up, that is all it costs.
  */
-export function countWaitingBytes(stream: Transform): void {
+export function countWaitingBytes(stream: Transform): () => void {
   const { write, _read: read } = stream
   let waiting = 0
   let isFull = false
+  let isStalled = false
+  // Own properties from the beginning, so that V8 need not change the form of the object later.
+  setMethods(false)
 
-  stream.write = (item: unknown, ...rest: unknown[]): boolean => {
-    // The arguments are those of `write`, in whatever form it was called.
-    const isAccepted: boolean = Reflect.apply(write, stream, [item, ...rest])
-    if (stream.writableLength === 0) {
-      waiting = 0
-      return isAccepted
-    }
+  function setMethods(stalled: boolean): void {
+    isStalled = stalled
+    stream.write = stalled ? writeCounted : write
+    stream._read = stalled ? readAll : read
+  }
+
+  // `write` may also be given the callback second: what it is given is handed on as it came.
+  function writeCounted(item: unknown, encoding?: unknown, callback?: unknown): boolean {
+    const isAccepted: boolean = write.call(stream, item, encoding as BufferEncoding, callback as () => void)
     waiting += sizeOf(item)
     if (waiting <= mostWaiting) return isAccepted
     isFull = true
     return false
   }
 
-  stream._read = size => {
+  /** Node takes what waits when it is asked to read, and says nothing if the stage was full by this count only. */
+  function readAll(size: number): void {
     read.call(stream, size)
     if (stream.writableLength > 0) return
+    setMethods(false)
     waiting = 0
     if (!isFull) return
     isFull = false
     process.nextTick(() => {
       if (!stream.destroyed && !stream.writableEnded) stream.emit('drain')
     })
+  }
+
+  return () => {
+    if (!isStalled && stream.writableLength > 0) setMethods(true)
   }
 }
 

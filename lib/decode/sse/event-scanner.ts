@@ -114,18 +114,22 @@ export class EventScanner {
   skipIdle(): boolean {
     const { bytes } = this
     const { buffer, length } = bytes
-    const start = this.at
-    while (this.at < length) {
-      let end = this.at
-      if (buffer[end] === colon) {
-        while (end < length && buffer[end] !== lineFeed && buffer[end] !== carriageReturn) end++
-        if (end - this.at > this.safeSize) break
+    let at = this.at
+    while (at < length) {
+      let end = at
+      let byte = buffer[end]
+      if (byte === colon) {
+        do byte = buffer[++end]
+        while (byte !== lineFeed && byte !== carriageReturn && end < length)
+        if (end - at > this.safeSize) break
       }
-      if (buffer[end] === carriageReturn) end++
-      if (end >= length || buffer[end] !== lineFeed) break
-      this.at = end + 1
+      if (byte === carriageReturn) byte = buffer[++end]
+      if (byte !== lineFeed || end >= length) break
+      at = end + 1
     }
-    return this.at > start
+    const isMoved = at > this.at
+    this.at = at
+    return isMoved
   }
 
   /** Moves behind the next blank line, or to the end if there is none, and returns the bytes up to there. */

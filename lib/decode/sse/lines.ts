@@ -46,13 +46,11 @@ export class LineSplitter {
       const rest = text.slice(start, end)
       this.#onLine(this.carriedBytes === 0 ? rest : this.#join(rest))
       start = end + 1
-      if (!isLineFeed) {
-        carriageReturn = text.indexOf('\r', start)
-        if (lineFeed === start) start++
-        else if (start === text.length) this.#skipsLineFeed = true
-      }
+      if (!isLineFeed) start = this.#behindLineFeed(text, start)
+      start = this.#takeBlankLines(text, start)
       // Each is searched for again only when it lies behind: a text with one kind is not read once per line.
       if (lineFeed !== -1 && lineFeed < start) lineFeed = text.indexOf('\n', start)
+      if (carriageReturn !== -1 && carriageReturn < start) carriageReturn = text.indexOf('\r', start)
     }
     if (start < text.length) this.#carry(start === 0 ? text : text.slice(start))
   }
@@ -60,6 +58,24 @@ export class LineSplitter {
   /** The last line, when it has no line end. */
   end(): string {
     return this.#join('')
+  }
+
+  /** Takes the blank lines that stand here: nothing has to be searched for them. */
+  #takeBlankLines(text: string, start: number): number {
+    for (;;) {
+      const unit = text.charCodeAt(start)
+      if (unit === 0x0a) start++
+      else if (unit === 0x0d) start = this.#behindLineFeed(text, start + 1)
+      else return start
+      this.#onLine('')
+    }
+  }
+
+  /** Where the line begins behind a CR, which may be the first half of a line end. */
+  #behindLineFeed(text: string, start: number): number {
+    if (text.charCodeAt(start) === 0x0a) return start + 1
+    if (start === text.length) this.#skipsLineFeed = true
+    return start
   }
 
   #prefixLength(text: string): number {
