@@ -1,6 +1,6 @@
 import { type Chunk, isResponsesEvent, type LooseChunk } from '../chunk/fields.js'
 import { isKeepAliveName, isKeepAliveText } from '../chunk/keep-alive.js'
-import { otherFormOfText } from '../chunk/other-form.js'
+import { otherFormOf, otherFormOfText } from '../chunk/other-form.js'
 import { providerErrorIn } from '../chunk/provider-error.js'
 import { isWholeCompletion } from '../chunk/whole.js'
 import { CompletionError } from '../errors.js'
@@ -221,6 +221,8 @@ export class ChunkParser implements CompletionReader {
         return
       }
       if (typeof (item as { then?: unknown }).then === 'function') throw notTaken('a promise: await it')
+      const form = otherFormOf(item)
+      if (form) throw notTaken(`an object: ${form}`)
     }
     throw notTaken(typeof item === 'string' ? 'a string' : show(item))
   }

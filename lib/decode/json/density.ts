@@ -1,4 +1,4 @@
-import { eventTooLarge } from '../sse/event-parser.js'
+import { CompletionError } from '../../errors.js'
 
 /** A text of fewer characters cannot take much, whatever it holds. */
 const leastChecked = 2 ** 21
@@ -28,8 +28,13 @@ export function checkDensity(text: string, maxEventSize: number): void {
     if (unit === quote) at = stringEnd(text, at)
     else if (unit === comma) size += memberSize
     else if (unit === openBrace || unit === openBracket) size += containerSize
-    if (size > limit) throw eventTooLarge(maxEventSize)
+    if (size > limit) throw tooDense(limit)
   }
+}
+
+function tooDense(limit: number): CompletionError {
+  const message = `the values in an event would take more than ${limit} bytes of memory: raise maxEventSize if so many are expected`
+  return new CompletionError('CS_ERR_EVENT_TOO_LARGE', message, { limit })
 }
 
 /** Where the string ends that begins at a place; the end of the text if it does not. */
