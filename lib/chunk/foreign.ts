@@ -32,7 +32,8 @@ const chunkFields = [
  */
 export function isChunkLike(item: object): boolean {
   const loose = item as Loose
-  if (Array.isArray(loose.choices)) return !isWhole(loose)
+  // MiniMax repeats the whole answer as its last chunk.
+  if (Array.isArray(loose.choices)) return !isWhole(loose) || admitted in item
   if (isResponsesEvent(item) || usageOf(item) !== undefined) return otherFormOf(item) === undefined
   const { object, type } = loose
   if (

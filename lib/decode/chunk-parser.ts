@@ -1,10 +1,10 @@
 import { type Chunk, isResponsesEvent, type LooseChunk } from '../chunk/fields.js'
+import { adviceFor } from '../chunk/foreign.js'
 import { isKeepAliveName, isKeepAliveText } from '../chunk/keep-alive.js'
-import { otherFormOf, otherFormOfText } from '../chunk/other-form.js'
+import { otherFormOfText } from '../chunk/other-form.js'
 import { providerErrorIn } from '../chunk/provider-error.js'
 import { isWholeCompletion } from '../chunk/whole.js'
 import { CompletionError } from '../errors.js'
-import { show } from '../options.js'
 import { beginningOf } from '../printable.js'
 import type { CompletionReader } from '../reader.js'
 import { endMark, isPayload, lastDataOf, parsed, payloadsIn } from './event-data.js'
@@ -211,20 +211,18 @@ export class ChunkParser implements CompletionReader {
   }
 
   #takeObject(item: unknown): void {
-    if (isObject(item) && !ArrayBuffer.isView(item) && !Array.isArray(item)) {
-      const isWhole = this.#reader.progress.isNew && isWholeCompletion(item) && !isLegacy(item)
-      if (isWhole) throw notTaken('a whole completion: ask for it with stream: true, or give its text')
-      // A chunk is marked where it opens a completion.
-      const value = Object.isExtensible(item) ? item : { ...item }
-      if (isChunk(item) || providerErrorIn(item) !== undefined) {
-        this.#reader.take(value)
-        return
-      }
-      if (typeof (item as { then?: unknown }).then === 'function') throw notTaken('a promise: await it')
-      const form = otherFormOf(item)
-      if (form) throw notTaken(`an object: ${form}`)
-    }
-    throw notTaken(typeof item === 'string' ? 'a string' : show(item))
+    const isItem = isObject(item) && !ArrayBuffer.isView(item) && !Array.isArray(item)
+    if (!isItem || !this.#isTaken(item)) throw notTaken(item)
+    // A chunk is marked where it opens a completion.
+    const value = Object.isExtensible(item) ? item : { ...item }
+    if (!this.#reader.take(value)) throw notTaken(item)
+  }
+
+  /** A whole completion is none of the chunks that it would have given, but MiniMax sends one as its last chunk. */
+  #isTaken(item: object): boolean {
+    const isWhole = isWholeCompletion(item) && !isLegacy(item)
+    if (isWhole && this.#reader.progress.isNew) return providerErrorIn(item) !== undefined
+    return isChunk(item) || providerErrorIn(item) !== undefined
   }
 
   #takeBodyValue(value: unknown, text: string): void {
@@ -305,11 +303,16 @@ function isLegacy({ object }: LooseChunk): boolean {
   return object === 'text_completion'
 }
 
-function notTaken(what: string): CompletionError {
+function notTaken(item: unknown): CompletionError {
   return new CompletionError(
     'CS_ERR_INVALID_CHUNK',
-    `toChunks takes bytes, strings, events or chunks, not ${what}`
+    `toChunks takes bytes, strings, events or chunks, not ${nameOf(item)}`
   )
+}
+
+/** What an item is, and what to write instead, as the stages behind `toChunks` say it. */
+function nameOf(item: unknown): string {
+  return adviceFor(item).replace(/(: |, and )?put toChunks\(\) before it/, '')
 }
 
 function isObject(value: unknown): value is object {

@@ -41,17 +41,22 @@ export interface ChunkStage extends Stage<Bytes | ServerSentEvent | Chunk, Chunk
 }
 
 /**
- * Reads bytes or events and emits the completion chunks in them, as the provider sent them: those of chat
- * completions, of legacy completions or of the Responses API. The end mark `[DONE]`, comments and keep-alive
- * events are no chunks. An input may hold many completions, one behind the other.
+ * Reads bytes, events or chunk objects and emits the completion chunks in them, as the provider sent them: those of chat
+ * completions, of legacy completions or of the Responses API. The end mark `[DONE]`, comments and keep-alive events are no
+ * chunks. An input may hold many completions, one behind the other.
  *
- * A completion is complete when its end mark has come, when every choice that was seen has a finish reason, or
- * when a Responses terminal has come.
+ * A completion is complete when every choice that was seen has a finish reason, or a Responses terminal has come, or its
+ * end mark, unless only some of the choices have a finish reason.
  *
- * Fails, after its reader has taken all chunks that came before, with `CS_ERR_TRUNCATED` when the input ends
- * earlier than that; `CS_ERR_PROVIDER` when the provider reports an error in the stream, in whatever shape;
- * `CS_ERR_INVALID_CHUNK` for a payload that is not a JSON object, and for a body that is no event stream;
- * `CS_ERR_EVENT_TOO_LARGE` for an event larger than `maxEventSize`.
+ * Fails, after its reader has taken all chunks that came before, with `CS_ERR_TRUNCATED` when the input ends earlier than
+ * that; `CS_ERR_PROVIDER` when the provider reports an error in the stream, in whatever shape, or by a finish reason such
+ * as `network_error`; `CS_ERR_INVALID_CHUNK` for a payload that is not a JSON object, for a body that is no event stream,
+ * and for one in which nothing is a chunk; `CS_ERR_EVENT_TOO_LARGE` for an event larger than `maxEventSize`, or whose
+ * values would take so much memory. Usage that comes behind an error is emitted first: for that the failure waits for a
+ * quarter of a second at the most.
+ *
+ * @example
+ * await pipeline(requestCompletion(client, params), toChunks({ onCut: 'fail' }), toText(), createWriteStream('answer.txt'))
  */
 export function toChunks({
   onInvalid = 'fail',

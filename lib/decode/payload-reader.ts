@@ -103,8 +103,7 @@ export class PayloadReader {
     }
     if (providerErrorIn(value) !== undefined) this.fail(value)
     else if (Array.isArray(value)) return this.#takeList(value)
-    else if (this.#mayBeWhole(value) && isWholeCompletion(value) && this.progress.isNew)
-      this.#takeWhole(value)
+    else if (this.#mayBeWhole(value) && isWholeCompletion(value)) this.#takeWhole(value)
     else if (Array.isArray((value as LooseChunk).choices) || isResponsesEvent(value)) this.#emit(value)
     else return this.#takeOdd(value)
     return true
@@ -206,6 +205,11 @@ export class PayloadReader {
 
   /** A server that ignored `stream: true` sends the whole completion at once. */
   #takeWhole(whole: WholeCompletion): void {
+    if (!this.progress.isNew) {
+      // MiniMax repeats the whole answer as its last chunk.
+      admit(whole)
+      return this.#emit(whole)
+    }
     for (const chunk of chunksOf(whole)) {
       if (providerErrorIn(chunk) !== undefined) this.fail(chunk)
       else this.#emit(chunk)

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { inspect } from 'node:util'
@@ -66,18 +67,31 @@ describe('toChunks of chunk objects', () => {
       'a whole completion'
     ],
     [{ id: 'r', object: 'response', status: 'completed', output: [] }, 'a whole completion'],
-    [Promise.resolve(said('One')), 'a promise: await it'],
     [{ type: 'content_block_delta', delta: { text: 'Hi' } }, "Anthropic's Messages API"],
     [{ hello: 'world' }, 'an object'],
-    [[said('One')], 'an array'],
+    [[said('One')], 'an array: write its chunks one by one'],
     [7, '7']
   ] as const) {
     it(`fails with CS_ERR_INVALID_CHUNK that says what it is given: ${inspect(item, { depth: 0 })}`, async () => {
-      const { error } = await outcomeOf([said('One'), item], toChunks())
+      const { error } = await outcomeOf(
+        [said('One', 'stop'), item].slice(what === 'a whole completion' ? 1 : 0),
+        toChunks()
+      )
       expect(error?.code).to.equal('CS_ERR_INVALID_CHUNK')
       expect(error?.message).to.include(what)
     })
   }
+
+  it('fails with CS_ERR_INVALID_CHUNK for a promise, and says to await it', async () => {
+    const stage = toChunks()
+    const failed = once(stage, 'error')
+    stage.write(Promise.resolve(said('One')))
+    const [error] = await failed
+    expect(error.code).to.equal('CS_ERR_INVALID_CHUNK')
+    expect(error.message).to.equal(
+      'toChunks takes bytes, strings, events or chunks, not a promise: await it first'
+    )
+  })
 
   it("makes a cut answer of the official client's stream a CS_ERR_TRUNCATED, which its own loop takes for an end", async () => {
     await using server = await serve((_request, response) => {

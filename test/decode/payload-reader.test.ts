@@ -382,6 +382,13 @@ describe('PayloadReader', () => {
     })
   })
 
+  it('lets a last chunk pass that repeats the whole answer as a message (MiniMax)', async () => {
+    const message = { role: 'assistant', content: 'One' }
+    const last = { object: 'chat.completion', choices: [{ index: 0, finish_reason: 'stop', message }], usage }
+    await expectRead(eventStream(said('One'), last), { text: 'One', usage })
+    await expectRead(eventStream(said('One'), last, done), { text: 'One', usage })
+  })
+
   describe('the text of a completion', () => {
     const secret = 'The secret is plum'
     for (const [name, tail] of Object.entries({
