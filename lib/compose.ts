@@ -3,7 +3,7 @@ import pumpify from 'pumpify'
 import { inside, outside } from './fail-in-order.js'
 import { invalid } from './options.js'
 import { parts as partsInside } from './reader.js'
-import type { InputOf, OutputOf, Source, Stage } from './stage.js'
+import { type InputOf, type OutputOf, type Source, type Stage, usedAgain, usedOnce } from './stage.js'
 
 /** A stream that may be composed: this library's, node's, through2's, or any other that reads and writes as they do. */
 type Part = NodeJS.ReadableStream | NodeJS.ReadWriteStream
@@ -14,6 +14,9 @@ interface Joint extends Duplex {
   [outside]?: Joint
   [partsInside]?: readonly Joint[]
 }
+
+/** The streams that are part of a composed one. */
+const composed = new WeakSet<object>()
 
 /** The parts as they must be: each takes what the one before it emits. */
 type Fitting<Parts extends readonly unknown[]> = Parts extends readonly [
@@ -56,6 +59,12 @@ export function compose<const Parts extends readonly [Part, ...Part[]]>(
     throw invalid('a part of compose', streams.find(isNoStream), 'a stream')
   if (!last.readable) throw invalid('the last part of compose', last, 'a stream that emits something')
 
+  for (const stream of streams) {
+    if (stream.destroyed || stream.writableEnded || stream.readableEnded || composed.has(stream))
+      throw usedAgain('a part of compose')
+    composed.add(stream)
+  }
+
   let line: Joint | undefined
   // Pipes begin to read as soon as they are laid, and a request must not be sent before somebody wants it.
   const start = (): Joint => {
@@ -85,7 +94,7 @@ export function compose<const Parts extends readonly [Part, ...Part[]]>(
     })
   }
   // What a Duplex emits is anybody's guess to the compiler; the parts have been checked to fit.
-  return shell as Duplex as Composed<Parts>
+  return usedOnce('a composed stream', shell) as Duplex as Composed<Parts>
 }
 
 /** Lays the pipes between the parts, and from the last part to the shell. */
@@ -116,7 +125,7 @@ function lay(streams: readonly Joint[], shell: Joint): Joint {
 }
 
 function isStream(part: unknown): boolean {
-  return part instanceof Object && 'pipe' in part && 'on' in part && 'destroy' in part
+  return typeof part === 'object' && part !== null && 'pipe' in part && 'on' in part && 'destroy' in part
 }
 
 function isNoStream(part: unknown): boolean {

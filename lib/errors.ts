@@ -1,4 +1,5 @@
 import type { SchemaIssue } from './collect/standard-schema.js'
+import { printable } from './printable.js'
 
 /**
  * What went wrong, for a program to decide on:
@@ -36,6 +37,10 @@ export interface CompletionErrorFacts {
   status?: number
   /** The request parameter that the provider complains of. */
   param?: string
+  /** The headers of a response that was refused, by their names in lower case; without cookies. */
+  headers?: Readonly<Record<string, string>>
+  /** How long the provider asks to wait before the next try, in milliseconds. */
+  retryAfter?: number
   /** What was left at the end of the input and is no whole event, as text. Not enumerable, since it is a completion's. */
   residue?: string
   /** The finish reason that makes the completion a failure, or not whole, as the provider names it. */
@@ -48,6 +53,8 @@ export interface CompletionErrorFacts {
   elapsed?: number
   /** How many items had come until then. */
   items?: number
+  /** How much had been emitted before the failure and was never taken: bytes where it is bytes or text, else items. */
+  undelivered?: number
   /** The place of the element in the answer, from 0. */
   index?: number
   /** What the schema says is wrong with the element. */
@@ -59,30 +66,79 @@ export interface CompletionErrorFacts {
 /** The facts that hold text of a completion: what prints or stores an error does not have them by accident. */
 const ofCompletion: ReadonlySet<string> = new Set(['residue', 'beginning'])
 
-/** The one error class of this library. Errors of the caller, and of the client that the caller passes in, are never wrapped in it. */
+/** Registered, so that two copies of the library in one process (ESM and CommonJS, say) know each other's errors. */
+const brand = Symbol.for('completion-streams.error')
+
+/**
+ * The one error class of this library. Errors of the caller, and of the client that the caller passes in, are never wrapped
+ * in it. `instanceof` also knows the errors of another copy of the library.
+ *
+ * Its message is one line without control characters, and holds neither a key nor the text of a completion.
+ *
+ * @example
+ * if (error instanceof CompletionError && error.code === 'CS_ERR_TRUNCATED') console.error('the answer was cut')
+ */
 export class CompletionError extends Error {
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    // A class that extends this one is known by its prototype.
+    // biome-ignore lint/complexity/noThisInStatic: the class that is asked may be one that extends this one
+    if (this !== CompletionError) return Function.prototype[Symbol.hasInstance].call(this, value)
+    return typeof value === 'object' && value !== null && brand in value
+  }
+
   override readonly name: string = 'CompletionError'
   readonly code: CompletionErrorCode
   declare readonly type?: string
   declare readonly providerCode?: string | number
   declare readonly status?: number
   declare readonly param?: string
+  declare readonly headers?: Readonly<Record<string, string>>
+  declare readonly retryAfter?: number
   declare readonly residue?: string
   declare readonly finishReason?: string
   declare readonly limit?: number
   declare readonly timeLimit?: 'first' | 'idle' | 'total'
   declare readonly elapsed?: number
   declare readonly items?: number
+  declare readonly undelivered?: number
   declare readonly index?: number
   declare readonly issues?: readonly SchemaIssue[]
   declare readonly beginning?: string
 
   constructor(code: CompletionErrorCode, message: string, { cause, ...facts }: CompletionErrorFacts = {}) {
-    super(message, cause === undefined ? undefined : { cause })
+    // What comes from outside may hold line ends and other controls, which would forge lines of a log.
+    super(printable(message), cause === undefined ? undefined : { cause })
     this.code = code
+    Object.defineProperty(this, brand, { value: true })
     for (const [name, fact] of Object.entries(facts)) {
       if (fact !== undefined)
         Object.defineProperty(this, name, { value: fact, enumerable: !ofCompletion.has(name) })
     }
   }
+
+  /**
+   * What a log keeps of it: name, code, message and facts, and the name and message of the cause where that is an error. What
+   * holds text of a completion (`residue`, `beginning`) or a provider's payload is left out.
+   */
+  toJSON(): Record<string, unknown> {
+    const { name, code, message, cause } = this
+    return {
+      name,
+      code,
+      message,
+      ...Object.fromEntries(Object.entries(this).filter(([fact]) => fact !== 'name' && fact !== 'code')),
+      ...(isErrorLike(cause) && { cause: { name: cause.name, message: printable(cause.message) } })
+    }
+  }
+}
+
+/** Whether a value is an error, of whatever realm. */
+export function isErrorLike(value: unknown): value is Error {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'message' in value &&
+    'name' in value &&
+    typeof value.message === 'string'
+  )
 }

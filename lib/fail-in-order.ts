@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream'
+import { clearTimeout, setImmediate, setTimeout } from 'node:timers'
 
 /** On a composed stream: the first of the streams inside, where what is written to it goes. */
 export const inside: unique symbol = Symbol('inside')

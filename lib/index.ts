@@ -10,8 +10,10 @@ export { compose } from './compose.js'
 export { type Chunk, type ChunkStage, type ChunksOptions, toChunks } from './decode/chunks.js'
 export { type EventsOptions, type ServerSentEvent, toEvents } from './decode/events.js'
 export { type TextKind, type TextOptions, toText } from './decode/text.js'
+export { drain } from './drain.js'
 export { CompletionError, type CompletionErrorCode, type CompletionErrorFacts } from './errors.js'
 export { type SomeTimeLimit, type TimeLimits, timeLimits } from './guard/time-limits.js'
+export { isRetryable } from './retryable.js'
 export { type Fetch, type GuardFetchOptions, guardFetch } from './source/guard-fetch.js'
 export {
   type CompletionClient,

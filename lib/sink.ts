@@ -4,7 +4,9 @@ import { invalid } from './options.js'
 
 /** A stream to write to, of whatever library. */
 export function asSink(name: string, sink: NodeJS.WritableStream): Writable {
-  if (!(sink instanceof Object && 'write' in sink && 'once' in sink)) throw invalid(name, sink, 'a Writable')
+  // By what it can do: a stream may come from another realm, as in a test runner.
+  if (!(typeof sink === 'object' && sink !== null && 'write' in sink && 'once' in sink))
+    throw invalid(name, sink, 'a Writable')
   // What is used of it here is what all Writables have.
   return sink as Writable
 }

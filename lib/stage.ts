@@ -1,5 +1,6 @@
-import type { Readable, Transform } from 'node:stream'
+import type { Readable, Transform, Writable } from 'node:stream'
 import { objectTransform } from 'through2'
+import { CompletionError } from './errors.js'
 import { failInOrder } from './fail-in-order.js'
 
 declare const input: unique symbol
@@ -83,7 +84,7 @@ export function stage<In, Out>({ transform, flush, destroy }: StageWork<In, Out>
   const push = (item: Out) => void stream.push(item)
   const fail = (error: Error) => failInOrder(stream, error)
   // readable-stream's Transform is node's in all but `instanceof`.
-  return stream as Transform as Stage<In, Out>
+  return usedOnce('a stage', stream as Transform as Stage<In, Out>)
 }
 
 function settle(work: () => void | Promise<void>, done: () => void, fail: (error: Error) => void): void {
@@ -95,4 +96,34 @@ function settle(work: () => void | Promise<void>, done: () => void, fail: (error
   }
   if (result === undefined) done()
   else Promise.resolve(result).then(() => done(), fail)
+}
+
+/**
+ * Makes a stage refuse to be used a second time: while a source is piped into it, and when it is over. Node would write
+ * behind its end, mix two inputs, or wait for ever. One source behind the other, of which the first did not end it, is one
+ * use.
+ */
+export function usedOnce<Stream extends Writable>(name: string, stream: Stream): Stream {
+  let source: Readable | undefined
+  let wasUsed = false
+  stream.on('pipe', (next: Readable) => {
+    // One that was destroyed before its first use is Node's to tell of.
+    const isOver = stream.writableEnded || (stream.destroyed && wasUsed)
+    if (source === undefined && !isOver) {
+      source = next
+      wasUsed = true
+      return
+    }
+    next.unpipe(stream)
+    throw usedAgain(name)
+  })
+  stream.on('unpipe', (last: Readable) => {
+    if (last === source) source = undefined
+  })
+  return stream
+}
+
+export function usedAgain(name: string): CompletionError {
+  const message = `${name} is used a second time: a stage is for one stream, so make a new one for each`
+  return new CompletionError('CS_ERR_INVALID_OPTION', message)
 }

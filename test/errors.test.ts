@@ -46,4 +46,57 @@ describe('CompletionError', () => {
     const shown = inspect(new CompletionError('CS_ERR_EVENT_TOO_LARGE', 'too large', { limit: 12 }))
     expect(shown).to.include('CS_ERR_EVENT_TOO_LARGE').and.to.include('limit: 12')
   })
+
+  it('has one line for a message, whatever it was made of', () => {
+    const error = new CompletionError(
+      'CS_ERR_PROVIDER',
+      'no\r\n2026-01-01 root logged in\u001b[2J\u2028\u0000'
+    )
+    expect(error.message).to.equal('no  2026-01-01 root logged in [2J  ')
+  })
+
+  it('gives JSON its name, code, message, facts and the cause, but nothing of a completion', () => {
+    const error = new CompletionError('CS_ERR_PROVIDER', 'refused', {
+      status: 429,
+      retryAfter: 1500,
+      headers: { 'retry-after': '1.5' },
+      residue: 'the answer',
+      beginning: 'the ans',
+      cause: new TypeError('terminated\n')
+    })
+    expect(JSON.parse(JSON.stringify({ error }))).to.deep.equal({
+      error: {
+        name: 'CompletionError',
+        code: 'CS_ERR_PROVIDER',
+        message: 'refused',
+        status: 429,
+        retryAfter: 1500,
+        headers: { 'retry-after': '1.5' },
+        cause: { name: 'TypeError', message: 'terminated ' }
+      }
+    })
+    expect(error.residue).to.equal('the answer')
+    expect(inspect(error)).not.to.include('the ans')
+  })
+
+  it('leaves a payload out of its JSON', () => {
+    const cause = { error: { message: 'secret' } }
+    expect(new CompletionError('CS_ERR_PROVIDER', 'refused', { cause }).toJSON()).not.to.have.property(
+      'cause'
+    )
+  })
+
+  it('knows the errors of another copy of the library, and no others', async () => {
+    // A copy of the module, as a CommonJS build is beside the ESM one.
+    const copy: { CompletionError: typeof CompletionError } = await import(
+      `${new URL('../../dist/errors.js', import.meta.url)}?copy`
+    )
+    const error = new copy.CompletionError('CS_ERR_TRUNCATED', 'cut')
+    expect(copy.CompletionError).not.to.equal(CompletionError)
+    expect(error instanceof CompletionError).to.equal(true)
+    expect(new Error('cut') instanceof CompletionError).to.equal(false)
+    class OfTheirs extends CompletionError {}
+    expect(error instanceof OfTheirs).to.equal(false)
+    expect(new OfTheirs('CS_ERR_TRUNCATED', 'cut') instanceof OfTheirs).to.equal(true)
+  })
 })

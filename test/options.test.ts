@@ -1,6 +1,19 @@
+import { Readable, Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { inspect } from 'node:util'
 import { expect } from 'chai'
-import { CompletionError } from 'completion-streams'
+import {
+  CompletionError,
+  guardFetch,
+  timeLimits,
+  toChunks,
+  toCompletion,
+  toElements,
+  toEvents,
+  toPartials,
+  toText,
+  toToolCalls
+} from 'completion-streams'
 import {
   checkBoolean,
   checkFunction,
@@ -8,6 +21,7 @@ import {
   checkLimit,
   checkOneOf,
   invalid,
+  settled,
   show
 } from '#lib/options.js'
 
@@ -82,8 +96,10 @@ describe('options', () => {
   })
 
   for (const [value, shown] of [
-    ['skip', '"skip"'],
-    ['sk-'.padEnd(41, 'x'), 'a long string'],
+    ['skip', 'a string of 4 characters'],
+    ['', 'an empty string'],
+    [Buffer.from('sk-1'), 'bytes'],
+    [new Writable(), 'a stream'],
     [[1, 2], 'an array'],
     [{ apiKey: 'sk-1' }, 'an object'],
     [() => 'sk-1', 'a function'],
@@ -95,6 +111,63 @@ describe('options', () => {
   ] as const) {
     it(`show gives ${inspect(shown)} for ${inspect(value)}`, () => {
       expect(show(value)).to.equal(shown)
+    })
+  }
+
+  describe('settled', () => {
+    const defaults = { choice: 0, from: 'content' }
+
+    it('gives the defaults of what is not given', () => {
+      expect(settled('toText', undefined, defaults)).to.deep.equal(defaults)
+      expect(settled('toText', { choice: 2, from: undefined }, defaults)).to.deep.equal({
+        choice: 2,
+        from: 'content'
+      })
+      expect(defaults).to.deep.equal({ choice: 0, from: 'content' })
+    })
+
+    for (const [name, given, says] of [
+      ['a stream', Readable.from([]), /write toText\(\), with parentheses/],
+      ['a web stream', new ReadableStream(), /write toText\(\), with parentheses/],
+      ['an async generator', (async function* () {})(), /write toText\(\), with parentheses/],
+      ['a string', 'sk-secret', /^the options of toText is a string of 9 characters/],
+      ['null', null, /is null/],
+      ['an array', [1], /is an array/],
+      ['an unknown name', { chioce: 1 }, /^toText has no option chioce: it has choice, from$/],
+      ['a name that may be a secret', { 'sk-secret': 1 }, /^toText has no option of that name/]
+    ] as const) {
+      it(`throws CS_ERR_INVALID_OPTION for ${name}`, () => {
+        expect(() => settled('toText', given as object, defaults))
+          .to.throw(says)
+          .with.property('code', 'CS_ERR_INVALID_OPTION')
+      })
+    }
+  })
+
+  const factories: Record<string, (options: never) => unknown> = {
+    toEvents,
+    toChunks,
+    toText,
+    toCompletion,
+    toToolCalls,
+    toElements,
+    toPartials,
+    timeLimits,
+    guardFetch
+  }
+  for (const [name, factory] of Object.entries(factories)) {
+    it(`${name} without its parentheses in a pipeline fails at once and says what to write`, async () => {
+      const error = await pipeline([Readable.from([]), factory, new Writable()] as never).catch(
+        error => error
+      )
+      expect(error.code).to.equal('CS_ERR_INVALID_OPTION')
+      expect(error.message).to.include(`write ${name}()`)
+    })
+
+    it(`${name} throws CS_ERR_INVALID_OPTION for an unknown option`, () => {
+      expect(() => factory({ unknown: 1 } as never))
+        .to.throw(`${name} has no option unknown`)
+        .with.property('code', 'CS_ERR_INVALID_OPTION')
     })
   }
 })

@@ -1,7 +1,18 @@
 import { once } from 'node:events'
-import { Readable } from 'node:stream'
+import { type Duplex, Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { expect } from 'chai'
+import {
+  compose,
+  drain,
+  tapUsage,
+  tee,
+  timeLimits,
+  toChunks,
+  toCompletion,
+  toEvents,
+  toText
+} from 'completion-streams'
 import { type Stage, type StageWork, stage } from '#lib/stage.js'
 import { allowNoComplaints, failureOf, SlowSink, turns } from './helpers.js'
 
@@ -224,5 +235,53 @@ describe('stage', () => {
     expect(taken).to.equal(1)
     expect(await failureOf(stream.toArray())).to.equal(reason)
     expect(taken).to.equal(1)
+  })
+})
+
+describe('a stage used a second time', () => {
+  const stages: Record<string, () => Duplex> = {
+    toEvents: () => toEvents(),
+    toChunks: () => toChunks(),
+    toText: () => toText(),
+    toCompletion: () => toCompletion(),
+    tapUsage: () => tapUsage(() => {}),
+    tee: () => tee(drain()),
+    timeLimits: () => timeLimits({ idle: 60_000 }),
+    compose: () => compose(toChunks(), toText())
+  }
+  const text = 'data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}\n\n'
+  const chunk = { choices: [{ index: 0, delta: { content: 'a' }, finish_reason: 'stop' }] }
+
+  for (const [name, make] of Object.entries(stages)) {
+    const items = ['toEvents', 'toChunks', 'compose', 'tee', 'timeLimits'].includes(name) ? [text] : [chunk]
+
+    it(`fails at once with CS_ERR_INVALID_OPTION behind its first use (${name})`, async () => {
+      const used = make()
+      await pipeline(Readable.from(items), used, drain())
+      const error = await failureOf(pipeline(Readable.from(items), used, drain()))
+      expect(error).to.have.property('code', 'CS_ERR_INVALID_OPTION')
+      expect(error.message).to.match(/is used a second time/)
+      expect(() => Readable.from(items).pipe(used)).to.throw(/is used a second time/)
+      expect(() => compose(used)).to.throw(/is used a second time/)
+    })
+
+    it(`fails at once while it runs, and goes on with its first use (${name})`, async () => {
+      const used = make()
+      const first = pipeline(Readable.from(items), used, drain())
+      const error = await failureOf(pipeline(Readable.from(items), used, drain()))
+      expect(error).to.have.property('code', 'CS_ERR_INVALID_OPTION')
+      await first.catch(() => {})
+      expect(used.destroyed).to.equal(true)
+    })
+  }
+
+  it('is none when one source comes behind the other', async () => {
+    const both = toText()
+    const read = both.toArray()
+    const one = Readable.from([chunk])
+    one.pipe(both, { end: false })
+    await once(one, 'end')
+    Readable.from([chunk]).pipe(both)
+    expect(await read).to.deep.equal(['a', 'a'])
   })
 })

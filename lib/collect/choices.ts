@@ -4,7 +4,7 @@ import type { TextKind } from '../chunk/fields.js'
 import { checkChunk } from '../chunk/foreign.js'
 import { CompletionError } from '../errors.js'
 import { beside, failInOrder } from '../fail-in-order.js'
-import { checkFunction, checkLimit, checkOneOf } from '../options.js'
+import { checkFunction, checkLimit, checkOneOf, settled } from '../options.js'
 import { asSink, destroySink, endSink, watchSink } from '../sink.js'
 
 export interface ByChoiceOptions {
@@ -24,8 +24,9 @@ export interface ByChoiceOptions {
  */
 export function byChoice(
   sinkOf: (index: number) => NodeJS.WritableStream,
-  { from = 'content', maxChoices = 128 }: ByChoiceOptions = {}
+  options?: ByChoiceOptions
 ): Writable {
+  const { from, maxChoices } = settled('byChoice', options, { from: 'content' as TextKind, maxChoices: 128 })
   checkFunction('sinkOf', sinkOf)
   checkOneOf('from', from, ['content', 'refusal', 'reasoning'])
   checkLimit('maxChoices', maxChoices)

@@ -2,6 +2,7 @@ import type { Chunk } from '../chunk/fields.js'
 import { checkChunk } from '../chunk/foreign.js'
 import { Progress } from '../chunk/progress.js'
 import type { WholeCompletion } from '../chunk/whole.js'
+import { type NoOptions, settled } from '../options.js'
 import { type Stage, stage } from '../stage.js'
 import { CompletionAssembler } from './assemble.js'
 
@@ -18,7 +19,10 @@ export type { WholeCompletion } from '../chunk/whole.js'
  * @example
  * for await (const { choices } of compose(request, toChunks(), toCompletion<OpenAI.ChatCompletion>())) console.log(choices)
  */
-export function toCompletion<Whole extends WholeCompletion = WholeCompletion>(): Stage<Chunk, Whole> {
+export function toCompletion<Whole extends WholeCompletion = WholeCompletion>(
+  options?: NoOptions
+): Stage<Chunk, Whole> {
+  settled('toCompletion', options, {})
   const progress = new Progress()
   let assembler: CompletionAssembler | undefined
 

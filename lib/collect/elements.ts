@@ -1,5 +1,5 @@
 import { CompletionError } from '../errors.js'
-import { checkFunction, checkLimit, checkOneOf, invalid, show } from '../options.js'
+import { checkFunction, checkLimit, checkOneOf, invalid, settled, show } from '../options.js'
 import { type Stage, stage } from '../stage.js'
 import { ElementScanner, ScanFailure } from './json-text/element-scanner.js'
 import { beginningLength, pathOf } from './json-text/path.js'
@@ -50,13 +50,14 @@ const defaultMaxElementSize = 64 * 1024 * 1024
  * @example
  * await pipeline(request, toChunks(), toText(), toElements({ path: 'items' }), toNDJSON(), createWriteStream('items.ndjson'))
  */
-export function toElements<Element = unknown>({
-  path = [],
-  schema,
-  onInvalid = 'fail',
-  onSkip,
-  maxElementSize = defaultMaxElementSize
-}: ElementsOptions<Element> = {}): ElementStage<Element> {
+export function toElements<Element = unknown>(options?: ElementsOptions<Element>): ElementStage<Element> {
+  const { path, schema, onInvalid, onSkip, maxElementSize } = settled('toElements', options, {
+    path: [] as string | readonly string[],
+    schema: undefined as StandardSchema<Element> | undefined,
+    onInvalid: 'fail' as 'fail' | 'skip',
+    onSkip: undefined as ElementsOptions['onSkip'],
+    maxElementSize: defaultMaxElementSize
+  })
   const names = pathOf(path)
   checkOneOf('onInvalid', onInvalid, ['fail', 'skip'])
   if (onSkip !== undefined) checkFunction('onSkip', onSkip)

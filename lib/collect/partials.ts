@@ -1,6 +1,6 @@
 import { clearTimeout, setTimeout } from 'node:timers'
 import { CompletionError } from '../errors.js'
-import { checkIndex, show } from '../options.js'
+import { checkIndex, settled, show } from '../options.js'
 import { type Stage, stage } from '../stage.js'
 import { PartialValue } from './json-text/partial-value.js'
 import { beginningLength, pathOf } from './json-text/path.js'
@@ -29,11 +29,12 @@ export interface PartialsOptions {
  * @example
  * await pipeline(request, toChunks(), toText(), toPartials<Recipe>({ every: 100 }), show)
  */
-export function toPartials<Value = unknown>({
-  path = [],
-  every = 50,
-  characters = 0
-}: PartialsOptions = {}): Stage<string, Value> {
+export function toPartials<Value = unknown>(options?: PartialsOptions): Stage<string, Value> {
+  const { path, every, characters } = settled<Required<PartialsOptions>>('toPartials', options, {
+    path: [],
+    every: 50,
+    characters: 0
+  })
   const names = pathOf(path)
   checkIndex('every', every)
   checkIndex('characters', characters)

@@ -1,6 +1,7 @@
 import type { Chunk } from '../chunk/fields.js'
 import { checkChunk } from '../chunk/foreign.js'
 import { Progress } from '../chunk/progress.js'
+import { type NoOptions, settled } from '../options.js'
 import { type Stage, stage } from '../stage.js'
 import { ToolCallAssembler } from './chat/tool-call-assembler.js'
 import type { ToolCall } from './chat/tool-call-list.js'
@@ -12,7 +13,8 @@ export type { ToolCall } from './chat/tool-call-list.js'
  * finishes. A call that is cut off, by a length limit, a content filter or the end of the input, is not emitted;
  * where a choice ends without a finish reason, a call is taken for whole if its arguments are JSON.
  */
-export function toToolCalls(): Stage<Chunk, ToolCall> {
+export function toToolCalls(options?: NoOptions): Stage<Chunk, ToolCall> {
+  settled('toToolCalls', options, {})
   const progress = new Progress()
   let assembler = new ToolCallAssembler()
 

@@ -1,5 +1,5 @@
 import type { Chunk } from '../chunk/fields.js'
-import { checkBoolean, checkIndex, checkLimit, checkOneOf } from '../options.js'
+import { checkBoolean, checkIndex, checkLimit, checkOneOf, settled } from '../options.js'
 import { markReader } from '../reader.js'
 import type { Bytes, Stage } from '../stage.js'
 import { ChunkParser } from './chunk-parser.js'
@@ -58,29 +58,29 @@ export interface ChunkStage extends Stage<Bytes | ServerSentEvent | Chunk, Chunk
  * @example
  * await pipeline(requestCompletion(client, params), toChunks({ onCut: 'fail' }), toText(), createWriteStream('answer.txt'))
  */
-export function toChunks({
-  onInvalid = 'fail',
-  onCut = 'pass',
-  requireEnd = true,
-  choices = 0,
-  maxChoices = 10_000,
-  maxEventSize = defaultMaxEventSize
-}: ChunksOptions = {}): ChunkStage {
-  checkOneOf('onInvalid', onInvalid, ['fail', 'skip'])
-  checkOneOf('onCut', onCut, ['pass', 'fail'])
-  checkBoolean('requireEnd', requireEnd)
-  checkIndex('choices', choices)
-  checkLimit('maxChoices', maxChoices)
-  checkLimit('maxEventSize', maxEventSize)
+export function toChunks(given?: ChunksOptions): ChunkStage {
+  const options = settled<Required<ChunksOptions>>('toChunks', given, {
+    onInvalid: 'fail',
+    onCut: 'pass',
+    requireEnd: true,
+    choices: 0,
+    maxChoices: 10_000,
+    maxEventSize: defaultMaxEventSize
+  })
+  checkOneOf('onInvalid', options.onInvalid, ['fail', 'skip'])
+  checkOneOf('onCut', options.onCut, ['pass', 'fail'])
+  checkBoolean('requireEnd', options.requireEnd)
+  checkIndex('choices', options.choices)
+  checkLimit('maxChoices', options.maxChoices)
+  checkLimit('maxEventSize', options.maxEventSize)
 
-  const options = { onInvalid, onCut, requireEnd, choices, maxChoices, maxEventSize }
   const parser = new ChunkParser(options, {
     onChunk: chunk => void counted.push(chunk),
     onSkip: () => {
       counted.skipped++
     }
   })
-  const stage: Stage<Bytes | ServerSentEvent | Chunk, Chunk> = splitter(maxEventSize, () => parser)
+  const stage: Stage<Bytes | ServerSentEvent | Chunk, Chunk> = splitter(options.maxEventSize, () => parser)
   markReader(stage, parser)
   // A field, not a getter: V8 gives each object that has a getter of its own a hidden class of its own, and after a
   // few of them all that is done with streams takes longer.

@@ -1,5 +1,5 @@
 import { CompletionError } from '../errors.js'
-import { checkLimit, checkOneOf, show } from '../options.js'
+import { checkLimit, checkOneOf, settled, show } from '../options.js'
 import type { Bytes, Stage } from '../stage.js'
 import { lastDataOf } from './event-data.js'
 import { splitter } from './splitter.js'
@@ -32,10 +32,11 @@ export const defaultMaxEventSize: number = 64 * 1024 * 1024
  * the input ends within the JSON text of an event, of which the error's `residue` is what there was, but not for one that
  * ends within the mark `[DONE]`, with which nothing is lost; and with `CS_ERR_INVALID_CHUNK` when what it is given is no bytes.
  */
-export function toEvents({
-  maxEventSize = defaultMaxEventSize,
-  unterminated = 'emit'
-}: EventsOptions = {}): Stage<Bytes, ServerSentEvent> {
+export function toEvents(options?: EventsOptions): Stage<Bytes, ServerSentEvent> {
+  const { maxEventSize, unterminated } = settled<Required<EventsOptions>>('toEvents', options, {
+    maxEventSize: defaultMaxEventSize,
+    unterminated: 'emit'
+  })
   checkLimit('maxEventSize', maxEventSize)
   checkOneOf('unterminated', unterminated, ['emit', 'discard'])
 

@@ -1,7 +1,7 @@
 import { clearTimeout, setTimeout } from 'node:timers'
 import split2 from 'split2'
 import { failInOrder } from '../fail-in-order.js'
-import type { Stage } from '../stage.js'
+import { type Stage, usedOnce } from '../stage.js'
 import { HeldBytes } from './bytes/held-bytes.js'
 import { EventScanner } from './sse/event-scanner.js'
 import { countWaitingBytes } from './waiting-bytes.js'
@@ -171,7 +171,7 @@ export function splitter<In, Out>(
     decode(room.subarray(0, length))
   }
 
-  return stream as Stage<In, Out>
+  return usedOnce('a stage that reads bytes', stream as Stage<In, Out>)
 }
 
 /** Undefined where the memory was given away, to a worker for example: the array is empty then, but was not. */

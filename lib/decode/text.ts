@@ -4,8 +4,8 @@ import type { Chunk, TextKind } from '../chunk/fields.js'
 import { checkChunk } from '../chunk/foreign.js'
 import { CompletionError } from '../errors.js'
 import { failInOrder } from '../fail-in-order.js'
-import { checkIndex, checkOneOf } from '../options.js'
-import type { Stage } from '../stage.js'
+import { checkIndex, checkOneOf, settled } from '../options.js'
+import { type Stage, usedOnce } from '../stage.js'
 
 export type { TextKind } from '../chunk/fields.js'
 
@@ -26,33 +26,37 @@ export interface TextOptions {
  * Fails with `CS_ERR_INVALID_CHUNK` when what it is given is no chunk, when content is filled but cannot be read, and
  * when no chunk was of the choice that was asked for, though one was of another.
  */
-export function toText({ choice = 0, from = 'content' }: TextOptions = {}): Stage<Chunk, string> {
+export function toText(options?: TextOptions): Stage<Chunk, string> {
+  const { choice, from } = settled('toText', options, { choice: 0, from: 'content' as TextKind })
   checkIndex('choice', choice)
   checkOneOf('from', from, ['content', 'refusal', 'reasoning'])
 
   const reader = new ChoiceText(choice, from)
 
-  return new Transform({
-    objectMode: true,
-    transform(chunk: unknown, _encoding, callback) {
-      try {
-        const text = typeof chunk === 'object' && chunk !== null ? reader.read(chunk) : ''
-        if (text !== '') this.push(text)
-        // The check runs only here, because it is as slow as reading the text; what holds such text is a chunk.
-        else checkChunk('toText', chunk)
-      } catch (error) {
-        return failInOrder(this, error)
+  return usedOnce(
+    'toText',
+    new Transform({
+      objectMode: true,
+      transform(chunk: unknown, _encoding, callback) {
+        try {
+          const text = typeof chunk === 'object' && chunk !== null ? reader.read(chunk) : ''
+          if (text !== '') this.push(text)
+          // The check runs only here, because it is as slow as reading the text; what holds such text is a chunk.
+          else checkChunk('toText', chunk)
+        } catch (error) {
+          return failInOrder(this, error)
+        }
+        callback()
+      },
+      flush(callback) {
+        const rest = reader.end()
+        if (rest !== '') this.push(rest)
+        const { onlyOther } = reader
+        if (onlyOther === undefined) callback()
+        else failInOrder(this, choiceMissing(choice, onlyOther))
       }
-      callback()
-    },
-    flush(callback) {
-      const rest = reader.end()
-      if (rest !== '') this.push(rest)
-      const { onlyOther } = reader
-      if (onlyOther === undefined) callback()
-      else failInOrder(this, choiceMissing(choice, onlyOther))
-    }
-  })
+    })
+  )
 }
 
 /** Some servers count their choices from 1, or count the chunks; an empty answer would be taken for the model's. */

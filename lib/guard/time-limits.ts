@@ -1,8 +1,9 @@
 import { Transform } from 'node:stream'
+import { clearTimeout, setTimeout } from 'node:timers'
 import { CompletionError } from '../errors.js'
 import { failInOrder } from '../fail-in-order.js'
-import { checkLimit, invalid } from '../options.js'
-import type { Stage } from '../stage.js'
+import { checkLimit, invalid, settled } from '../options.js'
+import { type Stage, usedOnce } from '../stage.js'
 
 /** All in milliseconds; a limit that is not given does not hold. */
 export interface TimeLimits {
@@ -37,8 +38,11 @@ const graceTime = 10
  * time begins when the stage is first read. Its timer keeps no process alive.
  */
 export function timeLimits<Item = unknown>(limits: SomeTimeLimit): Stage<Item, Item> {
-  // The type wants one limit at least; in JavaScript there may be none.
-  const { first, idle, total }: TimeLimits = limits ?? {}
+  const { first, idle, total } = settled<TimeLimits>('timeLimits', limits, {
+    first: undefined,
+    idle: undefined,
+    total: undefined
+  })
   checkTimeLimits({ first, idle, total })
 
   let items = 0
@@ -119,7 +123,7 @@ export function timeLimits<Item = unknown>(limits: SomeTimeLimit): Stage<Item, I
       callback(error)
     }
   })
-  return stream
+  return usedOnce('timeLimits', stream)
 }
 
 /** Throws unless at least one limit is given, and each is a number over zero. */

@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream/promises'
 import { clearTimeout, setTimeout } from 'node:timers'
 import { toChunks } from '../decode/chunks.js'
 import { checkTimeLimits, stalledError, type TimeLimits } from '../guard/time-limits.js'
-import { checkFunction } from '../options.js'
+import { checkFunction, settled } from '../options.js'
 import { type Summary, tapSummary } from '../tap/summary.js'
 import { connectionError } from './response.js'
 
@@ -35,7 +35,12 @@ const completionPath = /\/(?:completions|responses(?:\/[^/]+)?)\/?$/
  * @example
  * const client = new OpenAI({ fetch: guardFetch({ onSummary: ({ outcome, usage }) => console.log(outcome, usage) }) })
  */
-export function guardFetch({ fetch, onSummary = () => {}, timeLimits }: GuardFetchOptions = {}): Fetch {
+export function guardFetch(options?: GuardFetchOptions): Fetch {
+  const { fetch, onSummary, timeLimits } = settled('guardFetch', options, {
+    fetch: undefined as Fetch | undefined,
+    onSummary: (() => {}) as Required<GuardFetchOptions>['onSummary'],
+    timeLimits: undefined as TimeLimits | undefined
+  })
   if (fetch !== undefined) checkFunction('fetch', fetch)
   checkFunction('onSummary', onSummary)
   if (timeLimits !== undefined) checkTimeLimits(timeLimits)

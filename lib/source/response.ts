@@ -1,8 +1,9 @@
 import { ReadStream } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
+import { clearTimeout, setTimeout } from 'node:timers'
 import { toProviderError } from '../chunk/provider-error.js'
-import { CompletionError } from '../errors.js'
+import { CompletionError, isErrorLike } from '../errors.js'
 import { failInOrder } from '../fail-in-order.js'
 import { checkBoolean, checkIndex, invalid } from '../options.js'
 import type { Source } from '../stage.js'
@@ -204,7 +205,7 @@ function connectionReader(reader: BodyReader): BodyReader {
 
 /** An abort, or what somebody destroyed the body with, is not the connection's error and stays as it is. */
 export function connectionError(error: unknown): unknown {
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+  for (let cause = error; isErrorLike(cause); cause = cause.cause) {
     const code = 'code' in cause ? String(cause.code) : ''
     if (code === 'UND_ERR_BODY_TIMEOUT') {
       const message =

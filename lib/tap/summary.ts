@@ -1,7 +1,7 @@
 import type { Chunk } from '../chunk/fields.js'
 import { checkChunk } from '../chunk/foreign.js'
 import { CompletionError } from '../errors.js'
-import { checkBoolean, checkFunction } from '../options.js'
+import { checkBoolean, checkFunction, settled } from '../options.js'
 import { isPrematureClose } from '../sink.js'
 import { type Stage, stage } from '../stage.js'
 import { type Outcome, type Summary, SummaryRecord } from './summary-record.js'
@@ -24,8 +24,9 @@ export interface SummaryOptions {
  */
 export function tapSummary(
   onSummary: (summary: Summary) => void | Promise<void>,
-  { text = false }: SummaryOptions = {}
+  options?: SummaryOptions
 ): Stage<Chunk, Chunk> {
+  const { text } = settled('tapSummary', options, { text: false })
   checkFunction('onSummary', onSummary)
   checkBoolean('text', text)
   const record = new SummaryRecord(text, performance.now())

@@ -1,9 +1,11 @@
-import { Transform } from 'node:stream'
+import { Transform, type Writable } from 'node:stream'
+import { clearTimeout, setTimeout } from 'node:timers'
 import { CompletionError } from '../errors.js'
 import { beside, failInOrder } from '../fail-in-order.js'
-import { checkLimit, checkOneOf } from '../options.js'
+import { checkBoolean, checkLimit, checkOneOf, settled } from '../options.js'
 import { asSink, destroySink, endSink, isPrematureClose, watchSink } from '../sink.js'
-import type { Stage } from '../stage.js'
+import { type Stage, usedOnce } from '../stage.js'
+import { copyOf } from './copy.js'
 
 export interface TeeOptions {
   /**
@@ -18,6 +20,16 @@ export interface TeeOptions {
   limit?: number
   /** What happens when the destination fails: the stream fails too, or goes on without it. Default: `fail`. */
   onError?: 'fail' | 'detach'
+  /**
+   * What becomes of the destination when the stream fails: it is destroyed, so that what it holds does not pass for whole,
+   * or ended in good order, so that what came can be read, from a compressor above all. Default: `destroy`.
+   */
+  onFailure?: 'destroy' | 'end'
+  /**
+   * Whether the destination gets objects and bytes of its own. Without, a later stage that changes what it gets changes
+   * what the destination has not yet taken too. Text and other values cannot be changed. Default: true.
+   */
+  copy?: boolean
 }
 
 /** The stage that `tee` returns. */
@@ -28,14 +40,25 @@ export interface TeeStage<Item> extends Stage<Item, Item> {
   readonly detached: Error | undefined
 }
 
+const defaults: Required<Omit<TeeOptions, 'limit'>> & Pick<TeeOptions, 'limit'> = {
+  whenSlow: 'wait',
+  limit: undefined,
+  onError: 'fail',
+  onFailure: 'destroy',
+  copy: true
+}
+
 const defaultByteLimit = 1024 * 1024
 const defaultItemLimit = 1024
+
+/** How long a failure waits for a destination that is ended in good order, in milliseconds. */
+const longestEnd = 30_000
 
 /**
  * Passes everything on unchanged, and writes a copy of it to a destination beside the main path: bytes, text or
  * objects, as they come.
  *
- * The destination is ended when the stream completes, and destroyed when it does not. With `wait` and `fail`, the
+ * The destination is ended when the stream completes, and destroyed when it does not (`onFailure`). With `wait` and `fail`, the
  * stream ends only when the destination has finished, so that the copy is whole when the pipeline is done; with
  * `drop`, nothing on the main path ever waits for it.
  *
@@ -44,11 +67,14 @@ const defaultItemLimit = 1024
  */
 export function tee<Item = unknown>(
   destination: NodeJS.WritableStream,
-  { whenSlow = 'wait', limit, onError = 'fail' }: TeeOptions = {}
+  options?: TeeOptions
 ): TeeStage<Item> {
+  const { whenSlow, limit, onError, onFailure, copy } = settled('tee', options, defaults)
   const sink = asSink('destination', destination)
   checkOneOf('whenSlow', whenSlow, ['wait', 'drop', 'fail'])
   checkOneOf('onError', onError, ['fail', 'detach'])
+  checkOneOf('onFailure', onFailure, ['destroy', 'end'])
+  checkBoolean('copy', copy)
   if (limit !== undefined) checkLimit('limit', limit)
 
   let held = 0
@@ -70,7 +96,7 @@ export function tee<Item = unknown>(
   }
 
   /** Writes the copy, now or when there is room, and then calls back; also when that failed. */
-  function copy(item: Item, callback: () => void): void {
+  function copyTo(item: Item, callback: () => void): void {
     if (isFailed || stream.detached) return callback()
     const size = sizeOf(item)
     const most =
@@ -91,14 +117,14 @@ export function tee<Item = unknown>(
     }
     wake = () => {
       wake = undefined
-      copy(item, callback)
+      copyTo(item, callback)
     }
   }
 
   function write(item: Item, size: number): void {
     held += size
     try {
-      sink.write(item, error => {
+      sink.write(copy ? copyOf(item) : item, error => {
         held -= size
         // A destination that was destroyed or ended by somebody else says so here only.
         if (error) onSinkError(error)
@@ -118,7 +144,7 @@ export function tee<Item = unknown>(
   const transform = new Transform({
     objectMode: true,
     transform(item: Item, _encoding, callback) {
-      copy(item, () => {
+      copyTo(item, () => {
         if (!isFailed) return callback(null, item)
         // What has come is passed on before the failure, and no more is asked for.
         stream.push(item)
@@ -137,17 +163,30 @@ export function tee<Item = unknown>(
     },
     destroy(error, callback) {
       unwatch()
-      if (!isOver) destroySink(sink, error)
+      const mustEnd = !isOver && onFailure === 'end' && !stream.detached && !sink.destroyed
+      if (!isOver && !mustEnd) destroySink(sink, error)
       isOver = true
-      callback(error)
+      if (mustEnd) endWithin(sink, longestEnd).then(() => callback(error))
+      else callback(error)
     }
   })
   // Fields, not getters: V8 gives each object that has getters of its own a hidden class of its own.
   const stream = Object.assign(transform, { dropped: 0, detached: undefined as Error | undefined })
   // What the destination still holds belongs to what came before an error, unless it may be dropped anyway. After
   // its own failure the tee does not wait: a destination that was too slow may never take it.
-  if (whenSlow !== 'drop') Object.assign(stream, { [beside]: () => (isFailed ? [] : [sink]) })
-  return stream
+  if (whenSlow !== 'drop')
+    Object.assign(stream, { [beside]: () => (isFailed || stream.detached ? [] : [sink]) })
+  return usedOnce('tee', stream)
+}
+
+/** Ends a sink; resolves when it has finished or failed, or has taken too long. */
+async function endWithin(sink: Writable, longest: number): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const late = new Promise<void>(resolve => {
+    timer = setTimeout(resolve, longest).unref()
+  })
+  await Promise.race([endSink(sink).catch(() => {}), late])
+  clearTimeout(timer)
 }
 
 function sizeOf(item: unknown): number {

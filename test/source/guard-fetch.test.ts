@@ -85,7 +85,11 @@ const chatReaders: Record<string, Reader> = {
           baseURL: url,
           apiKey: 'none',
           maxRetries: 0,
-          fetch: fetch as never
+          fetch: ((url: string, { headers, ...init }: RequestInit) => {
+            const sent = new Headers(headers)
+            sent.delete('content-length')
+            return fetch(url, { ...init, headers: sent })
+          }) as never
         })
         let text = ''
         const stream = await client.chat.completions.create({ ...question, stream: true })

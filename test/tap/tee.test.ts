@@ -6,7 +6,7 @@ import { PassThrough, Readable, Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { promisify } from 'node:util'
-import { createGunzip, createGzip } from 'node:zlib'
+import { createGunzip, createGzip, gunzipSync } from 'node:zlib'
 import { expect } from 'chai'
 import { compose, tapSummary, tee, toChunks, toText } from 'completion-streams'
 import { script } from 'completion-streams/testing'
@@ -93,11 +93,49 @@ describe('tee', () => {
     expect(sink.writableFinished).to.equal(true)
   })
 
-  it('copies objects, the same that it passes on', async () => {
+  it('gives the destination objects of its own, which later stages do not change', async () => {
     await using server = await serve({ script: script(answer) })
     const sink = openSink({ objectMode: true })
     const chunks = await all(ask(server), toChunks(), tee(sink))
+    expect(sink.received).to.deep.equal(chunks)
+    for (const chunk of chunks) expect(sink.received).not.to.include(chunk)
+  })
+
+  it('gives the destination the same objects with copy: false', async () => {
+    await using server = await serve({ script: script(answer) })
+    const sink = openSink({ objectMode: true })
+    const chunks = await all(ask(server), toChunks(), tee(sink, { copy: false }))
     expect(sink.received).to.have.lengthOf(chunks.length).and.include.members(chunks)
+  })
+
+  it("ends the copy of a failed stream in good order with onFailure: 'end', so that a gzip of it can be read", async () => {
+    await using server = await serve({ script: script(answer), faults: { cutAfter: { events: 5 } } })
+    const pieces: Buffer[] = []
+    const gzip = createGzip().on('data', piece => void pieces.push(piece))
+    const copy = tee(gzip, { onFailure: 'end' })
+    const texts: string[] = []
+    const error = await failureOf(
+      pipeline(ask(server), toChunks(), toText(), copy, async source => {
+        for await (const text of source) texts.push(text)
+      })
+    )
+    expect(error.code).to.equal('CS_ERR_TRUNCATED')
+    await closed(copy)
+    expect(gunzipSync(Buffer.concat(pieces)).toString())
+      .to.equal(texts.join(''))
+      .and.not.to.equal('')
+  })
+
+  it("tells of the stream's own failure after it has detached a destination whose write throws", async () => {
+    await using server = await serve({ script: script(answer), faults: { cutAfter: { events: 5 } } })
+    const sink = openSink()
+    sink.write = () => {
+      throw new Error('no write')
+    }
+    const copy = tee(sink, { onError: 'detach' })
+    const error = await failureOf(pipeline(ask(server), copy, toChunks(), toText(), openSink()))
+    expect(error.code).to.equal('CS_ERR_TRUNCATED')
+    expect(copy.detached?.message).to.equal('no write')
   })
 
   it('works inside compose', async () => {

@@ -1,0 +1,12 @@
+import { Writable } from 'node:stream'
+
+/**
+ * A sink that takes everything and keeps nothing, for pipelines that exist for their taps: without a sink nobody reads what
+ * the last stage emits, and a pipeline stops as soon as its buffers are full.
+ *
+ * @example
+ * await pipeline(request, toChunks(), tapUsage(bill), drain())
+ */
+export function drain(): Writable {
+  return new Writable({ objectMode: true, write: (_item, _encoding, callback) => callback() })
+}
