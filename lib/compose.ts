@@ -57,14 +57,10 @@ export function compose<const Parts extends readonly [Part, ...Part[]]>(
   const last = streams.at(-1)
   if (!first || !last || !streams.every(isStream))
     throw invalid('a part of compose', streams.find(isNoStream), 'a stream')
+  if (streams.some(isUsed)) throw usedAgain('a part of compose')
   if (!last.readable) throw invalid('the last part of compose', last, 'a stream that emits something')
 
-  for (const stream of streams) {
-    if (stream.destroyed || stream.writableEnded || stream.readableEnded || composed.has(stream))
-      throw usedAgain('a part of compose')
-    composed.add(stream)
-  }
-
+  for (const stream of streams) composed.add(stream)
   let line: Joint | undefined
   // Pipes begin to read as soon as they are laid, and a request must not be sent before somebody wants it.
   const start = (): Joint => {
@@ -130,4 +126,8 @@ function isStream(part: unknown): boolean {
 
 function isNoStream(part: unknown): boolean {
   return !isStream(part)
+}
+
+function isUsed(stream: Joint): boolean {
+  return stream.writableEnded || stream.readableEnded || composed.has(stream)
 }

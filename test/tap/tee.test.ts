@@ -121,6 +121,7 @@ describe('tee', () => {
     )
     expect(error.code).to.equal('CS_ERR_TRUNCATED')
     await closed(copy)
+    await closed(gzip)
     expect(gunzipSync(Buffer.concat(pieces)).toString())
       .to.equal(texts.join(''))
       .and.not.to.equal('')
