@@ -71,10 +71,11 @@ export function indexOf(choice: LooseChoice): number {
   return typeof choice.index === 'number' ? choice.index : 0
 }
 
-/** The finish reason of a choice as the provider names it. Some send `""`, or `"null"`, until there is one. */
+/** The finish reason of a choice as the provider names it. Some send `""`, `"null"` or Python's `"None"` until there is one. */
 export function finishReasonOf(choice: LooseChoice): string | undefined {
   const reason = choice.finish_reason
-  return typeof reason === 'string' && reason !== '' && reason !== 'null' ? reason : undefined
+  if (typeof reason !== 'string' || reason === '' || reason === 'null' || reason === 'None') return undefined
+  return reason
 }
 
 /** Whether a chunk is an event of the Responses API. */

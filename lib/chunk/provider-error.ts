@@ -160,7 +160,7 @@ function complains(said: Said): boolean {
   // `{code: 0, msg: 'success'}` is none.
   if (code !== undefined) return false
   if (/^(error|fail(ed|ure)?)$/i.test(`${said.get('status')}`)) return true
-  if (firstOf(said, messageNames, text)) return true
+  if (firstOf(said, messageNames, text) || saysAnything(errorWithin(said))) return true
   return innerNames.some(name => {
     const inner = said.get(name)
     if (name === 'message' || !isObject(inner)) return false
@@ -194,8 +194,7 @@ function levelsOf(payload: unknown, depth = 6): Said[] {
     const inner = said.get(name)
     if (isObject(inner)) levels.push(...levelsOf(inner, depth - 1))
   }
-  const response = said.get('response')
-  if (isObject(response)) levels.push(...levelsOf((response as LooseError).error, depth - 1))
+  levels.push(...levelsOf(errorWithin(said), depth - 1))
   const choices = said.get('choices')
   if (Array.isArray(choices)) levels.push(...levelsOf(choiceError(choices), depth - 1))
   levels.push(said)
@@ -203,6 +202,12 @@ function levelsOf(payload: unknown, depth = 6): Said[] {
   const error = said.get('error')
   if (typeof error === 'string') levels.push(new Map([['message', error]]))
   return levels
+}
+
+/** The error of a response: of the Responses API, or of Tencent's `{Response: {Error}}`. */
+function errorWithin(said: Said): unknown {
+  const response = said.get('response')
+  return isObject(response) ? saidIn(response).get('error') : undefined
 }
 
 function saidIn(payload: object): Said {
@@ -218,7 +223,8 @@ function messageOf(said: Said): string | undefined {
   const named = firstOf(said, messageNames, text)
   if (named !== undefined) return named
   const errors = said.get('errors')
-  const [firstError] = Array.isArray(errors) ? errors : []
+  // By the name of the parameter (Rails, ASP.NET): `{errors: {model: ['is unknown']}}`.
+  const [firstError] = isObject(errors) ? Object.values(errors).flat() : []
   return text(firstError) ?? (said.has('errorcode') ? text(said.get('text')) : undefined)
 }
 

@@ -240,6 +240,18 @@ const shapes: Shape[] = [
     facts: { providerCode: 10007 }
   },
   {
+    name: 'errors by the name of a parameter',
+    payload: { errors: { model: ['is unknown'] } },
+    message: 'is unknown',
+    facts: {}
+  },
+  {
+    name: 'an error within a Response (Tencent)',
+    payload: { Response: { Error: { Code: 'AuthFailure', Message: 'Bad signature' }, RequestId: 'r' } },
+    message: 'Bad signature',
+    facts: { providerCode: 'AuthFailure' }
+  },
+  {
     name: 'success that is false',
     payload: { success: false, reason: 'none given' },
     message: 'no message given',

@@ -96,7 +96,28 @@ const odd = fc.constantFrom(
   ' [DONE] ',
   'null',
   '',
-  'words'
+  'words',
+  ': keepalive',
+  'ping',
+  '{}',
+  '{"type":"keepalive","sequence_number":3}',
+  '{"cost":"0.1"}',
+  '{"text":"of another form"}',
+  '{"type":"content_block_delta","delta":{"text":"x"}}',
+  '{"code":1001,"msg":"no"}',
+  '{"choices":[],"cost":"0.1"}',
+  '{"choices":[],"prompt_filter_results":[]}',
+  '{"id":"c1","choices":null,"object":"chat.completion.chunk","base_resp":{"status_code":1008,"status_msg":"no"}}',
+  chat('"failed"', '"finish_reason":"network_error"}]'),
+  chat('"cut"', '"finish_reason":"length"}]'),
+  chat('"null"', '"finish_reason":"null"}]'),
+  chat('"other"', '"finish_reason":null}]').replace('"index":0', '"index":1'),
+  chat('null,"refusal":"no"', '"finish_reason":null}]'),
+  '{"type":"response.done","response":{"id":"r","status":"completed"}}',
+  '{"type":"response.completed","response":{"id":"r","status":"failed","error":{"message":"no"}}}',
+  '{"type":"response.created","response":{"id":"s"}}',
+  '{"a":1}\ndata: {"choices":[],"usage":{"total_tokens":1}}',
+  '[DONE]\ndata: [DONE]'
 )
 
 const name = fc.oneof(
@@ -227,7 +248,7 @@ describe('bytes and text', () => {
       fc.asyncProperty(payloads, places, limits, (all, cuts, maxEventSize) => {
         const known = [chat('"a"'), chat('"b"'), chat('"c"')]
         const reads = [...known, ...all].map(payload => Buffer.from(eventStream(payload)))
-        return expectAlike(reads, cuts, () => toChunks({ onInvalid: 'skip', maxEventSize }))
+        return expectAlike(reads, cuts, () => toChunks({ onInvalid: 'skip', onCut: 'fail', maxEventSize }))
       }),
       { numRuns: 300 }
     )

@@ -91,11 +91,12 @@ describe('PayloadReader', () => {
       })
     }
 
-    it('is none that is "null" as text', async () => {
-      const open = { choices: [{ index: 0, delta: { content: 'One' }, finish_reason: 'null' }] }
-      await expectRead(eventStream(open, ended('stop'), done), { text: 'One' })
-      await expectRead(eventStream(open), { text: 'One', code: 'CS_ERR_TRUNCATED' })
-    })
+    for (const word of ['null', 'None', ''])
+      it(`is none that is ${JSON.stringify(word)} as text`, async () => {
+        const open = { choices: [{ index: 0, delta: { content: 'One' }, finish_reason: word }] }
+        await expectRead(eventStream(open, ended('stop'), done), { text: 'One' })
+        await expectRead(eventStream(open), { text: 'One', code: 'CS_ERR_TRUNCATED' })
+      })
 
     it('gives way to what the provider says of it itself', async () => {
       const body = eventStream(said('One'), ended('error'), { error: { message: 'No capacity' } }, done)
