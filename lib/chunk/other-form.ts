@@ -78,6 +78,22 @@ const forms: readonly OtherForm[] = [
   }
 ]
 
+/** Members in which other APIs, and logs, hold text. */
+const textMembers: ReadonlySet<string> = new Set([
+  'text',
+  'content',
+  'delta',
+  'output',
+  'output_text',
+  'completion',
+  'answer',
+  'response',
+  'result',
+  'token',
+  'parts',
+  'generated_text'
+])
+
 /**
  * What another API's payload is, and what to ask its server for; undefined for what is not known. To be asked of what
  * has no choices and is no Responses event: DashScope and Anthropic report usage, too.
@@ -94,6 +110,17 @@ export function otherFormOfText(text: string): string | undefined {
   return isDataStream
     ? "it is in the form of the AI SDK's data stream: read the completion before the AI SDK has rewritten it"
     : undefined
+}
+
+/** Whether what is no chunk may be a part of an answer all the same. */
+export function mayHoldText(payload: object): boolean {
+  if (Array.isArray(payload))
+    return payload.some(item => isLoose(item) && !Array.isArray(item) && mayHoldText(item))
+  return Object.entries(payload).some(([name, value]) => textMembers.has(name) && isFilled(value))
+}
+
+function isFilled(value: unknown): boolean {
+  return isLoose(value) || (typeof value === 'string' && value !== '')
 }
 
 function isLoose(value: unknown): value is Loose {

@@ -1,22 +1,20 @@
 import {
   type Chunk,
   choicesOf,
-  finishReasonOf,
   isResponsesEvent,
   isTerminal,
   type LooseChunk,
   usageOf
 } from '../chunk/fields.js'
-import { isCut, reportsFailure } from '../chunk/finish-reason.js'
 import { admit } from '../chunk/foreign.js'
 import { isKeepAlive } from '../chunk/keep-alive.js'
-import { otherFormOf } from '../chunk/other-form.js'
+import { mayHoldText, otherFormOf } from '../chunk/other-form.js'
 import { goesOn, markOpening, Progress } from '../chunk/progress.js'
-import { isErrorOfChoice, providerErrorIn, toProviderError } from '../chunk/provider-error.js'
-import { isRefusal } from '../chunk/refusal.js'
+import { isErrorOfChoice, providerErrorIn } from '../chunk/provider-error.js'
 import { chunksOf, isWholeCompletion, type WholeCompletion } from '../chunk/whole.js'
 import { CompletionError } from '../errors.js'
-import { beginningOf, printable } from '../printable.js'
+import { beginningOf } from '../printable.js'
+import { HeldFailure } from './held-failure.js'
 
 /** What decides on payloads, of the options of `toChunks`. */
 export interface PayloadOptions {
@@ -36,18 +34,8 @@ export interface PayloadHandlers {
   onOver(): void
 }
 
-/** A failure that waits for what the provider may still send with it. */
-interface HeldFailure {
-  readonly error: CompletionError
-  /** Whether it is the failure of one choice, so that others may go on. */
-  readonly isOfChoice: boolean
-}
-
 /** How many payloads a failure waits for at the most: who has more to say is not about to report usage. */
 const mostLatePayloads = 16
-
-/** How much of a finish reason is shown, in characters. */
-const shownReason = 40
 
 /**
  * Takes the payloads of an input, whatever carried them, and says what each is: a chunk, a whole completion, an error,
@@ -60,7 +48,7 @@ export class PayloadReader {
   readonly progress: Progress = new Progress()
   readonly #options: PayloadOptions
   readonly #handlers: PayloadHandlers
-  #held: HeldFailure | undefined
+  readonly #held: HeldFailure
   #latePayloads = 0
   #hasBegun = false
   /** What is to be said of the first payload that was no chunk, nor anything else that is known. */
@@ -74,6 +62,7 @@ export class PayloadReader {
   constructor(options: PayloadOptions, handlers: PayloadHandlers) {
     this.#options = options
     this.#handlers = handlers
+    this.#held = new HeldFailure(options.onCut === 'fail')
     this.progress.expected = options.choices
   }
 
@@ -84,8 +73,8 @@ export class PayloadReader {
 
   /** A failure that waits for what may still come, but need not. */
   get heldFailure(): CompletionError | undefined {
-    const held = this.#held
-    return held && (!held.isOfChoice || this.progress.complete) ? held.error : undefined
+    const { error, isOfChoice } = this.#held
+    return isOfChoice && !this.progress.complete ? undefined : error
   }
 
   /**
@@ -96,7 +85,7 @@ export class PayloadReader {
     this.goesOn = false
     // Some servers keep the connection alive with `data: null`.
     if (value === null) return true
-    if (this.#held && ++this.#latePayloads > mostLatePayloads && this.heldFailure) this.#throwHeld()
+    if (this.#held.error && ++this.#latePayloads > mostLatePayloads && this.heldFailure) this.#held.throw()
     if (typeof value !== 'object') {
       this.invalid(`a payload is ${typeof value}, not an object`)
       return true
@@ -114,14 +103,14 @@ export class PayloadReader {
    * passed over. Anything else, such as a cost, is what the input is judged by if no chunk comes at all.
    */
   doubt(value: unknown, message: string, text: string): void {
-    if (isObject(value) && holdsText(value))
+    if (isObject(value) && mayHoldText(value))
       this.invalid(this.#hasBegun ? 'a payload is no completion chunk' : message, { text })
     else if (!this.#hasBegun) this.#doubt ??= `${message}: ${beginningOf(text)}`
   }
 
   /** Takes the end mark. */
   end(): void {
-    this.#throwHeld()
+    this.#held.throw()
     this.progress.end()
     this.goesOn = false
     this.#handlers.onOver()
@@ -129,7 +118,7 @@ export class PayloadReader {
 
   /** Takes the end of the input. */
   close(): void {
-    this.#throwHeld()
+    this.#held.throw()
     if (!this.#hasBegun && this.#doubt !== undefined) this.invalid(this.#doubt)
     const { complete, ended } = this.progress
     if (!complete) this.truncated()
@@ -141,14 +130,14 @@ export class PayloadReader {
   /** Takes a payload that reports an error. It may sit beside text or usage (OpenRouter, `response.failed`), which are not lost. */
   fail(payload: unknown): void {
     const isOfChoice = isObject(payload) && isErrorOfChoice(payload)
-    const failure: HeldFailure = { error: toProviderError(payload), isOfChoice }
+    const report = () => this.#held.report(payload, isOfChoice)
     const chunks = this.#chunksIn(payload)
     for (const [place, chunk] of chunks.entries())
-      this.#emit(chunk, place === chunks.length - 1 ? failure : undefined)
+      this.#emit(chunk, place === chunks.length - 1 ? report : undefined)
     if (chunks.length > 0) return
-    const isLate = this.#held !== undefined
-    this.#hold(failure)
-    if (isLate) this.#throwHeld()
+    const isLate = this.#held.error !== undefined
+    report()
+    if (isLate) this.#held.throw()
   }
 
   /** Throws for what is no chunk, or has it counted. */
@@ -159,7 +148,7 @@ export class PayloadReader {
 
   /** Throws for an input that ends before the completion is complete. */
   truncated(residue?: string): void {
-    this.#throwHeld()
+    this.#held.throw()
     if (!this.#options.requireEnd) return
     const { choices, expected } = this.progress
     const missing = choices > 0 && choices < expected ? `: ${choices} of ${expected} choices came` : ''
@@ -230,18 +219,19 @@ export class PayloadReader {
     return true
   }
 
-  #emit(value: object, failure?: HeldFailure): void {
+  #emit(value: object, report?: () => void): void {
     const { progress } = this
-    if (this.#held && this.#isOfAnother(value)) this.#throwHeld()
+    const held = this.#held
+    if (held.error && this.#isOfAnother(value)) held.throw()
     // Chunks are handed on as the provider sent them: their type is a promise of the provider's.
     const opens = progress.add(value)
     if (opens) this.#open(value)
     this.#hasBegun = true
     if (progress.choices > this.#options.maxChoices) throw tooManyChoices(this.#options.maxChoices)
     this.#handlers.onChunk(value as Chunk)
-    if (failure) this.#hold(failure)
-    if (progress.hasReason || this.#held || this.#options.onCut === 'fail') this.#judge(value)
-    this.goesOn = !(opens || this.#held || progress.ended)
+    report?.()
+    if (progress.hasReason || held.error || this.#options.onCut === 'fail') this.#judge(value)
+    this.goesOn = !(opens || held.error || progress.ended)
   }
 
   #open(value: object): void {
@@ -251,54 +241,15 @@ export class PayloadReader {
 
   /** Whether a chunk behind a failure belongs to something else than what has failed. */
   #isOfAnother(value: object): boolean {
-    const isOver = this.#held?.isOfChoice !== true
-    return this.progress.opens(value) || (isOver && choicesOf(value).some(goesOn))
+    return this.progress.opens(value) || (!this.#held.isOfChoice && choicesOf(value).some(goesOn))
   }
 
-  /** What a chunk says of how its completion ends. */
+  /** What a chunk says of how its completion ends. A failure waits no longer once usage was reported. */
   #judge(value: object): void {
-    for (const choice of choicesOf(value)) {
-      const reason = choice ? finishReasonOf(choice) : undefined
-      if (reason !== undefined) this.#judgeReason(reason)
-    }
+    this.#held.judge(value)
     const isOver = isTerminal(value) || (value as LooseChunk).type === 'response.failed'
-    if (this.#options.onCut === 'fail') this.#judgeCut(value)
-    if (this.#held) this.#wait(value, isOver)
-    else if (isOver) this.#handlers.onOver()
-  }
-
-  #judgeReason(reason: string): void {
-    if (reportsFailure(reason)) this.#hold({ error: failureFor(reason), isOfChoice: true })
-    else if (this.#options.onCut === 'fail' && isCut(reason))
-      this.#hold({ error: cutFor(reason), isOfChoice: true })
-  }
-
-  /** `response.incomplete` says why; a refusal ends as if it were an answer. */
-  #judgeCut(value: object): void {
-    const { type, response } = value as LooseChunk
-    const isIncomplete =
-      type === 'response.incomplete' || (isTerminal(value) && response?.status === 'incomplete')
-    if (isIncomplete) {
-      const reason = response?.incomplete_details?.reason
-      this.#hold({ error: cutFor(typeof reason === 'string' ? reason : 'incomplete'), isOfChoice: true })
-    } else if (isRefusal(value)) this.#hold({ error: cutFor('refusal'), isOfChoice: true })
-  }
-
-  /** Of several failures the first counts, but what the provider says itself tells more than a finish reason, and that more than a cut. */
-  #hold(failure: HeldFailure): void {
-    if (!this.#held || weightOf(failure.error) > weightOf(this.#held.error)) this.#held = failure
-  }
-
-  /** Throws what is held as soon as nothing more is to be waited for: usage was reported, or too much has come. */
-  #wait(value: object, isOver: boolean): void {
-    const { heldFailure } = this
-    if (heldFailure === undefined) return
-    const hasUsage = usageOf(value) !== undefined
-    if (hasUsage || isOver) this.#throwHeld()
-  }
-
-  #throwHeld(): void {
-    if (this.#held) throw this.#held.error
+    if (this.heldFailure && (isOver || usageOf(value) !== undefined)) this.#held.throw()
+    if (isOver && !this.#held.error) this.#handlers.onOver()
   }
 }
 
@@ -315,54 +266,9 @@ export function isChunk(value: object): boolean {
   )
 }
 
-/** Members in which other APIs, and logs, hold text. */
-const textMembers: ReadonlySet<string> = new Set([
-  'text',
-  'content',
-  'delta',
-  'output',
-  'output_text',
-  'completion',
-  'answer',
-  'response',
-  'result',
-  'token',
-  'parts',
-  'generated_text'
-])
-
-function holdsText(payload: object): boolean {
-  if (Array.isArray(payload))
-    return payload.some(item => isObject(item) && !Array.isArray(item) && holdsText(item))
-  return Object.entries(payload).some(([name, value]) => textMembers.has(name) && isFilled(value))
-}
-
-function isFilled(value: unknown): boolean {
-  return isObject(value) || (typeof value === 'string' && value !== '')
-}
-
-function weightOf({ code, finishReason }: CompletionError): number {
-  if (code === 'CS_ERR_TRUNCATED') return 0
-  return finishReason === undefined ? 2 : 1
-}
-
-function failureFor(reason: string): CompletionError {
-  const message = `provider reported an error: the completion ended with the finish reason ${shown(reason)}`
-  return new CompletionError('CS_ERR_PROVIDER', message, { type: reason, finishReason: reason })
-}
-
-function cutFor(reason: string): CompletionError {
-  const message = `the answer is not whole: it ended with the finish reason ${shown(reason)}`
-  return new CompletionError('CS_ERR_TRUNCATED', message, { finishReason: reason })
-}
-
 function tooManyChoices(limit: number): CompletionError {
   const message = `a completion has more than ${limit} choices: raise maxChoices if so many were asked for`
   return new CompletionError('CS_ERR_INVALID_CHUNK', message, { limit })
-}
-
-function shown(reason: string): string {
-  return JSON.stringify(printable(reason.slice(0, shownReason)))
 }
 
 function isObject(value: unknown): value is object {

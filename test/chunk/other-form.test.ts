@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { otherFormOf, otherFormOfText } from '#lib/chunk/other-form.js'
+import { mayHoldText, otherFormOf, otherFormOfText } from '#lib/chunk/other-form.js'
 
 const forms: [name: string, payload: object][] = [
   ['Anthropic', { type: 'message_start', message: { role: 'assistant', usage: { input_tokens: 1 } } }],
@@ -44,6 +44,18 @@ describe('otherFormOf', () => {
       expect(otherFormOf(payload)).to.equal(undefined)
     })
   }
+})
+
+describe('mayHoldText', () => {
+  it('is true for what may be a part of an answer', () => {
+    const all = [{ text: 'Hi' }, { delta: { a: 1 } }, [{ content: 'Hi' }], { output_text: 'Hi' }]
+    expect(all.filter(mayHoldText)).to.deep.equal(all)
+  })
+
+  it('is false for anything else', () => {
+    const all = [{ cost: '0.1' }, { text: '' }, { content: null }, { models: ['a'] }, [[{ text: 'Hi' }]], []]
+    expect(all.filter(mayHoldText)).to.deep.equal([])
+  })
 })
 
 describe('otherFormOfText', () => {

@@ -188,4 +188,57 @@ describe('Progress', () => {
       })
     }
   })
+
+  describe('leftIncomplete', () => {
+    it('tells of a completion that another one begins behind', () => {
+      const progress = new Progress()
+      for (const item of [choice(0, 'stop'), choice(1)]) progress.add(item)
+      progress.end()
+      expect([progress.complete, progress.leftIncomplete]).to.deep.equal([false, false])
+      progress.add(chunk('b', null, { id: 'b' }))
+      expect(progress.leftIncomplete).to.equal(true)
+    })
+
+    it('tells nothing of one that was complete', () => {
+      const progress = new Progress()
+      progress.add(chunk('a'))
+      progress.end()
+      progress.add(chunk('b', null, { id: 'b' }))
+      expect(progress.leftIncomplete).to.equal(false)
+    })
+  })
+
+  describe('expected', () => {
+    it('is how many choices a completion must have', () => {
+      const progress = new Progress()
+      progress.expected = 2
+      progress.add(choice(0, 'stop'))
+      expect([progress.choices, progress.complete]).to.deep.equal([1, false])
+      progress.end()
+      expect(progress.complete).to.equal(false)
+      progress.add({ id: 'b', choices: [{ index: 1, delta: { role: 'assistant' }, finish_reason: 'stop' }] })
+      expect(progress.choices).to.equal(1)
+    })
+  })
+
+  describe('a Responses stream', () => {
+    const created = (id: string) => ({ type: 'response.created', response: { id } })
+    it('opens with response.created of another id, not with that of the same (llama.cpp)', () => {
+      expect(openings(created('a'), created('a'), created('b'))).to.deep.equal([false, false, true])
+    })
+
+    for (const [status, complete] of [
+      ['completed', true],
+      ['incomplete', true],
+      [undefined, true],
+      ['cancelled', false],
+      ['in_progress', false]
+    ] as const) {
+      it(`is ${complete ? '' : 'not '}complete after response.done of the status ${status}`, () => {
+        expect(completeAfter(created('a'), { type: 'response.done', response: { status } })).to.equal(
+          complete
+        )
+      })
+    }
+  })
 })

@@ -157,3 +157,35 @@ describe('EventScanner', () => {
     expect([scanner.find(), scanner.isBeginning()]).to.deep.equal([false, false])
   })
 })
+
+describe('skipIdle', () => {
+  const skipped = (text: string, maxEventSize = Number.POSITIVE_INFINITY): string => {
+    const scanner = new EventScanner(maxEventSize)
+    const bytes = Buffer.from(text)
+    scanner.load(bytes, bytes.length)
+    const isMoved = scanner.skipIdle()
+    const rest = text.slice(scanner.at)
+    expect(isMoved).to.equal(rest !== text)
+    scanner.unload()
+    return rest
+  }
+
+  for (const [text, rest] of [
+    ['\n\r\n\n', ''],
+    [': keep-alive\n\n:\r\ndata: {}\n\n', 'data: {}\n\n'],
+    ['data: {}\n\n', 'data: {}\n\n'],
+    ['\n: cut', ': cut'],
+    ['\n\r', '\r'],
+    [': a\rdata: {}\n', ': a\rdata: {}\n'],
+    ['\n:', ':'],
+    ['', '']
+  ] as const) {
+    it(`leaves ${JSON.stringify(rest)} of ${JSON.stringify(text)}`, () => {
+      expect(skipped(text)).to.equal(rest)
+    })
+  }
+
+  it('leaves a comment that may be too large', () => {
+    expect(skipped(`\n: ${'x'.repeat(50)}\n`, 90)).to.equal(`: ${'x'.repeat(50)}\n`)
+  })
+})

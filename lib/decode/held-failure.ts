@@ -1,0 +1,91 @@
+import { choicesOf, finishReasonOf, isTerminal, type LooseChunk } from '../chunk/fields.js'
+import { isCut, reportsFailure } from '../chunk/finish-reason.js'
+import { toProviderError } from '../chunk/provider-error.js'
+import { isRefusal } from '../chunk/refusal.js'
+import { CompletionError } from '../errors.js'
+import { printable } from '../printable.js'
+
+/** How much of a finish reason is shown, in characters. */
+const shownReason = 40
+
+/**
+ * Keeps the failure that a completion has come to, since something may still belong to it: OpenRouter reports usage behind
+ * the chunk that reports the error, and where one choice has failed, others may go on.
+ *
+ * Of several failures the first counts, but what the provider says of it tells more than a finish reason, and that more than
+ * that the answer is not whole.
+ */
+export class HeldFailure {
+  readonly #failsCut: boolean
+  #error: CompletionError | undefined
+  #isOfChoice = false
+
+  /** @param failsCut whether an answer that the model did not end is a failure */
+  constructor(failsCut: boolean) {
+    this.#failsCut = failsCut
+  }
+
+  get error(): CompletionError | undefined {
+    return this.#error
+  }
+
+  /** Whether it is the failure of one choice. */
+  get isOfChoice(): boolean {
+    return this.#isOfChoice
+  }
+
+  /** Takes a payload that reports an error, of one choice or of all. */
+  report(payload: unknown, isOfChoice: boolean): void {
+    this.#hold(toProviderError(payload), isOfChoice)
+  }
+
+  /** Takes a chunk: its finish reasons may be failures, and with `failsCut` those that say that the answer is not whole. */
+  judge(chunk: object): void {
+    for (const choice of choicesOf(chunk)) {
+      const reason = choice ? finishReasonOf(choice) : undefined
+      if (reason === undefined) continue
+      if (reportsFailure(reason)) this.#hold(failureFor(reason), true)
+      else if (this.#failsCut && isCut(reason)) this.#hold(cutFor(reason), true)
+    }
+    if (this.#failsCut) this.#judgeWhole(chunk)
+  }
+
+  /** Throws it, if there is one. */
+  throw(): void {
+    if (this.#error) throw this.#error
+  }
+
+  /** `response.incomplete` says why; a refusal ends as if it were an answer. */
+  #judgeWhole(chunk: object): void {
+    const { type, response } = chunk as LooseChunk
+    if (type === 'response.incomplete' || (isTerminal(chunk) && response?.status === 'incomplete')) {
+      const reason = response?.incomplete_details?.reason
+      this.#hold(cutFor(typeof reason === 'string' ? reason : 'incomplete'), true)
+    } else if (isRefusal(chunk)) this.#hold(cutFor('refusal'), true)
+  }
+
+  #hold(error: CompletionError, isOfChoice: boolean): void {
+    if (this.#error && weightOf(error) <= weightOf(this.#error)) return
+    this.#error = error
+    this.#isOfChoice = isOfChoice
+  }
+}
+
+function weightOf({ code, finishReason }: CompletionError): number {
+  if (code === 'CS_ERR_TRUNCATED') return 0
+  return finishReason === undefined ? 2 : 1
+}
+
+function failureFor(reason: string): CompletionError {
+  const message = `provider reported an error: the completion ended with the finish reason ${shown(reason)}`
+  return new CompletionError('CS_ERR_PROVIDER', message, { type: reason, finishReason: reason })
+}
+
+function cutFor(reason: string): CompletionError {
+  const message = `the answer is not whole: it ended with the finish reason ${shown(reason)}`
+  return new CompletionError('CS_ERR_TRUNCATED', message, { finishReason: reason })
+}
+
+function shown(reason: string): string {
+  return JSON.stringify(printable(reason.slice(0, shownReason)))
+}
