@@ -115,16 +115,15 @@ export class EventScanner {
     const { bytes } = this
     const { buffer, length } = bytes
     let at = this.at
+    // No byte behind the last one is asked for: V8 reads an array slowly from then on.
     while (at < length) {
       let end = at
-      let byte = buffer[end]
-      if (byte === colon) {
-        do byte = buffer[++end]
-        while (byte !== lineFeed && byte !== carriageReturn && end < length)
+      if (buffer[end] === colon) {
+        while (end < length && buffer[end] !== lineFeed && buffer[end] !== carriageReturn) end++
         if (end - at > this.safeSize) break
       }
-      if (byte === carriageReturn) byte = buffer[++end]
-      if (byte !== lineFeed || end >= length) break
+      if (end < length && buffer[end] === carriageReturn) end++
+      if (end >= length || buffer[end] !== lineFeed) break
       at = end + 1
     }
     const isMoved = at > this.at
