@@ -1,12 +1,17 @@
 import { Duplex, type DuplexOptions, finished } from 'node:stream'
+import type { ReadableStream } from 'node:stream/web'
 import pumpify from 'pumpify'
 import { inside, outside } from './fail-in-order.js'
 import { invalid } from './options.js'
 import { parts as partsInside } from './reader.js'
+import { isIterable, iterableSource } from './source/iterable.js'
 import { type InputOf, type OutputOf, type Source, type Stage, usedAgain, usedOnce } from './stage.js'
 
 /** A stream that may be composed: this library's, node's, through2's, or any other that reads and writes as they do. */
 type Part = NodeJS.ReadableStream | NodeJS.ReadWriteStream
+
+/** What may come first: also an async iterable, such as the official client's stream, or a web stream. */
+type FirstPart = Part | AsyncIterable<unknown> | ReadableStream<unknown>
 
 /** A stream, as it is joined to others. */
 interface Joint extends Duplex {
@@ -41,18 +46,22 @@ type Composed<Parts extends readonly unknown[]> = Parts[0] extends NodeJS.Writab
 
 /**
  * Makes several stages one stream that lives and dies as one: a stage from the first one's input to the last
- * one's output, or a source when the first is a source. Streams of other libraries may be among them. Stages
- * that do not fit are a compile error.
+ * one's output, or a source when the first is a source: also an async iterable or a web stream. Streams of other libraries
+ * may be among them. Stages that do not fit are a compile error.
  *
  * It is a genuine Duplex of node's, whatever is inside. It fails with what any part fails with, destroys all
  * parts with it, and does nothing before its first read or write.
  *
- * Throws `CS_ERR_INVALID_OPTION` when a part is no stream, or the last one emits nothing.
+ * Throws `CS_ERR_INVALID_OPTION` when a part is no stream or was used before, or the last one emits nothing.
+ *
+ * @example
+ * for await (const text of compose(request, toChunks(), toText())) process.stdout.write(text)
  */
-export function compose<const Parts extends readonly [Part, ...Part[]]>(
+export function compose<const Parts extends readonly [FirstPart, ...Part[]]>(
   ...parts: Parts & Fitting<Parts>
 ): Composed<Parts> {
-  const streams = [...parts] as Joint[]
+  const [begin, ...rest] = parts as readonly [FirstPart, ...Part[]]
+  const streams = [isIterable(begin) ? iterableSource(begin) : begin, ...rest] as Joint[]
   const first = streams[0]
   const last = streams.at(-1)
   if (!first || !last || !streams.every(isStream))

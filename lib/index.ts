@@ -23,7 +23,7 @@ export {
   type ResponseHead,
   requestCompletion
 } from './source/request.js'
-export { fromResponse, type ResponseLike, type ResponseOptions } from './source/response.js'
+export { fromResponse, type ResponseLike, type ResponseOptions, type SendRequest } from './source/response.js'
 export { type Bytes, type Source, type Stage, type StageWork, stage } from './stage.js'
 export { type Outcome, type Summary, type SummaryOptions, tapSummary } from './tap/summary.js'
 export { type TeeOptions, type TeeStage, tee } from './tap/tee.js'

@@ -21,6 +21,13 @@ export function checkFunction(name: string, value: (...args: never[]) => unknown
   if (typeof value !== 'function') throw invalid(name, value, 'a function')
 }
 
+/** A signal of whatever realm. */
+export function checkSignal(signal: AbortSignal): void {
+  const isSignal =
+    typeof signal === 'object' && signal !== null && 'aborted' in signal && 'addEventListener' in signal
+  if (!isSignal) throw invalid('signal', signal, 'the signal of an AbortController')
+}
+
 export function checkOneOf<Value extends string>(
   name: string,
   value: Value,

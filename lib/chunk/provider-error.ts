@@ -1,4 +1,4 @@
-import { CompletionError } from '../errors.js'
+import { CompletionError, type CompletionErrorFacts } from '../errors.js'
 import { printable } from '../printable.js'
 import { isResponsesEvent, type LooseChunk } from './fields.js'
 import { isKeepAlive } from './keep-alive.js'
@@ -85,7 +85,10 @@ export function isErrorOfChoice(payload: object): boolean {
  * @param payload what the provider sent, parsed if it is JSON; kept as `cause`
  * @param status the HTTP status of a refused request; without one, the status that the payload names
  */
-export function toProviderError(payload: unknown, { status }: { status?: number } = {}): CompletionError {
+export function toProviderError(
+  payload: unknown,
+  { status, ...facts }: Pick<CompletionErrorFacts, 'status' | 'headers' | 'retryAfter'> = {}
+): CompletionError {
   const levels = levelsOf(payload)
   const type = first(levels, typeOf)
   const providerCode = first(levels, codeOf)
@@ -100,6 +103,7 @@ export function toProviderError(payload: unknown, { status }: { status?: number 
     'CS_ERR_PROVIDER',
     `provider reported an error: ${shorten(`${said}`, longest)}`,
     {
+      ...facts,
       cause: payload,
       type,
       providerCode,

@@ -1,11 +1,16 @@
-/** As many bytes of a line as can tell that it ends a completion; a line may have megabytes. */
-const longestHead = 64
+/** How much of a line is kept between two reads, in characters: as much as a mark, cut anywhere, can need. */
+const longestTail = 64
 
-const lineFeed = 0x0a
-const carriageReturn = 0x0d
+/** Stands before what is kept of a longer line, so that it is not taken for the beginning of one. */
+const cut = '\0'
+
+/** The longest line that is an end mark. */
+const longestMark = 32
 
 const endMark = /^data: *\[DONE\] *$/
-const terminal = /^(event: ?|data: ?\{"type": ?")response\.(completed|incomplete|failed)(?![\w.])/
+const terminalName = /response\.(?:completed|incomplete|failed|done)(?![\w.])/
+/** The type of a terminal, wherever it stands in its event; in a text it would have backslashes before its quotes. */
+const terminal = /(?:^event: ?|"type" ?: ?")response\.(?:completed|incomplete|failed|done)(?![\w.])/
 
 /** The end of a completion. */
 export interface CompletionEnd {
@@ -16,53 +21,77 @@ export interface CompletionEnd {
 }
 
 /**
- * Tells from the bytes of an event stream when a completion is over, since servers may hold the connection open
- * behind it: at the end mark `[DONE]`, or at the blank line behind the terminal event of a Responses stream.
+ * Tells from the bytes of an event stream when a completion is over, since servers may hold the connection open behind it:
+ * at the end mark `[DONE]`, or at the blank line behind the terminal event of a Responses stream.
+ *
+ * What nearly all reads hold, neither of the two, is told by two searches of Node's own. Only where one is found are lines
+ * looked at.
  */
 export class EndMark {
-  readonly #head: Buffer = Buffer.alloc(longestHead)
-  #length = 0
-  #previous = lineFeed
-  #isTerminal = false
-  #isMarked = false
+  /** The line at hand, as far as it has come. */
+  #line = ''
+  #endsWithCarriageReturn = false
+  /** Whether the event at hand is the last one. */
+  #isLast = false
 
   /** Takes the next bytes. Gives the end of the completion once it is there. */
   find(bytes: Uint8Array): CompletionEnd | undefined {
-    let length = 0
-    for (const byte of bytes) {
-      length++
-      const isLineEnd = byte === lineFeed || byte === carriageReturn
-      if (!isLineEnd) {
-        if (this.#length < longestHead) this.#head[this.#length] = byte
-        this.#length++
-      } else if (byte === carriageReturn || this.#previous !== carriageReturn) {
-        if (this.#endLine()) {
-          const isCutInTwo = byte === carriageReturn && bytes[length] === lineFeed
-          return { length: isCutInTwo ? length + 1 : length, missing: '' }
-        }
-      }
-      this.#previous = byte
+    const read = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    if (read.length === 0) return undefined
+    const end = this.#isLast || this.#mayEnd(read) ? this.#endIn(read.toString('latin1')) : this.#pass(read)
+    this.#endsWithCarriageReturn = read[read.length - 1] === 0x0d
+    return end
+  }
+
+  /** Whether a read, with the line that it goes on with, holds what may be a mark. */
+  #mayEnd(read: Buffer): boolean {
+    if (read.includes('[DONE]')) return true
+    if (read.includes('response.') && terminalName.test(read.toString('latin1'))) return true
+    if (this.#line === '') return false
+    const seam = this.#line + read.toString('latin1', 0, longestTail)
+    return seam.includes('[DONE]') || terminalName.test(seam)
+  }
+
+  #pass(read: Buffer): undefined {
+    const lineStart = Math.max(read.lastIndexOf(0x0a), read.lastIndexOf(0x0d)) + 1
+    const before = lineStart > 0 ? '' : this.#line
+    const from = Math.max(lineStart, read.length - longestTail)
+    this.#keep((from > lineStart ? cut : before) + read.toString('latin1', from))
+  }
+
+  #keep(line: string): void {
+    this.#line = line.length > longestTail + cut.length ? cut + line.slice(-longestTail) : line
+  }
+
+  /** Latin-1 has a character for each byte, so that places in the text are places in the bytes. */
+  #endIn(text: string): CompletionEnd | undefined {
+    const lineEnds = /\r\n|\r|\n/g
+    // The second half of a line end that was cut in two.
+    let at = this.#endsWithCarriageReturn && text[0] === '\n' ? 1 : 0
+    let line = this.#line
+    let isMarked = false
+    lineEnds.lastIndex = at
+    for (let found = lineEnds.exec(text); found; found = lineEnds.exec(text)) {
+      line += text.slice(at, found.index)
+      at = found.index + found[0].length
+      if (line === '' && this.#isLast) return { length: at, missing: '' }
+      isMarked = this.#look(line)
+      line = ''
     }
-    // A line feed alone would only make the carriage return before it a line end of two bytes.
-    if (this.#isMarked) return { length, missing: this.#previous === carriageReturn ? '\n\n' : '\n' }
-    return this.#isEndMark() ? { length, missing: '\n\n' } : undefined
+    line += text.slice(at)
+    // The line ends that a mark lacks may never come. A line feed alone would only make the carriage return before it a
+    // line end of two bytes.
+    if (line === '') {
+      if (isMarked) return { length: text.length, missing: text.endsWith('\r') ? '\n\n' : '\n' }
+    } else if (this.#look(line)) return { length: text.length, missing: '\n\n' }
+    this.#keep(line)
+    return undefined
   }
 
-  /** Whether this line end, being a blank line, closes the last event of a completion. */
-  #endLine(): boolean {
-    const isBlank = this.#length === 0
-    if (isBlank && (this.#isMarked || this.#isTerminal)) return true
-    if (this.#isEndMark()) this.#isMarked = true
-    else if (terminal.test(this.#text())) this.#isTerminal = true
-    this.#length = 0
-    return false
-  }
-
-  #isEndMark(): boolean {
-    return this.#length <= longestHead && endMark.test(this.#text())
-  }
-
-  #text(): string {
-    return this.#head.toString('latin1', 0, Math.min(this.#length, longestHead))
+  /** Whether a line is an end mark. Takes notice of a terminal, too. */
+  #look(line: string): boolean {
+    const isMark = line.length <= longestMark && endMark.test(line)
+    if (isMark || terminal.test(line)) this.#isLast = true
+    return isMark
   }
 }

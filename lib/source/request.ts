@@ -1,7 +1,8 @@
 import type OpenAI from 'openai'
-import { invalid } from '../options.js'
+import { failInOrder } from '../fail-in-order.js'
+import { invalid, settled } from '../options.js'
 import type { Source } from '../stage.js'
-import { type ResponseOptions, responseSource } from './response.js'
+import { type OpenableSource, type ResponseOptions, responseSource } from './response.js'
 
 /** The parameters of a request, as its API has them. `stream` is set, and usage is asked for, without a word. */
 export type CompletionParams = ChatParams | LegacyParams | ResponsesParams
@@ -13,8 +14,27 @@ type ResponsesParams = Streamed<OpenAI.Responses.ResponseCreateParamsStreaming> 
   ({ input: unknown } | { prompt: object })
 type Streamed<Params> = Omit<Params, 'stream'> & { stream?: true }
 
-/** The part of a client of the openai package, `AzureOpenAI` too, that requests are made with. */
-export type CompletionClient = Pick<OpenAI, 'chat' | 'completions' | 'responses'>
+/**
+ * The part of a client of the openai package, `AzureOpenAI` too, that requests are made with. By what it can do, so that the
+ * client of a CommonJS project, a fork or a client of one's own fits: two copies of the package have different types.
+ */
+export interface CompletionClient {
+  readonly chat: { readonly completions: Endpoint }
+  readonly completions: Endpoint
+  readonly responses: Endpoint
+}
+
+interface Endpoint {
+  // A method, not a function: what a client takes is narrower than any object.
+  create(body: never, options?: never): { asResponse(): Promise<AnyResponse> }
+}
+
+/** A response of whatever implementation of fetch. */
+interface AnyResponse {
+  readonly status: number
+  readonly headers: { forEach(callback: (value: string, name: string) => void): void }
+  readonly body: unknown
+}
 
 export interface RequestOptions extends ResponseOptions {
   /** More options for the client's request, such as `headers`, `timeout` and `maxRetries`. */
@@ -53,9 +73,15 @@ export interface RequestSource extends Source<Uint8Array> {
 export function requestCompletion(
   client: CompletionClient,
   params: CompletionParams,
-  { request = {}, ...options }: RequestOptions = {}
+  given?: RequestOptions
 ): RequestSource {
   const create = endpointOf(client, params)
+  const { request, ...options } = settled<RequestOptions>('requestCompletion', given, {
+    request: {},
+    signal: undefined,
+    endAtMark: undefined,
+    highWaterMark: undefined
+  })
   let settle: { resolve(head: ResponseHead): void; reject(error: unknown): void }
   const response = new Promise<ResponseHead>((resolve, reject) => {
     settle = { resolve, reject }
@@ -63,41 +89,68 @@ export function requestCompletion(
   // The pipeline tells of the same failure.
   response.catch(() => {})
 
-  const source = responseSource(async signal => {
-    const answer = await create({ ...request, signal })
-    const head = { status: answer.status, headers: new Headers([...answer.headers]) }
-    settle.resolve(head)
-    source.emit('response', head)
-    return answer
-  }, options)
+  const source = responseSource(
+    async signal => {
+      const answer = await create({ ...request, signal })
+      const headers = new Headers()
+      answer.headers.forEach((value, name) => void headers.append(name, value))
+      const head = { status: answer.status, headers }
+      settle.resolve(head)
+      source.emit('response', head)
+      // Of what a response has, it is asked here for what all of them have.
+      return answer as Response
+    },
+    'requestCompletion',
+    options,
+    choicesOf(params)
+  )
   source.once('close', () => {
     settle.reject(
       source.errored ?? new DOMException('the request was destroyed before its response came', 'AbortError')
     )
   })
-  return Object.assign(source, { response })
+  return withResponse(source, response)
 }
 
-type Send = (options: { signal: AbortSignal }) => Promise<Response>
+/** To ask for the response is to send the request. What fails then fails the source, in order. */
+function withResponse(source: OpenableSource, response: Promise<ResponseHead>): RequestSource {
+  return Object.defineProperty(source, 'response', {
+    get() {
+      source.open().catch(error => failInOrder(source, error))
+      return response
+    }
+  }) as OpenableSource & { readonly response: Promise<ResponseHead> }
+}
+
+/** How many choices are asked for: `n` of each prompt. */
+function choicesOf(params: CompletionParams): number {
+  const { n, prompt } = params as { n?: unknown; prompt?: unknown }
+  const each = typeof n === 'number' && n > 0 ? n : 1
+  const isList = Array.isArray(prompt) && prompt.some(item => typeof item === 'string' || Array.isArray(item))
+  return 'input' in params ? 0 : each * (isList ? prompt.length : 1)
+}
+
+type Send = (options: { signal: AbortSignal }) => Promise<AnyResponse>
 
 function endpointOf(client: CompletionClient, params: CompletionParams): Send {
-  if (typeof client !== 'object' || client === null)
-    throw invalid('client', client, 'a client of the openai package')
   if (typeof params !== 'object' || params === null)
     throw invalid('params', params, 'the parameters of a request')
-  if ('messages' in params) {
-    const body = { ...params, stream: true, stream_options: withUsage(params) } as const
-    return options => client.chat.completions.create(body, options).asResponse()
-  }
-  if (isLegacy(params)) {
-    const body = { ...params, stream: true, stream_options: withUsage(params) } as const
-    return options => client.completions.create(body, options).asResponse()
-  }
-  if (isResponses(params)) {
-    const body = { ...params, stream: true } as const
-    return options => client.responses.create(body, options).asResponse()
-  }
+  if ('messages' in params) return sendBy(client?.chat?.completions, { ...params, ...withUsage(params) })
+  if (isLegacy(params)) return sendBy(client?.completions, { ...params, ...withUsage(params) })
+  if (isResponses(params)) return sendBy(client?.responses, params)
   throw invalid('params', params, 'messages, prompt or input')
+}
+
+function sendBy(endpoint: Endpoint | undefined, params: object): Send {
+  if (typeof endpoint?.create !== 'function')
+    throw invalid(
+      'client',
+      endpoint,
+      'a client of the openai package that has the endpoint of these parameters'
+    )
+  const body = { ...params, stream: true }
+  // The parameters are those of the endpoint, which the type of `params` says.
+  return options => endpoint.create(body as never, options as never).asResponse()
 }
 
 /** The prompt of a legacy completion is text or tokens; in the Responses API it is an object that names a template. */
@@ -109,11 +162,14 @@ function isResponses(params: CompletionParams): params is ResponsesParams {
   return 'input' in params || 'prompt' in params
 }
 
-/** Chat completions and completions report usage only when asked; the Responses API always does. */
+/**
+ * Chat completions and completions report usage only when asked; the Responses API always does. Some servers refuse the
+ * parameter at any value, so `null` leaves it out.
+ */
 function withUsage({
   stream_options: options
 }: {
   stream_options?: OpenAI.ChatCompletionStreamOptions | null
 }) {
-  return options === null ? null : { include_usage: true, ...options }
+  return { stream_options: options === null ? undefined : { include_usage: true, ...options } }
 }

@@ -28,6 +28,12 @@ const ends = {
   'a named response.completed': ['event: response.completed\ndata: {"type":"response.completed"}\n\n', ''],
   'a named response.incomplete': ['event: response.incomplete\ndata: {}\n\n', ''],
   'a named response.failed': ['event: response.failed\ndata: {}\n\n', ''],
+  'a response.done': ['event: response.done\ndata: {}\n\n', ''],
+  'a type behind other members (keys in order)': [
+    'data: {"response":{"output":[],"status":"completed"},"sequence_number":4,"type":"response.completed"}\n\n',
+    ''
+  ],
+  'a type with spaces round it': ['data: { "type" : "response.completed", "response": {} }\n\n', ''],
   'a response.completed without a name': [
     `data: {"type":"response.completed","response":{"output":"${'x'.repeat(9999)}"}}\n\n`,
     ''
@@ -41,6 +47,8 @@ const noEnds = {
   'data that only begins with it': 'data: [DONE] and more\n\n',
   'another event of the Responses API': 'event: response.completed_item\ndata: {}\n\n',
   'another type of the Responses API': 'data: {"type":"response.output_text.delta"}\n\n',
+  'a text that speaks of a terminal': 'data: {"delta":"\\"type\\":\\"response.completed\\""}\n\n',
+  'a long line that ends like a mark': `data: ${'x'.repeat(200)}data: [DONE]\n\n`,
   'half of it': 'data: [DON',
   nothing: ''
 }

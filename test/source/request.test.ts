@@ -107,7 +107,8 @@ describe('requestCompletion', () => {
     await textOf(ask(server, {}, { ...question, stream_options: { include_usage: false } }))
     await textOf(ask(server, {}, { ...question, stream_options: null }))
     expect(server.requests[0]?.body.stream_options).to.deep.equal({ include_usage: false })
-    expect(server.requests[1]?.body.stream_options).to.equal(null)
+    // Some servers refuse the parameter at any value.
+    expect(server.requests[1]?.body).not.to.have.property('stream_options')
   })
 
   it('asks for usage beside other stream options', async () => {

@@ -1,0 +1,37 @@
+/** Headers that hold what is not for a log. */
+const secret = /cookie|authorization|api-key|token/i
+
+/** What is kept of the headers of a response that was refused. */
+export interface HeaderFacts {
+  headers?: Readonly<Record<string, string>>
+  /** In milliseconds. */
+  retryAfter?: number
+}
+
+/** The headers of a response, as fetch or Node's own clients give them, by their names in lower case and without secrets. */
+export function headerFacts(given: unknown): HeaderFacts {
+  if (typeof given !== 'object' || given === null) return {}
+  const headers: Record<string, string> = {}
+  const isIterable = 'forEach' in given && typeof given.forEach === 'function'
+  const entries: [string, unknown][] = []
+  if (isIterable) (given as Headers).forEach((value, name) => void entries.push([name, value]))
+  else entries.push(...Object.entries(given))
+  for (const [name, value] of entries) {
+    if (name.startsWith(':') || secret.test(name)) continue
+    if (typeof value === 'string') headers[name.toLowerCase()] = value
+    else if (Array.isArray(value)) headers[name.toLowerCase()] = value.join(', ')
+  }
+  const retryAfter = waitOf(headers, Date.now())
+  return { headers, ...(retryAfter !== undefined && { retryAfter }) }
+}
+
+/** How long to wait: OpenAI gives milliseconds too; HTTP (RFC 9110, 10.2.3) has seconds or a date. */
+export function waitOf(headers: Readonly<Record<string, string>>, now: number): number | undefined {
+  const milliseconds = Number(headers['retry-after-ms'] || Number.NaN)
+  if (milliseconds >= 0) return milliseconds
+  const given = headers['retry-after']?.trim()
+  if (!given) return undefined
+  if (/^\d+(?:\.\d+)?$/.test(given)) return Number(given) * 1000
+  const date = Date.parse(given)
+  return Number.isNaN(date) ? undefined : Math.max(date - now, 0)
+}
