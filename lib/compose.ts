@@ -1,7 +1,7 @@
 import { Duplex, type DuplexOptions, finished } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
 import pumpify from 'pumpify'
-import { inside, outside } from './fail-in-order.js'
+import { inside, outside } from './on-its-way.js'
 import { invalid } from './options.js'
 import { parts as partsInside } from './reader.js'
 import { isIterable, iterableSource } from './source/iterable.js'

@@ -1,30 +1,39 @@
 import type { Readable, Writable } from 'node:stream'
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers'
+import { CompletionError } from './errors.js'
+import { isAskedInVain, type Neighbour, type OnItsWay, onItsWay } from './on-its-way.js'
 
-/** On a composed stream: the first of the streams inside, where what is written to it goes. */
-export const inside: unique symbol = Symbol('inside')
+/** On a stream: how long its failure waits while nothing moves, in milliseconds, where that is not the default. */
+export const deliveryTimeout: unique symbol = Symbol('deliveryTimeout')
 
-/** On a stream inside a composed one: the stream that takes what it emits in another way than by a pipe. */
-export const outside: unique symbol = Symbol('outside')
+/**
+ * How long a failure waits for a reader that takes nothing, in milliseconds: then it is told with what could not be
+ * delivered.
+ */
+export const defaultDeliveryTimeout = 30_000
 
-/** On a stream: the streams that it writes to itself, without a pipe. */
-export const beside: unique symbol = Symbol('beside')
+/** How long a reader that takes items by hand must have asked in vain, in milliseconds: what it gave on may still be on its way. */
+const timeBehindHands = 100
 
-/** A stream as its neighbour sees it: of any class, with either side or both. */
-interface Neighbour {
-  readonly destroyed?: boolean
-  readonly readableLength?: number
-  readonly writableLength?: number
-  readonly _transform?: unknown
-  /** What a stream is piped into is not public, but stands here: in a list, or until readable-stream 3 by itself. */
-  readonly _readableState?: { readonly pipes?: unknown }
-  readonly [inside]?: Neighbour
-  readonly [outside]?: Neighbour
-  readonly [beside]?: () => Iterable<Neighbour>
+/** Milliseconds between two looks at what does not move, at most. */
+const longestPause = 2000
+const shortestPause = 8
+
+/** A failure that waits for what came before it. */
+interface Waiting {
+  readonly stream: Readable | Writable
+  readonly error: unknown
+  readonly timeout: number
+  /** The compressors that were asked to emit what they hold. */
+  readonly flushed: Set<Neighbour>
+  left: number
+  looks: number
+  wasEmpty: boolean
+  isFlushing: boolean
+  movedAt: number
+  askedAt: number | undefined
+  due: number
 }
-
-/** Milliseconds between two looks at a slow sink, at most. */
-const longestPause = 32
 
 /**
  * Destroys a stream with an error as soon as everything that it emitted has been taken: by its own reader, by
@@ -35,72 +44,138 @@ const longestPause = 32
  * nor call back for what was written to it, so that no more is.
  *
  * A sink says nothing when its buffer empties below its high water mark, so it is looked at from time to time, and
- * once more when the process has nothing else to do: one that hangs must not keep it alive, but the error of one
- * that has taken all must not be lost.
- * All must be found empty in two turns of the event loop in a row: a reader that buffers out of sight, as web
- * streams and async generators do, passes on in between what it holds.
+ * once more when the process has nothing else to do. All must be found empty in two turns of the event loop in a row: a
+ * reader that buffers out of sight, as web streams do, passes on in between what it holds. A reader that takes its items
+ * by hand, as an async generator does, must have asked in vain for a while. Compressors behind are flushed first.
+ *
+ * Where nothing moves for `defaultDeliveryTimeout`, or the process would end, the error is told all the same, with what
+ * could not be delivered (`undelivered`).
  */
 export function failInOrder(stream: Readable | Writable, error: unknown): void {
-  let looks = 0
-  let wasEmpty = false
-  let timer: NodeJS.Timeout | undefined
-  const look = () => {
-    clearTimeout(timer)
-    const isEmpty = isEmptied(stream)
-    if (stream.destroyed || (isEmpty && wasEmpty)) {
-      lookBeforeExit.delete(look)
-      return void stream.destroy(error as Error)
-    }
-    wasEmpty = isEmpty
-    looks++
-    if (isEmpty || looks < 8) setImmediate(look)
-    else timer = setTimeout(look, Math.min(looks, longestPause)).unref()
+  const now = performance.now()
+  const waiting: Waiting = {
+    stream,
+    error,
+    timeout: (stream as { [deliveryTimeout]?: number })[deliveryTimeout] ?? defaultDeliveryTimeout,
+    flushed: new Set(),
+    left: Number.POSITIVE_INFINITY,
+    looks: 0,
+    wasEmpty: false,
+    isFlushing: false,
+    movedAt: now,
+    askedAt: undefined,
+    due: 0
   }
-  lookBeforeExit.add(look)
-  look()
+  failures.add(waiting)
+  if (failures.size === 1) process.on('beforeExit', tellBeforeExit)
+  look(waiting, now)
 }
 
-/** One listener for all, since node warns of many; for the process, so not a state of any one stage. */
-const lookBeforeExit = {
-  looks: new Set<() => void>(),
-  add(look: () => void): void {
-    if (this.looks.size === 0) process.on('beforeExit', lookAtAll)
-    this.looks.add(look)
-  },
-  delete(look: () => void): void {
-    this.looks.delete(look)
-    if (this.looks.size === 0) process.off('beforeExit', lookAtAll)
+/** All failures that wait, in one set with one timer: with thousands of hung readers, a timer each would take a core. */
+const failures = new Set<Waiting>()
+let timer: ReturnType<typeof setTimeout> | undefined
+let timerDue = Number.POSITIVE_INFINITY
+
+function look(waiting: Waiting, now: number): void {
+  if (!failures.has(waiting)) return
+  const { stream } = waiting
+  if (stream.destroyed) return tell(waiting)
+  const way = onItsWay(stream)
+  const { left } = way
+  if (left !== waiting.left) waiting.movedAt = now
+  waiting.left = left
+  const isEmpty = left === 0 && !waiting.isFlushing && !flush(waiting, way)
+  if (isEmpty && waiting.wasEmpty && isTaken(waiting, way, now)) return tell(waiting)
+  waiting.wasEmpty = isEmpty
+  if (now - waiting.movedAt >= waiting.timeout) return tell(waiting)
+  waiting.looks++
+  if ((isEmpty && way.byHand.length === 0) || waiting.looks < 8)
+    setImmediate(() => look(waiting, performance.now()))
+  else lookLater(waiting, now)
+}
+
+/** Whether readers that take items by hand have passed on what they took. */
+function isTaken(waiting: Waiting, { byHand }: OnItsWay, now: number): boolean {
+  if (byHand.length === 0) return true
+  if (!byHand.every(isAskedInVain)) {
+    waiting.askedAt = undefined
+    return false
+  }
+  waiting.askedAt ??= now
+  return now - waiting.askedAt >= timeBehindHands
+}
+
+/** Has the compressors on the way emit what they hold. False when all have. */
+function flush(waiting: Waiting, { streams }: OnItsWay): boolean {
+  let isFlushing = false
+  for (const next of streams) {
+    // zlib, brotli and zstd streams have both; what else has a `flush` may mean anything by it.
+    if (typeof next.flush !== 'function' || !('bytesWritten' in next) || waiting.flushed.has(next)) continue
+    waiting.flushed.add(next)
+    waiting.isFlushing = true
+    isFlushing = true
+    next.flush(() => {
+      waiting.isFlushing = false
+      waiting.movedAt = performance.now()
+      look(waiting, waiting.movedAt)
+    })
+  }
+  return isFlushing
+}
+
+/** The longer nothing has moved, the longer until the next look. */
+function lookLater(waiting: Waiting, now: number): void {
+  const still = now - waiting.movedAt
+  const pause = Math.min(Math.max(still / 8, shortestPause), longestPause, waiting.timeout)
+  waiting.due = now + pause
+  if (waiting.due >= timerDue) return
+  clearTimeout(timer)
+  timerDue = waiting.due
+  // A failure that cannot be told keeps no process alive.
+  timer = setTimeout(lookAtDue, pause).unref()
+}
+
+function lookAtDue(): void {
+  const now = performance.now()
+  timer = undefined
+  timerDue = Number.POSITIVE_INFINITY
+  let next = Number.POSITIVE_INFINITY
+  for (const waiting of failures) {
+    // What is due soon is looked at now: fewer timers.
+    if (waiting.due > 0 && waiting.due <= now + shortestPause) {
+      waiting.due = 0
+      look(waiting, now)
+    } else if (waiting.due > 0) next = Math.min(next, waiting.due)
+  }
+  if (next >= timerDue) return
+  clearTimeout(timer)
+  timerDue = next
+  timer = setTimeout(lookAtDue, Math.max(next - now, 1)).unref()
+}
+
+/** The process has nothing else to do: what has not moved since it last was so never will. */
+function tellBeforeExit(): void {
+  for (const waiting of failures) {
+    const { left } = waiting
+    look(waiting, performance.now())
+    if (!failures.has(waiting)) continue
+    if (waiting.left === left) tell(waiting)
+    // A turn more, behind which this is asked again.
+    else setImmediate(() => {})
   }
 }
 
-function lookAtAll(): void {
-  for (const look of lookBeforeExit.looks) look()
-}
-
-/** Whether nothing that a stream has emitted is still on its way. */
-function isEmptied(stream: Neighbour): boolean {
-  if (stream.destroyed) return true
-  if (stream.readableLength) return false
-  const next = stream[outside]
-  return (next === undefined || isEmptied(next)) && [...pipesOf(stream), ...besideOf(stream)].every(isSettled)
-}
-
-/** Whether nothing that was written to a stream is still on its way, in it or behind it. */
-function isSettled(stream: Neighbour): boolean {
-  if (stream.destroyed) return true
-  if (stream.writableLength) return false
-  const first = stream[inside]
-  if (first) return isSettled(first)
-  // What a socket has to read does not come from what was written to it.
-  return stream._transform || stream[beside] || pipesOf(stream).length > 0 ? isEmptied(stream) : true
-}
-
-function besideOf(stream: Neighbour): Iterable<Neighbour> {
-  return stream[beside]?.() ?? []
-}
-
-function pipesOf(stream: Neighbour): readonly Neighbour[] {
-  const pipes = stream._readableState?.pipes ?? []
-  // What a stream is piped into is a stream.
-  return Array.isArray(pipes) ? pipes : [pipes as Neighbour]
+function tell(waiting: Waiting): void {
+  const { stream, error, left } = waiting
+  failures.delete(waiting)
+  if (failures.size === 0) process.off('beforeExit', tellBeforeExit)
+  if (stream.destroyed) return
+  if (
+    left > 0 &&
+    left < Number.POSITIVE_INFINITY &&
+    error instanceof CompletionError &&
+    Object.isExtensible(error)
+  )
+    Object.defineProperty(error, 'undelivered', { value: left, enumerable: true })
+  stream.destroy(error as Error)
 }

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import { beside, inside, outside } from './fail-in-order.js'
+import { beside, inside, outside } from './on-its-way.js'
 
 /** Registered, so that a source and a stage from two copies of the library find each other. */
 const reader = Symbol.for('completion-streams.reader')

@@ -1,5 +1,6 @@
 import { finished, type Writable } from 'node:stream'
 import { finished as finishedPromise } from 'node:stream/promises'
+import { setImmediate } from 'node:timers'
 import { invalid } from './options.js'
 
 /** A stream to write to, of whatever library. */
@@ -19,8 +20,35 @@ export function watchSink(sink: Writable, onFailure: (error: Error) => void): ()
   const unwatch = finished(sink, { readable: false }, error => {
     if (error) onFailure(error)
   })
-  return isOfProcess(sink) ? unwatch : () => {}
+  if (!isOfProcess(sink)) return () => {}
+  return () => {
+    unwatch()
+    expectErrors(sink)
+  }
 }
+
+/** How many wait for the last of what they wrote to an output of the process. */
+const leaving = new WeakMap<Writable, number>()
+
+/**
+ * Listens to the errors of an output until all that was written to it has left. The reader of a pipe may leave behind the last
+ * write (EPIPE), which would end the process if nobody listened.
+ */
+function expectErrors(sink: Writable): void {
+  const count = leaving.get(sink) ?? 0
+  leaving.set(sink, count + 1)
+  if (count === 0) sink.on('error', ignore)
+  // Its error event comes behind the callback.
+  sink.write('', () => void setImmediate(() => setImmediate(() => leave(sink))))
+}
+
+function leave(sink: Writable): void {
+  const left = (leaving.get(sink) ?? 1) - 1
+  leaving.set(sink, left)
+  if (left === 0) sink.off('error', ignore)
+}
+
+function ignore(): void {}
 
 /** What Node makes of a sink that was closed, without an error, before it had finished. */
 export function isPrematureClose(error: Error): boolean {

@@ -3,11 +3,13 @@ import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
-import { type Duplex, PassThrough, Readable, Transform, type Writable } from 'node:stream'
+import { type Duplex, PassThrough, Readable, Transform, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { promisify } from 'node:util'
+import { brotliDecompressSync, constants, createBrotliCompress, createGzip, gunzipSync } from 'node:zlib'
 import { expect } from 'chai'
 import {
+  CompletionError,
   compose,
   fromResponse,
   requestCompletion,
@@ -20,6 +22,7 @@ import { serveCompletions } from 'completion-streams/testing'
 import pumpify from 'pumpify'
 import through2, { objectTransform } from 'through2'
 import { request as undiciRequest } from 'undici'
+import { deliveryTimeout, failInOrder } from '#lib/fail-in-order.js'
 import {
   allowNoComplaints,
   clientOf,
@@ -36,6 +39,7 @@ import {
   words
 } from './helpers.js'
 
+const code = 'CS_ERR_TRUNCATED'
 const texts = words(300)
 const whole = texts.join('')
 const answer = texts.map(textEvent)
@@ -267,9 +271,88 @@ describe('failure in order', () => {
       expect(await printed(reader, answer.join(''))).to.equal(`${whole.length} CS_ERR_TRUNCATED\nexit 0\n`)
     })
 
-    it('does not stay for a reader that takes no more', async () => {
+    it('tells of the failure at once when the reader takes no more', async () => {
       const reader = 'async pieces => { for await (const piece of pieces) await new Promise(() => {}) }'
-      expect(await printed(reader, answer.slice(0, 3).join(''))).to.equal('exit 1\n')
+      expect(await printed(reader, answer.slice(0, 3).join(''))).to.equal('0 CS_ERR_TRUNCATED\nexit 0\n')
     })
   })
+
+  describe('when nobody takes what came before', () => {
+    /** A source that fails behind three items, and waits for its reader no longer than the test. */
+    function failing(): Readable {
+      const source = new Readable({ objectMode: true, read() {} })
+      Object.assign(source, { [deliveryTimeout]: 50 })
+      for (const item of ['one', 'two', 'three']) source.push(item)
+      failInOrder(source, new CompletionError('CS_ERR_TRUNCATED', 'cut'))
+      return source
+    }
+    const hung = () => new Writable({ objectMode: true, highWaterMark: 1, write() {} })
+
+    const readers: Record<string, (source: Readable) => void> = {
+      'is not there': () => {},
+      'is paused': source => void source.on('data', () => {}).pause(),
+      hangs: source => void source.pipe(hung()),
+      'hangs behind a stage': source => void source.pipe(new PassThrough({ objectMode: true })).pipe(hung()),
+      'was unpiped': source => {
+        const sink = hung()
+        source.pipe(sink)
+        source.unpipe(sink)
+      }
+    }
+    for (const [name, read] of Object.entries(readers)) {
+      it(`is told with what is undelivered when the reader ${name}`, async () => {
+        const source = failing()
+        read(source)
+        const [error] = await once(source, 'error')
+        expect(error)
+          .to.include({ code: 'CS_ERR_TRUNCATED' })
+          .and.to.have.property('undelivered')
+          .that.is.above(0)
+      })
+    }
+
+    it('is told to a pipeline whose sink hangs, by the option of toChunks', async () => {
+      const body = Buffer.from(answer.slice(0, 3).join(''))
+      const work = pipeline(Readable.from([body]), toChunks({ deliveryTimeout: 50 }), hung())
+      expect(await failureOf(work)).to.include({ code })
+    })
+
+    it('costs one timer, however many wait', async () => {
+      const sources = Array.from({ length: 2000 }, failing)
+      await Promise.all(sources.map(source => once(source, 'error')))
+      expect(process.listenerCount('beforeExit')).to.equal(0)
+    })
+  })
+
+  it('loses nothing behind an async generator that goes into a file', () =>
+    withFolder(async folder => {
+      for (let run = 0; run < 20; run++) {
+        const path = join(folder, `${run}.txt`)
+        const shout = async function* (pieces: AsyncIterable<string>) {
+          for await (const piece of pieces) yield piece.toUpperCase()
+        }
+        const body = Readable.from(answer.map(text => Buffer.from(text)))
+        const work = pipeline(body, toChunks(), toText(), shout, createWriteStream(path))
+        expect(await failureOf(work)).to.include({ code })
+        expect(await readFile(path, 'utf8')).to.equal(whole.toUpperCase())
+      }
+    }))
+
+  for (const [name, compress, decompress] of [
+    ['gzip', createGzip, (bytes: Buffer) => gunzipSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH })],
+    [
+      'brotli',
+      createBrotliCompress,
+      (bytes: Buffer) => brotliDecompressSync(bytes, { finishFlush: constants.BROTLI_OPERATION_FLUSH })
+    ]
+  ] as const) {
+    it(`leaves all text in the file behind ${name}`, () =>
+      withFolder(async folder => {
+        const path = join(folder, 'answer')
+        const body = Readable.from(answer.map(text => Buffer.from(text)))
+        const work = pipeline(body, toChunks(), toText(), compress(), createWriteStream(path))
+        expect(await failureOf(work)).to.include({ code })
+        expect(decompress(await readFile(path)).toString()).to.equal(whole)
+      }))
+  }
 })

@@ -2,6 +2,7 @@ import { PassThrough, Readable, Writable } from 'node:stream'
 import { expect } from 'chai'
 import { asSink, destroySink, endSink, isPrematureClose, watchSink } from '#lib/sink.js'
 import { closed, failureOf, GatedSink, settle } from './answers.js'
+import { turns } from './helpers.js'
 
 function listenersOn(stream: Writable): number {
   return stream.eventNames().reduce((sum, name) => sum + stream.listenerCount(name), 0)
@@ -130,11 +131,12 @@ describe('watchSink', () => {
   })
 
   for (const name of ['stdout', 'stderr'] as const) {
-    it(`leaves nothing on ${name} when the watch is over`, () => {
+    it(`leaves nothing on ${name} when the watch is over`, async () => {
       const before = listenersOn(process[name])
       const unwatch = watchSink(process[name], () => {})
       expect(listenersOn(process[name])).to.be.above(before)
       unwatch()
+      await turns(5)
       expect(listenersOn(process[name])).to.equal(before)
     })
   }

@@ -3,7 +3,8 @@ import { ChoiceText, choiceIndexes } from '../chunk/choice-text.js'
 import type { TextKind } from '../chunk/fields.js'
 import { checkChunk } from '../chunk/foreign.js'
 import { CompletionError } from '../errors.js'
-import { beside, failInOrder } from '../fail-in-order.js'
+import { failInOrder } from '../fail-in-order.js'
+import { beside } from '../on-its-way.js'
 import { checkFunction, checkLimit, checkOneOf, settled } from '../options.js'
 import { asSink, destroySink, endSink, watchSink } from '../sink.js'
 
@@ -32,7 +33,7 @@ export function byChoice(
   checkLimit('maxChoices', maxChoices)
   const sinks = new Map<number, Writable>()
   const readers = new Map<number, ChoiceText>()
-  const watches: (() => void)[] = []
+  const watches = new Map<Writable, () => void>()
   let isOver = false
 
   function open(index: number): Writable {
@@ -43,7 +44,12 @@ export function byChoice(
     const sink = asSink('sinkOf(index)', sinkOf(index))
     sinks.set(index, sink)
     readers.set(index, new ChoiceText(index, from))
-    watches.push(watchSink(sink, error => stream.destroy(error)))
+    // Several choices may share a sink.
+    if (!watches.has(sink))
+      watches.set(
+        sink,
+        watchSink(sink, error => stream.destroy(error))
+      )
     return sink
   }
 
@@ -54,7 +60,13 @@ export function byChoice(
 
   /** Writes to one sink; resolves when it can take more. */
   function write(sink: Writable, text: string): Promise<void> | undefined {
-    if (sink.write(text, onWritten)) return undefined
+    try {
+      if (sink.write(text, onWritten)) return undefined
+    } catch (error) {
+      // A sink that is broken will take nothing more: there is nothing to wait for.
+      stream.destroy(error as Error)
+      return undefined
+    }
     return new Promise(resolve => void sink.once('drain', resolve))
   }
 
@@ -81,17 +93,17 @@ export function byChoice(
         const rest = readers.get(index)?.end() ?? ''
         if (rest !== '') sink.write(rest, onWritten)
       }
-      Promise.all([...sinks.values()].map(endSink)).then(() => {
+      Promise.all([...watches.keys()].map(endSink)).then(() => {
         isOver = true
         callback()
       }, callback)
     },
     destroy(error, callback) {
-      for (const unwatch of watches) unwatch()
+      for (const unwatch of watches.values()) unwatch()
       // What has finished may still have a reader of its own to serve, as a compressor or a socket has.
-      for (const sink of isOver ? [] : sinks.values()) destroySink(sink, error)
+      for (const sink of isOver ? [] : watches.keys()) destroySink(sink, error)
       callback(error)
     }
   })
-  return Object.assign(stream, { [beside]: () => sinks.values() })
+  return Object.assign(stream, { [beside]: () => watches.keys() })
 }

@@ -1,4 +1,5 @@
 import type { Chunk } from '../chunk/fields.js'
+import { defaultDeliveryTimeout, deliveryTimeout } from '../fail-in-order.js'
 import { checkBoolean, checkIndex, checkLimit, checkOneOf, settled } from '../options.js'
 import { markReader } from '../reader.js'
 import type { Bytes, Stage } from '../stage.js'
@@ -32,6 +33,11 @@ export interface ChunksOptions {
   requireEnd?: boolean
   /** The largest event, in bytes of its lines; `Infinity` for no limit. Default: 67108864 (64 MiB). */
   maxEventSize?: number
+  /**
+   * How long a failure waits, in milliseconds, for a reader that takes nothing of what came before it; then it is told, with
+   * what could not be delivered as `undelivered`. Default: 30000.
+   */
+  deliveryTimeout?: number
 }
 
 /** The stage that `toChunks` returns. */
@@ -65,7 +71,8 @@ export function toChunks(given?: ChunksOptions): ChunkStage {
     requireEnd: true,
     choices: 0,
     maxChoices: 10_000,
-    maxEventSize: defaultMaxEventSize
+    maxEventSize: defaultMaxEventSize,
+    deliveryTimeout: defaultDeliveryTimeout
   })
   checkOneOf('onInvalid', options.onInvalid, ['fail', 'skip'])
   checkOneOf('onCut', options.onCut, ['pass', 'fail'])
@@ -73,6 +80,7 @@ export function toChunks(given?: ChunksOptions): ChunkStage {
   checkIndex('choices', options.choices)
   checkLimit('maxChoices', options.maxChoices)
   checkLimit('maxEventSize', options.maxEventSize)
+  checkLimit('deliveryTimeout', options.deliveryTimeout)
 
   const parser = new ChunkParser(options, {
     onChunk: chunk => void counted.push(chunk),
@@ -82,6 +90,7 @@ export function toChunks(given?: ChunksOptions): ChunkStage {
   })
   const stage: Stage<Bytes | ServerSentEvent | Chunk, Chunk> = splitter(options.maxEventSize, () => parser)
   markReader(stage, parser)
+  Object.assign(stage, { [deliveryTimeout]: options.deliveryTimeout })
   // A field, not a getter: V8 gives each object that has a getter of its own a hidden class of its own, and after a
   // few of them all that is done with streams takes longer.
   const counted = Object.assign(stage, { skipped: 0 })

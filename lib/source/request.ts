@@ -80,7 +80,8 @@ export function requestCompletion(
     request: {},
     signal: undefined,
     endAtMark: undefined,
-    highWaterMark: undefined
+    highWaterMark: undefined,
+    deliveryTimeout: undefined
   })
   let settle: { resolve(head: ResponseHead): void; reject(error: unknown): void }
   const response = new Promise<ResponseHead>((resolve, reject) => {

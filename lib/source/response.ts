@@ -4,8 +4,12 @@ import { Readable } from 'node:stream'
 import { clearTimeout, setTimeout } from 'node:timers'
 import { toProviderError } from '../chunk/provider-error.js'
 import { CompletionError, isErrorLike } from '../errors.js'
-import { failInOrder } from '../fail-in-order.js'
-import { checkBoolean, checkIndex, checkSignal, invalid, settled, show } from '../options.js'
+import {
+  defaultDeliveryTimeout,
+  deliveryTimeout as deliveryTimeoutOf,
+  failInOrder
+} from '../fail-in-order.js'
+import { checkBoolean, checkIndex, checkLimit, checkSignal, invalid, settled, show } from '../options.js'
 import { type CompletionReader, readersBehind } from '../reader.js'
 import type { Source } from '../stage.js'
 import { type Body, type BodyReader, readerOf } from './body.js'
@@ -41,6 +45,11 @@ export interface ResponseOptions {
    * client's own buffer is lost; what was read ahead is not. Default: 1048576 (1 MiB).
    */
   highWaterMark?: number
+  /**
+   * How long a failure waits, in milliseconds, for a reader that takes nothing of what came before it; then it is told, with
+   * what could not be delivered as `undelivered`. Default: 30000.
+   */
+  deliveryTimeout?: number
 }
 
 /** 1 MiB, which holds most completions whole. */
@@ -125,14 +134,16 @@ export function responseSource(
   options?: ResponseOptions,
   choices = 0
 ): OpenableSource {
-  const { signal, endAtMark, highWaterMark } = settled<ResponseOptions>(factory, options, {
-    signal: undefined,
-    endAtMark: undefined,
-    highWaterMark: defaultHighWaterMark
+  const { signal, endAtMark, highWaterMark, deliveryTimeout } = settled(factory, options, {
+    signal: undefined as AbortSignal | undefined,
+    endAtMark: undefined as boolean | undefined,
+    highWaterMark: defaultHighWaterMark,
+    deliveryTimeout: defaultDeliveryTimeout
   })
   if (endAtMark !== undefined) checkBoolean('endAtMark', endAtMark)
   if (signal !== undefined) checkSignal(signal)
-  checkIndex('highWaterMark', highWaterMark as number)
+  checkIndex('highWaterMark', highWaterMark)
+  checkLimit('deliveryTimeout', deliveryTimeout)
   const controller = new AbortController()
   let reader: BodyReader | undefined
   let starting: Promise<BodyReader> | undefined
@@ -210,7 +221,7 @@ export function responseSource(
     finish(over)
   }
 
-  const stream = new OpenableReadable(highWaterMark as number, {
+  const stream = new OpenableReadable(highWaterMark, {
     open() {
       starting ??= start()
       return starting
@@ -228,6 +239,7 @@ export function responseSource(
       reader?.cancel(error)
     }
   })
+  Object.assign(stream, { [deliveryTimeoutOf]: deliveryTimeout })
   if (signal) stopWaiting = onAbort(signal, () => stream.destroy(new AbortError(signal.reason)))
   return stream
 }

@@ -399,6 +399,8 @@ describe('byChoice', () => {
           const response = fetch(url, { method: 'POST', body })
           await pipeline(fromResponse(response), toChunks(), byChoice(() => process.stdout))
         }
+        const turn = () => new Promise(resolve => setImmediate(resolve))
+        for (let left = 5; left > 0; left--) await turn()
         console.log('open', count() - before)`
     const { stdout } = await promisify(execFile)(process.execPath, [
       '--input-type=module',

@@ -524,6 +524,8 @@ describe('tee', () => {
         const main = new Writable({ write: (_text, _encoding, callback) => callback(turn % 2 ? new Error('no') : null) })
         await pipeline(Readable.from(['Hello ']), tee(process.stdout), main).catch(() => {})
       }
+      const turn = () => new Promise(resolve => setImmediate(resolve))
+      for (let left = 5; left > 0; left--) await turn()
       console.log('open', count() - before)`
     const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', program])
     expect(stdout).to.equal(`${'Hello '.repeat(12)}open 0\n`)
