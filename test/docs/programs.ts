@@ -1,0 +1,99 @@
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join, relative } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { promisify } from 'node:util'
+import { expect } from 'chai'
+import type { CompletionServer } from 'completion-streams/testing'
+
+export const root: string = join(import.meta.dirname, '../../..')
+
+/** A block of code in a page. */
+export interface Block {
+  /** The page's path from the root, without its ending, and the place of the block among those of its language, from 1. */
+  name: string
+  language: string
+  code: string
+}
+
+/** What a program that was run left behind. */
+export interface Run {
+  stdout: string
+  stderr: string
+  server: CompletionServer
+  fileOf(name: string): Promise<string>
+}
+
+const sources = join(root, 'build/docs')
+
+/** The pages whose programs are run: the README, and all under `docs`. */
+export async function pages(): Promise<string[]> {
+  const found = await readdir(join(root, 'docs'), { recursive: true })
+  const inDocs = found
+    .filter(path => path.endsWith('.md') && !path.startsWith('api/'))
+    .map(path => `docs/${path}`)
+  return ['README.md', ...inDocs.sort()]
+}
+
+export async function blocksOf(page: string): Promise<Block[]> {
+  const markdown = await readFile(join(root, page), 'utf8')
+  const counts = new Map<string, number>()
+  return [...markdown.matchAll(/^```(\w+)\n(.*?)^```$/gms)].map(([, language = '', code = '']) => {
+    const count = (counts.get(language) ?? 0) + 1
+    counts.set(language, count)
+    return { name: `${page.replace(/\.md$/, '')} ${count}`, language, code }
+  })
+}
+
+let compiling: Promise<void> | undefined
+
+/** Compiles every program of every page, once. */
+export function compilePrograms(): Promise<void> {
+  compiling ??= compile()
+  return compiling
+}
+
+async function compile(): Promise<void> {
+  await rm(sources, { recursive: true, force: true })
+  await mkdir(sources, { recursive: true })
+  const compilerOptions = { rootDir: '.', outDir: 'out', sourceMap: false }
+  await writeFile(
+    join(sources, 'tsconfig.json'),
+    JSON.stringify({ extends: '../../tsconfig.json', compilerOptions, include: ['*.ts'] })
+  )
+  for (const page of await pages()) {
+    for (const { name, language, code } of await blocksOf(page)) {
+      // What exports nothing and imports nothing is no module, in which `await` may stand by itself.
+      if (language === 'ts') await writeFile(join(sources, `${fileOf(name)}.ts`), `${code}\nexport {}\n`)
+    }
+  }
+  await promisify(execFile)('npx', ['tsc', '-p', relative(root, sources)], { cwd: root }).catch(
+    ({ stdout }) => {
+      throw new Error(`the code of the documentation does not compile:\n${stdout}`)
+    }
+  )
+}
+
+/** Runs a program in a folder, with the server for a provider. */
+export async function runProgram(
+  name: string,
+  server: CompletionServer,
+  folder: string,
+  variables: NodeJS.ProcessEnv = {}
+): Promise<Run> {
+  await compilePrograms()
+  const env = { ...process.env, OPENAI_API_KEY: 'a-key', OPENAI_BASE_URL: server.url, ...variables }
+  const child = spawn(process.execPath, [join(sources, 'out', `${fileOf(name)}.js`)], { cwd: folder, env })
+  const [stdout, stderr, [code]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, 'close')
+  ])
+  expect(code, stderr).to.equal(0)
+  return { stdout, stderr, server, fileOf: file => readFile(join(folder, file), 'utf8') }
+}
+
+function fileOf(name: string): string {
+  return name.replace(/[/ ]/g, '-').toLowerCase()
+}

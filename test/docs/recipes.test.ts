@@ -1,0 +1,143 @@
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { buffer } from 'node:stream/consumers'
+import { gzipSync } from 'node:zlib'
+import { expect } from 'chai'
+import {
+  type Faults,
+  type ReceivedRequest,
+  type Script,
+  script,
+  serveCompletions
+} from 'completion-streams/testing'
+import { blocksOf, compilePrograms, pages, type Run, runProgram } from './programs.js'
+
+/** What each program is expected to do, by its page and its place there. */
+const expectations: Record<string, { faults?: Faults; check: (run: Run) => unknown }> = {
+  'failures 1': {
+    faults: { cutAfter: { events: 2 } },
+    async check({ stderr, fileOf }) {
+      expect(stderr).to.equal('answer.txt holds the beginning only\n')
+      expect(await fileOf('answer.txt')).to.equal('Two')
+    }
+  },
+  'read-text 1': { check: ({ stdout }) => expect(stdout).to.equal('Two.') },
+  'any-client 1': {
+    async check({ server, fileOf }) {
+      expect(server.requests).to.have.lengthOf(3)
+      for (const name of ['fetch.txt', 'undici.txt', 'http.txt']) expect(await fileOf(name)).to.equal('Two.')
+    }
+  },
+  'any-client 2': { check: answerIs('Recorded') },
+  'own-stage 1': { check: answerIs('TWO.') },
+  'keep-bytes 1': {
+    async check({ fileOf }) {
+      await answerIs('Two.')({ fileOf })
+      expect(await fileOf('recording.sse')).to.match(/^data: \{"id".*data: \[DONE\]\n\n$/s)
+    }
+  },
+  'bill 1': {
+    async check({ fileOf }) {
+      await answerIs('Two.')({ fileOf })
+      expect(JSON.parse(await fileOf('usage.ndjson'))).to.include({ total_tokens: 20 })
+    }
+  },
+  'measure 1': {
+    check: ({ stdout }) => expect(stdout).to.match(/outcome: 'complete',\s+firstToken: [\d.]+/)
+  },
+  'stalls 1': { check: answerIs('Two.') },
+  'whole-completion 1': {
+    check: ({ stdout }) => expect(stdout).to.match(/^chatcmpl-\w+ \{.*total_tokens: 20/s)
+  },
+  'tool-calls 1': { check: ({ stdout }) => expect(stdout).to.equal('execute weather({}) for call_1\n') },
+  'several-answers 1': {
+    async check({ fileOf }) {
+      for (const index of [0, 1, 2]) expect(await fileOf(`answer-${index}.txt`)).to.equal(`Answer ${index}`)
+    }
+  },
+  'object-store 1': { check: async ({ fileOf }) => expect(await fileOf('stored')).to.equal('Two.') },
+  'elements 1': {
+    check: async ({ fileOf }) =>
+      expect(await fileOf('planets.ndjson')).to.equal(
+        '{"name":"Mars","moons":2}\n{"name":"Venus","moons":0}\n'
+      )
+  },
+  'elements 2': { check: ({ stdout }) => expect(stdout).to.match(/2 planets so far\n$/) },
+  'guard-a-client 1': {
+    check: ({ stdout }) => expect(stdout).to.match(/^Two\.\n complete \{.*total_tokens: 20/s)
+  },
+  'testing 1': { check: answerIs('It was a') }
+}
+
+const programs = (
+  await Promise.all((await pages()).filter(page => page.startsWith('docs/recipes/')).map(blocksOf))
+)
+  .flat()
+  .filter(({ language }) => language === 'ts')
+
+function answerIs(answer: string): (run: Pick<Run, 'fileOf'>) => Promise<void> {
+  return async ({ fileOf }) => {
+    expect(await fileOf('answer.txt')).to.equal(answer)
+  }
+}
+
+describe('recipes', () => {
+  let folder: string
+
+  before(async function () {
+    this.timeout(60_000)
+    folder = await mkdtemp(join(tmpdir(), 'recipes-'))
+    await compilePrograms()
+  })
+
+  after(() => rm(folder, { recursive: true }))
+
+  it('are each known to the test', () => {
+    expect(programs.map(({ name }) => name.replace('docs/recipes/', ''))).to.have.members(
+      Object.keys(expectations)
+    )
+  })
+
+  for (const [name, { faults = {}, check }] of Object.entries(expectations)) {
+    it(name, async () => {
+      await writeFile(join(folder, 'recording.sse.gz'), gzipSync(recording))
+      await using server = await serveCompletions({ script: answerFor, faults })
+      const store = await startStore(folder)
+      const variables = {
+        AWS_ENDPOINT_URL: store.url,
+        AWS_ACCESS_KEY_ID: 'an-id',
+        AWS_SECRET_ACCESS_KEY: 'a-secret',
+        AWS_REGION: 'nowhere'
+      }
+      await check(await runProgram(`docs/recipes/${name}`, server, folder, variables))
+      store.close()
+    })
+  }
+})
+
+/** A server of objects that takes what is put, in one part, into a file. */
+async function startStore(folder: string): Promise<{ url: string; close(): void }> {
+  const store = createServer(async (request, response) => {
+    await writeFile(join(folder, 'stored'), await buffer(request))
+    response.writeHead(200, { etag: '"1"' }).end()
+  })
+  await once(store.listen(0, '127.0.0.1'), 'listening')
+  const { port } = store.address() as AddressInfo
+  return { url: `http://127.0.0.1:${port}`, close: () => void store.close() }
+}
+
+const recorded = { index: 0, delta: { content: 'Recorded' }, finish_reason: 'stop' }
+const recording = `data: ${JSON.stringify({ choices: [recorded] })}\n\ndata: [DONE]\n\n`
+
+/** The guide's answer, unless several, tools or planets are asked for. */
+function answerFor({ body }: ReceivedRequest): Script | undefined {
+  const call = { at: 0, toolCall: { id: 'call_1', name: 'weather', arguments: '{}' } }
+  if (body.tools) return { choices: [{ pieces: [call] }] }
+  if (JSON.stringify(body).includes('planets'))
+    return script('{"planets": [{"name": "Mars", "moons": 2}, {"name": "Venus", "moons": 0}]}')
+  return body.n === 3 ? script(['Answer 0', 'Answer 1', 'Answer 2']) : undefined
+}
