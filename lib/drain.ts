@@ -5,7 +5,7 @@ import { Writable } from 'node:stream'
  * the last stage emits, and a pipeline stops as soon as its buffers are full.
  *
  * @example
- * await pipeline(request, toChunks(), tapUsage(bill), drain())
+ * await pipeline(request, toChunks(), tapUsage(usage => console.log(usage)), drain())
  */
 export function drain(): Writable {
   return new Writable({ objectMode: true, write: (_item, _encoding, callback) => callback() })

@@ -76,9 +76,12 @@ const brand = Symbol.for('completion-streams.error')
  * Its message is one line without control characters, and holds neither a key nor the text of a completion.
  *
  * @example
- * if (error instanceof CompletionError && error.code === 'CS_ERR_TRUNCATED') console.error('the answer was cut')
+ * await pipeline(request, toChunks(), toText(), createWriteStream('answer.txt')).catch(error => {
+ *   if (error instanceof CompletionError && error.code === 'CS_ERR_TRUNCATED') console.error('the answer was cut')
+ * })
  */
 export class CompletionError extends Error {
+  /** Whether a value is an error of this class, of whichever copy of the library. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     // A class that extends this one is known by its prototype.
     // biome-ignore lint/complexity/noThisInStatic: the class that is asked may be one that extends this one

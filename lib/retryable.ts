@@ -47,7 +47,7 @@ const connectionNames = /^(?:APIConnectionError|APIConnectionTimeoutError)$/
  * | an abort, a wrong option, an invalid chunk or element, a refusal, and everything else | no |
  *
  * @example
- * if (isRetryable(error)) await setTimeout(error.retryAfter ?? 1000)
+ * await pipeline(request, toChunks(), toText(), drain()).catch(error => console.log(isRetryable(error) ? 'once more' : 'no'))
  */
 export function isRetryable(error: unknown): boolean {
   if (typeof error !== 'object' || error === null) return false

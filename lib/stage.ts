@@ -21,6 +21,7 @@ export interface Stage<In, Out> extends Transform {
   readonly [input]?: (item: In) => void
   /** Exists for the compiler only. */
   readonly [output]?: Out
+  /** What a `for await` loop over the stream gives. */
   [Symbol.asyncIterator](): NodeJS.AsyncIterator<Out, undefined, undefined>
   /** Second, for the compiler only: Node's types let a stream into `pipeline` or `compose` that iterates over bytes or strings. */
   [Symbol.asyncIterator](): NodeJS.AsyncIterator<Anything, undefined, undefined>
@@ -30,6 +31,7 @@ export interface Stage<In, Out> extends Transform {
 export interface Source<Out> extends Readable {
   /** Exists for the compiler only. */
   readonly [output]?: Out
+  /** What a `for await` loop over the stream gives. */
   [Symbol.asyncIterator](): NodeJS.AsyncIterator<Out, undefined, undefined>
   /** Second, for the compiler only, as above. */
   [Symbol.asyncIterator](): NodeJS.AsyncIterator<Anything, undefined, undefined>
@@ -61,6 +63,10 @@ export interface StageWork<In, Out> {
 /**
  * The door to through2: a stage from objects to objects. In through2 a throw in the callback form escapes from
  * `write()`, and a plain function that returns a promise hangs the stream; here both are errors of the stream.
+ *
+ * @example
+ * const shout = stage<string, string>({ transform: (text, push) => push(text.toUpperCase()) })
+ * await pipeline(request, toChunks(), toText(), shout, createWriteStream('answer.txt'))
  */
 export function stage<In, Out>({ transform, flush, destroy }: StageWork<In, Out>): Stage<In, Out> {
   const stream = objectTransform(

@@ -15,12 +15,14 @@ import {
   serveCompletions
 } from 'completion-streams/testing'
 import OpenAI from 'openai'
-import { blocksOf, compilePrograms, root, runProgram } from './docs/programs.js'
+import { blocksOf, compilePrograms, pages, root, runProgram } from './docs/programs.js'
 
 const readme = await readFile(join(root, 'README.md'), 'utf8')
 
 const blocks = await blocksOf('README.md')
 const [first] = blocks.filter(({ language }) => language === 'ts')
+
+const allPages = await pages()
 
 describe('README', () => {
   let folder: string
@@ -66,10 +68,20 @@ describe('README', () => {
     )
   })
 
-  it('links to files that there are', async () => {
-    const links = [...readme.matchAll(/\]\(([^)#:]+)\)/g)].map(([, path]) => path ?? '')
-    for (const link of links) expect(existsSync(join(root, link)), link).to.equal(true)
-  })
+  for (const page of allPages) {
+    it(`links to files that there are (${page})`, async () => {
+      const text = await readFile(join(root, page), 'utf8')
+      // On npm only whole addresses work, so the README has those.
+      const links = [...text.matchAll(/\]\(([^)#]+)\)/g)].map(([, link]) => link ?? '')
+      const own =
+        /^https:\/\/(?:github\.com|raw\.githubusercontent\.com)\/completion-streams\/completion-streams\/(?:(?:blob|tree)\/)?main\//
+      for (const link of links) {
+        if (page === 'README.md') expect(link).to.match(/^https:/)
+        const path = own.test(link) ? join(root, link.replace(own, '')) : join(root, page, '..', link)
+        if (own.test(link) || !link.startsWith('https:')) expect(existsSync(path), link).to.equal(true)
+      }
+    })
+  }
 
   describe('why', () => {
     const page: RawScript = {

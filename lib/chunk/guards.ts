@@ -5,7 +5,7 @@ import { type Chunk, isResponsesEvent as isEvent } from './fields.js'
  * Whether a chunk is one of chat completions: it has choices, or usage alone, and no text of the legacy API.
  *
  * @example
- * if (isChatChunk(chunk)) console.log(chunk.choices[0]?.delta?.content)
+ * for await (const chunk of compose(request, toChunks())) if (isChatChunk(chunk)) console.log(chunk.choices[0]?.delta?.content)
  */
 export function isChatChunk(chunk: Chunk): chunk is OpenAI.ChatCompletionChunk {
   return !isEvent(chunk) && !isLegacyChunk(chunk) && ('choices' in chunk || 'usage' in chunk)
@@ -15,7 +15,7 @@ export function isChatChunk(chunk: Chunk): chunk is OpenAI.ChatCompletionChunk {
  * Whether a chunk is one of the legacy completions API.
  *
  * @example
- * if (isLegacyChunk(chunk)) console.log(chunk.choices[0]?.text)
+ * for await (const chunk of compose(request, toChunks())) if (isLegacyChunk(chunk)) console.log(chunk.choices[0]?.text)
  */
 export function isLegacyChunk(chunk: Chunk): chunk is OpenAI.Completion {
   if (isEvent(chunk)) return false
@@ -29,7 +29,7 @@ export function isLegacyChunk(chunk: Chunk): chunk is OpenAI.Completion {
  * Whether a chunk is an event of the Responses API.
  *
  * @example
- * if (isResponsesEvent(chunk)) console.log(chunk.type)
+ * for await (const chunk of compose(request, toChunks())) if (isResponsesEvent(chunk)) console.log(chunk.type)
  */
 export function isResponsesEvent(chunk: Chunk): chunk is OpenAI.Responses.ResponseStreamEvent {
   return isEvent(chunk)

@@ -18,7 +18,7 @@ export interface TokenCounts {
  * cached tokens too. What the provider does not say is left out; a total that it leaves out is the sum of the two.
  *
  * @example
- * tapUsage(usage => console.log(tokensOf(usage).output))
+ * await pipeline(request, toChunks(), tapUsage(usage => console.log(tokensOf(usage).output)), drain())
  */
 export function tokensOf(usage: Usage): TokenCounts {
   // The same object under the names of all three APIs.

@@ -8,6 +8,7 @@ import { beside } from '../on-its-way.js'
 import { checkFunction, checkLimit, checkOneOf, settled } from '../options.js'
 import { asSink, destroySink, endSink, watchSink } from '../sink.js'
 
+/** The options of `byChoice`. */
 export interface ByChoiceOptions {
   /** Which kind of text the sinks get: the answer, a refusal, or the model's reasoning. Default: `content`. */
   from?: TextKind
@@ -22,6 +23,9 @@ export interface ByChoiceOptions {
  *
  * When one sink fails, all are destroyed, with its error; so they are when the pipeline fails. Fails with
  * `CS_ERR_INVALID_CHUNK` when there are more choices than `maxChoices`.
+ *
+ * @example
+ * await pipeline(request, toChunks(), byChoice(index => createWriteStream(`answer-${index}.txt`)))
  */
 export function byChoice(
   sinkOf: (index: number) => NodeJS.WritableStream,

@@ -5,6 +5,7 @@ import { ElementScanner, ScanFailure } from './json-text/element-scanner.js'
 import { beginningLength, pathOf } from './json-text/path.js'
 import type { SchemaIssue, StandardSchema } from './standard-schema.js'
 
+/** The options of `toElements`. */
 export interface ElementsOptions<Element = unknown> {
   /**
    * The names that lead from the text's object to its array, such as `items` or `data.rows`; as a list where a name has a
@@ -48,7 +49,7 @@ const defaultMaxElementSize = 64 * 1024 * 1024
  * holds how it begins).
  *
  * @example
- * await pipeline(request, toChunks(), toText(), toElements({ path: 'items' }), toNDJSON(), createWriteStream('items.ndjson'))
+ * for await (const item of compose(request, toChunks(), toText(), toElements({ path: 'items' }))) console.log(item)
  */
 export function toElements<Element = unknown>(options?: ElementsOptions<Element>): ElementStage<Element> {
   const { path, schema, onInvalid, onSkip, maxElementSize } = settled('toElements', options, {

@@ -5,6 +5,7 @@ import { type Stage, stage } from '../stage.js'
 import { PartialValue } from './json-text/partial-value.js'
 import { beginningLength, pathOf } from './json-text/path.js'
 
+/** The options of `toPartials`. */
 export interface PartialsOptions {
   /** The names that lead to the value to be shown, such as `answer.steps`. Default: none, all of it. */
   path?: string | readonly string[]
@@ -27,7 +28,7 @@ export interface PartialsOptions {
  * with `CS_ERR_INVALID_ELEMENT` for what is no JSON, or a text without any.
  *
  * @example
- * await pipeline(request, toChunks(), toText(), toPartials<Recipe>({ every: 100 }), show)
+ * for await (const { steps = [] } of compose(request, toChunks(), toText(), toPartials<{ steps?: string[] }>())) console.log(steps.length)
  */
 export function toPartials<Value = unknown>(options?: PartialsOptions): Stage<string, Value> {
   const { path, every, characters } = settled<Required<PartialsOptions>>('toPartials', options, {

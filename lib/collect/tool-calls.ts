@@ -12,6 +12,9 @@ export type { ToolCall } from './chat/tool-call-list.js'
  * Reads chunks and emits each tool call once, as soon as it is whole: when the next one starts, or its choice
  * finishes. A call that is cut off, by a length limit, a content filter or the end of the input, is not emitted;
  * where a choice ends without a finish reason, a call is taken for whole if its arguments are JSON.
+ *
+ * @example
+ * for await (const { name, arguments: text } of compose(request, toChunks(), toToolCalls())) console.log(name, text)
  */
 export function toToolCalls(options?: NoOptions): Stage<Chunk, ToolCall> {
   settled('toToolCalls', options, {})

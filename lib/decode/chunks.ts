@@ -10,6 +10,7 @@ import type { ServerSentEvent } from './sse/event-parser.js'
 
 export type { Chunk } from '../chunk/fields.js'
 
+/** The options of `toChunks`. */
 export interface ChunksOptions {
   /**
    * What becomes of a payload that is no chunk, such as malformed JSON: the stage fails, or it leaves the

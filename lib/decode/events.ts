@@ -8,6 +8,7 @@ import type { EventScanner } from './sse/event-scanner.js'
 
 export type { ServerSentEvent } from './sse/event-parser.js'
 
+/** The options of `toEvents`. */
 export interface EventsOptions {
   /**
    * The largest event, in bytes of its lines; `Infinity` for no limit. Images and audio travel as events of
@@ -31,6 +32,9 @@ export const defaultMaxEventSize: number = 64 * 1024 * 1024
  * Fails with `CS_ERR_EVENT_TOO_LARGE` when an event is larger than `maxEventSize`; with `CS_ERR_TRUNCATED` when
  * the input ends within the JSON text of an event, of which the error's `residue` is what there was, but not for one that
  * ends within the mark `[DONE]`, with which nothing is lost; and with `CS_ERR_INVALID_CHUNK` when what it is given is no bytes.
+ *
+ * @example
+ * for await (const { event, data } of compose(request, toEvents())) console.log(event, data)
  */
 export function toEvents(options?: EventsOptions): Stage<Bytes, ServerSentEvent> {
   const { maxEventSize, unterminated } = settled<Required<EventsOptions>>('toEvents', options, {

@@ -9,6 +9,7 @@ import { type Stage, usedOnce } from '../stage.js'
 
 export type { TextKind } from '../chunk/fields.js'
 
+/** The options of `toText`. */
 export interface TextOptions {
   /** Which of several answers (`n` > 1): the index of its choice. Default: 0. */
   choice?: number
@@ -25,6 +26,9 @@ export interface TextOptions {
  *
  * Fails with `CS_ERR_INVALID_CHUNK` when what it is given is no chunk, when content is filled but cannot be read, and
  * when no chunk was of the choice that was asked for, though one was of another.
+ *
+ * @example
+ * await pipeline(request, toChunks(), toText(), createWriteStream('answer.txt'))
  */
 export function toText(options?: TextOptions): Stage<Chunk, string> {
   const { choice, from } = settled('toText', options, { choice: 0, from: 'content' as TextKind })

@@ -36,6 +36,9 @@ const graceTime = 10
  *
  * Only the time counts that is spent waiting for the source: the limits wait while the sink is what is slow. The
  * time begins when the stage is first read. Its timer keeps no process alive.
+ *
+ * @example
+ * await pipeline(request, toChunks(), timeLimits({ first: 30_000, idle: 10_000 }), toText(), createWriteStream('answer.txt'))
  */
 export function timeLimits<Item = unknown>(limits: SomeTimeLimit): Stage<Item, Item> {
   const { first, idle, total } = settled<TimeLimits>('timeLimits', limits, {

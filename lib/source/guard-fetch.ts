@@ -10,6 +10,7 @@ import { connectionError } from './response.js'
 /** What of the Fetch API a client calls. */
 export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>
 
+/** The options of `guardFetch`. */
 export interface GuardFetchOptions {
   /** What the requests are made with. Default: the global `fetch`. */
   fetch?: Fetch
@@ -33,7 +34,8 @@ const completionPath = /\/(?:completions|responses(?:\/[^/]+)?)\/?$/
  * does, with `CS_ERR_STALLED` when a time limit passes, and with what `onSummary` fails with. An abort stays one.
  *
  * @example
- * const client = new OpenAI({ fetch: guardFetch({ onSummary: ({ outcome, usage }) => console.log(outcome, usage) }) })
+ * const guarded = new OpenAI({ fetch: guardFetch({ onSummary: ({ outcome, usage }) => console.log(outcome, usage) }) })
+ * for await (const chunk of await guarded.chat.completions.create({ ...question, stream: true })) console.log(chunk)
  */
 export function guardFetch(options?: GuardFetchOptions): Fetch {
   const { fetch, onSummary, timeLimits } = settled('guardFetch', options, {

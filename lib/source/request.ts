@@ -36,6 +36,7 @@ interface AnyResponse {
   readonly body: unknown
 }
 
+/** The options of `requestCompletion`. */
 export interface RequestOptions extends ResponseOptions {
   /** More options for the client's request, such as `headers`, `timeout` and `maxRetries`. */
   request?: Omit<NonNullable<Parameters<OpenAI.Chat.Completions['create']>[1]>, 'signal' | 'stream'>
@@ -69,6 +70,10 @@ export interface RequestSource extends Source<Uint8Array> {
  * Fails with the client's own errors, untouched, until the response is there; retries are the client's too.
  * From then on with `CS_ERR_TRUNCATED` when the connection dies and `CS_ERR_STALLED` when the client has waited
  * too long for a byte, after its reader has taken what had arrived. That is never retried: it would repeat text.
+ *
+ * @example
+ * const request = requestCompletion(new OpenAI(), { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Hello?' }] })
+ * await pipeline(request, toChunks(), toText(), createWriteStream('answer.txt'))
  */
 export function requestCompletion(
   client: CompletionClient,

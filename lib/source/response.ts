@@ -32,6 +32,7 @@ export type ResponseLike = Response | IncomingMessage | UndiciResponse | Body
 /** Sends a request under a signal: what is to be aborted before its response is there. */
 export type SendRequest = (signal: AbortSignal) => ResponseLike | PromiseLike<ResponseLike>
 
+/** The options of `fromResponse`. */
 export interface ResponseOptions {
   /** Destroys the source, and with it the connection. */
   signal?: AbortSignal
@@ -78,7 +79,8 @@ const longestErrorBody = 65_536
  * what the promise rejects with; and with whatever another stream fails with.
  *
  * @example
- * await pipeline(fromResponse(signal => fetch(url, { ...init, signal })), toChunks(), toText(), createWriteStream('answer.txt'))
+ * const response = fromResponse(signal => fetch(url, { method: 'POST', body, signal }))
+ * await pipeline(response, toChunks(), toText(), createWriteStream('answer.txt'))
  */
 export function fromResponse(
   response: ResponseLike | PromiseLike<ResponseLike> | SendRequest,

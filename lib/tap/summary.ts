@@ -8,6 +8,7 @@ import { type Outcome, type Summary, SummaryRecord } from './summary-record.js'
 
 export type { Outcome, Summary } from './summary-record.js'
 
+/** The options of `tapSummary`. */
 export interface SummaryOptions {
   /** Whether the summary carries the text of the answer, as far as it came. Default: false. */
   text?: boolean
@@ -21,6 +22,9 @@ export interface SummaryOptions {
  * When the stream is complete, a promise that `onSummary` returns is awaited before the stream ends, and what it
  * rejects with fails the stream. Otherwise it is awaited before the stream closes, and the stream keeps the
  * error it has. Times come from a monotonic clock.
+ *
+ * @example
+ * await pipeline(request, toChunks(), tapSummary(({ outcome, usage, firstToken }) => console.log(outcome, usage, firstToken)), drain())
  */
 export function tapSummary(
   onSummary: (summary: Summary) => void | Promise<void>,

@@ -8,6 +8,7 @@ import { asSink, destroySink, endSink, isPrematureClose, watchSink } from '../si
 import { type Stage, usedOnce } from '../stage.js'
 import { copyOf } from './copy.js'
 
+/** The options of `tee`. */
 export interface TeeOptions {
   /**
    * What happens when the destination is slow and holds as much as it may: the main path waits for it, what
@@ -65,6 +66,9 @@ const longestEnd = 30_000
  *
  * Fails with `CS_ERR_TEE_OVERFLOW` when the destination is too slow (`whenSlow: 'fail'`), and with what the
  * destination fails with (`onError: 'fail'`). One item that is larger than the limit is written alone, or dropped.
+ *
+ * @example
+ * await pipeline(request, tee(createWriteStream('recording.sse'), { onFailure: 'end' }), toChunks(), toText(), createWriteStream('answer.txt'))
  */
 export function tee<Item = unknown>(
   destination: NodeJS.WritableStream,

@@ -19,7 +19,8 @@ export type { Usage } from '../chunk/fields.js'
  * all of them.
  *
  * @example
- * tapUsage<OpenAI.CompletionUsage>(usage => console.log(usage.prompt_tokens, usage.completion_tokens))
+ * const bill = tapUsage<OpenAI.CompletionUsage>(usage => console.log(usage.prompt_tokens, usage.completion_tokens))
+ * await pipeline(request, toChunks(), bill, drain())
  */
 export function tapUsage<Reported extends Usage = Usage>(
   onUsage: (usage: Reported) => void | Promise<void>

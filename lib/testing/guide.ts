@@ -50,7 +50,13 @@ const somethingElse = script(
   { start: 200, interval: 15 }
 )
 
-/** What the server says when it has no script of its own: an answer by the question. */
+/**
+ * What the server says when it has no script of its own: an answer by the question.
+ *
+ * @example
+ * await using server = await serveCompletions({ script: guideScript("What's 1+1? Answer in one word."), speed: 100 })
+ * console.log(server.url)
+ */
 export function guideScript(question: string): Script {
   if (/\bcount to 100\b/i.test(question)) return countToHundred
   return /\b1\s*\+\s*1\b/.test(question) ? onePlusOne : somethingElse

@@ -104,7 +104,13 @@ export interface ScriptOptions extends Omit<Script, 'choices'> {
   finish_reason?: string
 }
 
-/** A script from plain text, cut into pieces the size of tokens. Several texts are several choices. */
+/**
+ * A script from plain text, cut into pieces the size of tokens. Several texts are several choices.
+ *
+ * @example
+ * await using server = await serveCompletions({ script: script('It was a dark and stormy night', { interval: 5 }) })
+ * console.log(server.url)
+ */
 export function script(
   text: string | readonly string[],
   { start = 0, interval = 10, finish_reason, ...rest }: ScriptOptions = {}

@@ -13,6 +13,7 @@ export type ScriptSource =
   | RawScript
   | ((request: ReceivedRequest) => Script | RawScript | undefined | Promise<Script | RawScript | undefined>)
 
+/** The options of `serveCompletions`. */
 export interface ServerOptions {
   /**
    * What the server answers. Default: "count to 100" and "1+1" as OpenAI's guide to streaming shows them, by the
@@ -37,6 +38,7 @@ export interface CompletionServer {
   readonly requests: readonly ReceivedRequest[]
   /** Stops listening, destroys the open sockets, and resolves when all are gone. */
   close(): Promise<void>
+  /** Closes it: for `await using`. */
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -49,6 +51,11 @@ const maxBodySize = 64 * 2 ** 20
  * Starts a server on 127.0.0.1 that speaks chat completions, legacy completions and responses, streamed and
  * whole, under OpenAI's paths and Azure's. It plays scripted completions in their own time and misbehaves on
  * request. No key is checked. Rejects with `CS_ERR_INVALID_OPTION`, or with Node's error when the port is taken.
+ *
+ * @example
+ * await using server = await serveCompletions({ script: script('Two.') })
+ * const local = new OpenAI({ baseURL: server.url, apiKey: 'none' })
+ * console.log(await local.chat.completions.create({ model: 'any', messages: [{ role: 'user', content: '1+1?' }] }))
  */
 export async function serveCompletions(options: ServerOptions = {}): Promise<CompletionServer> {
   const { script, speed = 1, faults = {}, port = 0 } = options

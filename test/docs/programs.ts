@@ -46,7 +46,13 @@ export async function blocksOf(page: string): Promise<Block[]> {
   })
 }
 
+const others = new Map<string, string>()
 let compiling: Promise<void> | undefined
+
+/** Adds a program that stands in no page. To be called before any test runs. */
+export function addProgram(name: string, code: string): void {
+  others.set(name, code)
+}
 
 /** Compiles every program of every page, once. */
 export function compilePrograms(): Promise<void> {
@@ -57,7 +63,8 @@ export function compilePrograms(): Promise<void> {
 async function compile(): Promise<void> {
   await rm(sources, { recursive: true, force: true })
   await mkdir(sources, { recursive: true })
-  const compilerOptions = { rootDir: '.', outDir: 'out', sourceMap: false }
+  // An example has more at hand than it uses.
+  const compilerOptions = { rootDir: '.', outDir: 'out', sourceMap: false, noUnusedLocals: false }
   await writeFile(
     join(sources, 'tsconfig.json'),
     JSON.stringify({ extends: '../../tsconfig.json', compilerOptions, include: ['*.ts'] })
@@ -68,6 +75,8 @@ async function compile(): Promise<void> {
       if (language === 'ts') await writeFile(join(sources, `${fileOf(name)}.ts`), `${code}\nexport {}\n`)
     }
   }
+  for (const [name, code] of others)
+    await writeFile(join(sources, `${fileOf(name)}.ts`), `${code}\nexport {}\n`)
   await promisify(execFile)('npx', ['tsc', '-p', relative(root, sources)], { cwd: root }).catch(
     ({ stdout }) => {
       throw new Error(`the code of the documentation does not compile:\n${stdout}`)

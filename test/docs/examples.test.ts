@@ -1,0 +1,70 @@
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect } from 'chai'
+import * as library from 'completion-streams'
+import * as testing from 'completion-streams/testing'
+import { script, serveCompletions } from 'completion-streams/testing'
+import { addProgram, compilePrograms, root, runProgram } from './programs.js'
+
+/** What the examples of the comments have at hand. */
+const prelude = `
+import { createWriteStream } from 'node:fs'
+import { pipeline } from 'node:stream/promises'
+import * as all from 'completion-streams'
+import * as testing from 'completion-streams/testing'
+import OpenAI from 'openai'
+
+const { ${Object.keys(library).join(', ')} } = all
+const { ${Object.keys(testing).join(', ')} } = testing
+const url = \`\${process.env.OPENAI_BASE_URL}/chat/completions\`
+const question = { model: 'any', messages: [{ role: 'user' as const, content: 'Hello?' }] }
+const params = question
+const client = new OpenAI()
+const body = JSON.stringify({ ...question, stream: true })
+`
+const request = 'const request = requestCompletion(new OpenAI(), question)\n'
+
+/** The examples in the comments of `lib`, by the name that they stand over. */
+async function examples(): Promise<Map<string, string>> {
+  const found = new Map<string, string>()
+  for (const path of await readdir(join(root, 'lib'), { recursive: true })) {
+    if (!path.endsWith('.ts')) continue
+    const source = await readFile(join(root, 'lib', path), 'utf8')
+    const comments = /\/\*\*((?:(?!\*\/).)*)\*\/\nexport (?:async )?(?:function|class) (\w+)/gs
+    for (const [, comment = '', name = ''] of source.matchAll(comments)) {
+      const [, example] = /@example\n(.*)$/s.exec(comment) ?? []
+      if (example !== undefined) found.set(name, example.replace(/^ \* ?/gm, '').trim())
+    }
+  }
+  return found
+}
+
+const exported = Object.entries({ ...library, ...testing })
+  .filter(([, value]) => typeof value === 'function')
+  .map(([name]) => name)
+const byName = await examples()
+for (const [name, code] of byName)
+  addProgram(`example ${name}`, prelude + (/^const request /m.test(code) ? '' : request) + code)
+
+describe('examples of the comments', () => {
+  let folder: string
+
+  before(async function () {
+    this.timeout(60_000)
+    folder = await mkdtemp(join(tmpdir(), 'examples-'))
+    await compilePrograms()
+  })
+
+  after(() => rm(folder, { recursive: true }))
+
+  for (const name of exported) {
+    it(`${name} has one, and it runs`, async () => {
+      expect(byName.has(name), 'an @example').to.equal(true)
+      await using server = await serveCompletions({
+        script: script('{"items": [1, 2], "steps": ["a"]}', { interval: 0 })
+      })
+      await runProgram(`example ${name}`, server, folder)
+    })
+  }
+})
