@@ -4,7 +4,7 @@ import { CompletionError } from './errors.js'
 import { isAskedInVain, type Neighbour, type OnItsWay, onItsWay } from './on-its-way.js'
 
 /** On a stream: how long its failure waits while nothing moves, in milliseconds, where that is not the default. */
-export const deliveryTimeout: unique symbol = Symbol('deliveryTimeout')
+export const deliveryTimeout: unique symbol = Symbol.for('completion-streams.deliveryTimeout')
 
 /**
  * How long a failure waits for a reader that takes nothing, in milliseconds: then it is told with what could not be
@@ -18,6 +18,9 @@ const timeBehindHands = 100
 /** Milliseconds between two looks at what does not move, at most. */
 const longestPause = 2000
 const shortestPause = 8
+
+/** Taken when the module is loaded: a test may put a clock of its own in its place, which does not go on by itself. */
+const readClock: () => number = performance.now.bind(performance)
 
 /** A failure that waits for what came before it. */
 interface Waiting {
@@ -52,7 +55,7 @@ interface Waiting {
  * could not be delivered (`undelivered`).
  */
 export function failInOrder(stream: Readable | Writable, error: unknown): void {
-  const now = performance.now()
+  const start = readClock()
   const waiting: Waiting = {
     stream,
     error,
@@ -62,13 +65,13 @@ export function failInOrder(stream: Readable | Writable, error: unknown): void {
     looks: 0,
     wasEmpty: false,
     isFlushing: false,
-    movedAt: now,
+    movedAt: start,
     askedAt: undefined,
     due: 0
   }
   failures.add(waiting)
   if (failures.size === 1) process.on('beforeExit', tellBeforeExit)
-  look(waiting, now)
+  look(waiting, start)
 }
 
 /** All failures that wait, in one set with one timer: with thousands of hung readers, a timer each would take a core. */
@@ -90,7 +93,7 @@ function look(waiting: Waiting, now: number): void {
   if (now - waiting.movedAt >= waiting.timeout) return tell(waiting)
   waiting.looks++
   if ((isEmpty && way.byHand.length === 0) || waiting.looks < 8)
-    setImmediate(() => look(waiting, performance.now()))
+    setImmediate(() => look(waiting, readClock()))
   else lookLater(waiting, now)
 }
 
@@ -116,7 +119,7 @@ function flush(waiting: Waiting, { streams }: OnItsWay): boolean {
     isFlushing = true
     next.flush(() => {
       waiting.isFlushing = false
-      waiting.movedAt = performance.now()
+      waiting.movedAt = readClock()
       look(waiting, waiting.movedAt)
     })
   }
@@ -136,7 +139,7 @@ function lookLater(waiting: Waiting, now: number): void {
 }
 
 function lookAtDue(): void {
-  const now = performance.now()
+  const now = readClock()
   timer = undefined
   timerDue = Number.POSITIVE_INFINITY
   let next = Number.POSITIVE_INFINITY
@@ -157,7 +160,7 @@ function lookAtDue(): void {
 function tellBeforeExit(): void {
   for (const waiting of failures) {
     const { left } = waiting
-    look(waiting, performance.now())
+    look(waiting, readClock())
     if (!failures.has(waiting)) continue
     if (waiting.left === left) tell(waiting)
     // A turn more, behind which this is asked again.

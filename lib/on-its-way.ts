@@ -1,11 +1,13 @@
+/* All registered, so that streams from two copies of the library see each other. */
+
 /** On a composed stream: the first of the streams inside, where what is written to it goes. */
-export const inside: unique symbol = Symbol('inside')
+export const inside: unique symbol = Symbol.for('completion-streams.inside')
 
 /** On a stream inside a composed one: the stream that takes what it emits in another way than by a pipe. */
-export const outside: unique symbol = Symbol('outside')
+export const outside: unique symbol = Symbol.for('completion-streams.outside')
 
 /** On a stream: the streams that it writes to itself, without a pipe. */
-export const beside: unique symbol = Symbol('beside')
+export const beside: unique symbol = Symbol.for('completion-streams.beside')
 
 /** A stream as its neighbour sees it: of any class, with either side or both. */
 export interface Neighbour {
