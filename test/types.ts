@@ -158,6 +158,8 @@ export async function collectorsAndTapsKnowWhatTheyEmit(
   sink: NodeJS.WritableStream
 ): Promise<void> {
   for await (const whole of compose(source, toChunks(), toCompletion())) same<typeof whole, WholeCompletion>()
+  for await (const chunk of compose(source, toChunks<OpenAI.ChatCompletionChunk>()))
+    same<typeof chunk, OpenAI.ChatCompletionChunk>()
   for await (const whole of compose(source, toChunks(), toCompletion<OpenAI.ChatCompletion>()))
     same<typeof whole, OpenAI.ChatCompletion>()
   for await (const call of compose(source, toChunks(), toToolCalls())) {

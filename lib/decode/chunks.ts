@@ -42,7 +42,8 @@ export interface ChunksOptions {
 }
 
 /** The stage that `toChunks` returns. */
-export interface ChunkStage extends Stage<Bytes | ServerSentEvent | Chunk, Chunk> {
+export interface ChunkStage<Emitted extends Chunk = Chunk>
+  extends Stage<Bytes | ServerSentEvent | Chunk, Emitted> {
   /** How many invalid payloads were left out so far; always 0 with `onInvalid: 'fail'`. */
   readonly skipped: number
 }
@@ -62,10 +63,12 @@ export interface ChunkStage extends Stage<Bytes | ServerSentEvent | Chunk, Chunk
  * values would take so much memory. Usage that comes behind an error is emitted first: for that the failure waits for a
  * quarter of a second at the most.
  *
+ * With a type (`toChunks<OpenAI.ChatCompletionChunk>()`) the caller says which API was asked.
+ *
  * @example
  * await pipeline(requestCompletion(client, params), toChunks({ onCut: 'fail' }), toText(), createWriteStream('answer.txt'))
  */
-export function toChunks(given?: ChunksOptions): ChunkStage {
+export function toChunks<Emitted extends Chunk = Chunk>(given?: ChunksOptions): ChunkStage<Emitted> {
   const options = settled<Required<ChunksOptions>>('toChunks', given, {
     onInvalid: 'fail',
     onCut: 'pass',
@@ -89,7 +92,8 @@ export function toChunks(given?: ChunksOptions): ChunkStage {
       counted.skipped++
     }
   })
-  const stage: Stage<Bytes | ServerSentEvent | Chunk, Chunk> = splitter(options.maxEventSize, () => parser)
+  // Which API was asked, and so what its chunks are, is the caller's word.
+  const stage: Stage<Bytes | ServerSentEvent | Chunk, Emitted> = splitter(options.maxEventSize, () => parser)
   markReader(stage, parser)
   Object.assign(stage, { [deliveryTimeout]: options.deliveryTimeout })
   // A field, not a getter: V8 gives each object that has a getter of its own a hidden class of its own, and after a

@@ -5,7 +5,7 @@ import { toChunks } from '../decode/chunks.js'
 import { checkTimeLimits, stalledError, type TimeLimits } from '../guard/time-limits.js'
 import { checkFunction, settled } from '../options.js'
 import { type Summary, tapSummary } from '../tap/summary.js'
-import { connectionError } from './response.js'
+import { connectionError } from './read-failure.js'
 
 /** What of the Fetch API a client calls. */
 export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>

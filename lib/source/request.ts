@@ -2,7 +2,7 @@ import type OpenAI from 'openai'
 import { failInOrder } from '../fail-in-order.js'
 import { invalid, settled } from '../options.js'
 import type { Source } from '../stage.js'
-import { type OpenableSource, type ResponseOptions, responseSource } from './response.js'
+import { type OpenableSource, type ResponseOptions, responseSource } from './response-source.js'
 
 /** The parameters of a request, as its API has them. `stream` is set, and usage is asked for, without a word. */
 export type CompletionParams = ChatParams | LegacyParams | ResponsesParams

@@ -1,0 +1,33 @@
+import { toProviderError } from '../chunk/provider-error.js'
+import type { CompletionError } from '../errors.js'
+import type { BodyReader } from './body.js'
+import { headerFacts } from './headers.js'
+
+/** How much of a refused request's body is read, in characters. */
+const longestErrorBody = 65_536
+
+/** The error for a response that is not 2xx: its body usually says why. */
+export async function refusal(
+  reader: BodyReader,
+  status: number,
+  headers: unknown
+): Promise<CompletionError> {
+  const decoder = new TextDecoder()
+  let text = ''
+  try {
+    for (let piece = await reader.read(); piece !== undefined; piece = await reader.read()) {
+      text += typeof piece === 'string' ? piece : decoder.decode(piece, { stream: true })
+      if (text.length > longestErrorBody) break
+    }
+  } catch {
+    // The status stands, whatever became of the body.
+  }
+  reader.cancel()
+  let payload: unknown = text
+  try {
+    payload = JSON.parse(text)
+  } catch {
+    // A proxy's page, or nothing: the text itself is what there is to tell.
+  }
+  return toProviderError(payload, { status, ...headerFacts(headers) })
+}
