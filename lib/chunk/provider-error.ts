@@ -211,7 +211,10 @@ function levelsOf(payload: unknown, depth = 6): Said[] {
 /** The error of a response: of the Responses API, or of Tencent's `{Response: {Error}}`. */
 function errorWithin(said: Said): unknown {
   const response = said.get('response')
-  return isObject(response) ? saidIn(response).get('error') : undefined
+  if (!isObject(response)) return undefined
+  const details: unknown = Reflect.get(response, 'status_details')
+  // `response.done`, which some gateways have from the Realtime API, gives the details of its status.
+  return saidIn(response).get('error') ?? (isObject(details) ? details.error : undefined)
 }
 
 function saidIn(payload: object): Said {

@@ -80,6 +80,8 @@ export function contentText(content: unknown): string {
   if (content === undefined || content === null || content === false) return ''
   if (typeof content === 'number' || content === true) return String(content)
   if (Array.isArray(content)) return partsText(content, 'content')
+  // An object with nothing in it is none, as PHP writes an empty list.
+  if (isLoose(content) && Object.keys(content).length === 0) return ''
   throw unreadable('content')
 }
 

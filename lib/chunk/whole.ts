@@ -1,5 +1,6 @@
 import type OpenAI from 'openai'
 import type { Chunk } from './fields.js'
+import { jsonOf } from './json.js'
 
 /** What a request without `stream: true` returns, of any of the three APIs. */
 export type WholeCompletion = OpenAI.ChatCompletion | OpenAI.Completion | OpenAI.Responses.Response
@@ -64,9 +65,13 @@ function choiceChunks(whole: Loose, choices: unknown[]): Loose[] {
 
 function deltaOf(message: unknown): Loose {
   if (!isLoose(message)) return {}
-  const { tool_calls } = message
-  if (!Array.isArray(tool_calls)) return message
-  return { ...message, tool_calls: tool_calls.filter(isLoose).map((call, index) => ({ ...call, index })) }
+  const { tool_calls, content } = message
+  const delta = { ...message }
+  if (Array.isArray(tool_calls))
+    delta.tool_calls = tool_calls.filter(isLoose).map((call, index) => ({ ...call, index }))
+  // Some servers parse the content in JSON mode: the text of the answer is its JSON.
+  if (isLoose(content) && !Array.isArray(content)) delta.content = jsonOf('the content of an answer', content)
+  return delta
 }
 
 /** The event that ends a response of each status. Some gateways leave the status out. */

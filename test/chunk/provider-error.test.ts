@@ -380,4 +380,14 @@ describe('toProviderError', () => {
     expect(providerErrorIn(lists)).to.equal(undefined)
     expect(toProviderError(lists).code).to.equal('CS_ERR_PROVIDER')
   })
+
+  it("reads the error in the details of a response's status (Realtime API)", () => {
+    const response = {
+      status: 'failed',
+      status_details: { type: 'failed', error: { type: 'server_error', message: 'no' } }
+    }
+    const error = toProviderError({ type: 'response.done', response })
+    expect(error.message).to.include('no')
+    expect(error.type).to.equal('server_error')
+  })
 })

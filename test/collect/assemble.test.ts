@@ -404,7 +404,12 @@ describe('CompletionAssembler', () => {
           fc.array(fc.record({ choices: fc.array(choice), x: fc.jsonValue({ maxDepth: 2 }) })),
           chunks => {
             const before = JSON.stringify(chunks)
-            assemble(chunks)
+            try {
+              assemble(chunks)
+            } catch (error) {
+              // Content that cannot be read.
+              expect(error).to.have.property('code', 'CS_ERR_INVALID_CHUNK')
+            }
             expect(JSON.stringify(chunks)).to.equal(before)
           }
         ),
@@ -733,6 +738,48 @@ describe('CompletionAssembler', () => {
         { type: 'error' }
       ])
       expect(result).to.deep.equal({ ...response, output: [] })
+    })
+  })
+
+  describe('text that is no string', () => {
+    const assembled = (choices: object[]): Record<string, unknown>[] => {
+      const assembler = new CompletionAssembler()
+      for (const choice of choices) assembler.add({ choices: [choice] })
+      return Reflect.get(assembler.result(), 'choices')
+    }
+
+    it('is put together from numbers, lists and bare deltas (Workers AI, gateways)', () => {
+      const deltas = [{ content: 'costs ' }, { content: 6 }, { content: ['.', 0] }, '!']
+      const [choice] = assembled(deltas.map(delta => ({ index: 0, delta })))
+      expect(choice?.message).to.include({ content: 'costs 6.0!' })
+    })
+
+    it('is put together from numbers in the legacy API (Workers AI)', () => {
+      const [choice] = assembled(['a', 6, '.'].map(text => ({ index: 0, text })))
+      expect(choice?.text).to.equal('a6.')
+    })
+
+    it("keeps Envoy's reasoning and Gemini's marked thoughts out of the answer", () => {
+      const google = { extra_content: { google: { thought: true } } }
+      const [envoy] = assembled(
+        [{ reasoning_content: { text: 'w' } }, { reasoning_content: { text: 'hy' } }, { content: 'Hi' }].map(
+          delta => ({ index: 0, delta })
+        )
+      )
+      expect(envoy?.message).to.include({ reasoning_content: 'why', content: 'Hi' })
+      const [gemini] = assembled(
+        [{ content: '<thought>why', ...google }, { content: '</thought>Hi' }].map(delta => ({
+          index: 0,
+          delta
+        }))
+      )
+      expect(gemini?.message).to.include({ reasoning_content: 'why', content: 'Hi' })
+    })
+
+    it('fails with CS_ERR_INVALID_CHUNK where it cannot be read', () => {
+      expect(() => assembled([{ index: 0, delta: { content: { a: 1 } } }]))
+        .to.throw()
+        .with.property('code', 'CS_ERR_INVALID_CHUNK')
     })
   })
 })

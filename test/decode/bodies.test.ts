@@ -13,6 +13,7 @@ import {
 } from 'completion-streams'
 import { type Endpoint, type Script, serveCompletions } from 'completion-streams/testing'
 import fc from 'fast-check'
+import type OpenAI from 'openai'
 import { all, ask, askWhole, endpoints, type Failure, run, serve } from '../answers.js'
 
 /** An answer with all that the API in question can say. */
@@ -222,6 +223,23 @@ describe('toChunks of a body that is no event stream', () => {
       expect(await failureOfBody(JSON.stringify(body))).to.have.property('code', 'CS_ERR_TRUNCATED')
     })
   }
+
+  it('takes the JSON of content that a server has parsed for its text (JSON mode)', async () => {
+    const message = { role: 'assistant', content: { a: [1, 'two'] } }
+    const body = JSON.stringify({
+      object: 'chat.completion',
+      choices: [{ index: 0, message, finish_reason: 'stop' }]
+    })
+    expect(await all(Readable.from([body]), toChunks(), toText())).to.deep.equal(['{"a":[1,"two"]}'])
+    const [whole] = await all<OpenAI.ChatCompletion>(Readable.from([body]), toChunks(), toCompletion())
+    expect(whole?.choices[0]?.message.content).to.equal('{"a":[1,"two"]}')
+  })
+
+  it('fails with CS_ERR_INVALID_CHUNK for such content that is too deep to be written', async () => {
+    const body = `{"object":"chat.completion","choices":[{"index":0,"message":{"content":${'{"a":'.repeat(50_000)}1${'}'.repeat(50_000)}},"finish_reason":"stop"}]}`
+    const { error } = await run(Readable.from([body]), toChunks(), toText())
+    expect(error).to.have.property('code', 'CS_ERR_INVALID_CHUNK')
+  })
 
   it('takes a whole response without a status for complete, and passes over what is no item or part', async () => {
     const content = [

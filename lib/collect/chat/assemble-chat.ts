@@ -1,6 +1,6 @@
 import { ChoiceText } from '../../chunk/choice-text.js'
 import { finishReasonOf, indexOf, type LooseChoice } from '../../chunk/fields.js'
-import { isThought } from '../../chunk/text.js'
+import { isThought, reasoningText } from '../../chunk/text.js'
 import { JoinedText } from '../joined-text.js'
 import { isObject, MergedFields, type PieceFields, type Pieces } from '../merged-fields.js'
 import { MessageContent } from './message-content.js'
@@ -22,9 +22,9 @@ const audioFields: PieceFields = new Map(['data', 'transcript'].map(name => [nam
 const deltaFields: PieceFields = new Map<string, () => Pieces>([
   ['content', () => new MessageContent()],
   ['refusal', () => new JoinedText()],
-  ['reasoning', () => new MessageContent()],
-  ['reasoning_content', () => new MessageContent()],
-  ['reasoning_text', () => new MessageContent()],
+  ['reasoning', () => new MessageContent(reasoningText)],
+  ['reasoning_content', () => new MessageContent(reasoningText)],
+  ['reasoning_text', () => new MessageContent(reasoningText)],
   ['reasoning_details', () => new ReasoningList()],
   ['thinking_blocks', () => new ReasoningList()],
   ['tool_calls', () => new ToolCallList()],

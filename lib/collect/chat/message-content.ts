@@ -11,19 +11,23 @@ import { isObject, MergedFields, type PieceFields, type Pieces } from '../merged
  */
 export class MessageContent implements Pieces {
   readonly #parts: Part[] = []
+  readonly #textOf: (content: unknown) => string
+
+  /** Takes how to read what is no list: the content of a message, or its reasoning (Envoy's `{ text }`). */
+  constructor(textOf: (content: unknown) => string = contentText) {
+    this.#textOf = textOf
+  }
 
   add(content: unknown): void {
-    // Envoy sends a piece of reasoning as `{ text }`.
-    const text = isObject(content) && !Array.isArray(content) ? content.text : content
-    if (!Array.isArray(text)) return this.#addText(text)
-    for (const part of text) {
+    if (!Array.isArray(content)) return this.#addText(content)
+    for (const part of content) {
       if (isObject(part)) this.#partFor(part.type ?? 'text').add(part)
       else this.#addText(part)
     }
   }
 
   #addText(content: unknown): void {
-    const text = contentText(content)
+    const text = this.#textOf(content)
     if (text !== '') this.#partFor('text').add({ text })
   }
 

@@ -1,4 +1,4 @@
-import { CompletionError } from '../../errors.js'
+import { jsonOf } from '../../chunk/json.js'
 import { isObject, MergedFields, type Pieces } from '../merged-fields.js'
 import { ToolArguments } from './tool-arguments.js'
 
@@ -69,7 +69,7 @@ export class PartialToolCall {
     if (isText(name)) this.#addName(name)
     if (typeof given === 'string') this.arguments.add(given)
     // Arguments are text with a JSON object in it; some servers send the object itself.
-    else if (isObject(given)) this.arguments.replace(textOfObject(given))
+    else if (isObject(given)) this.arguments.replace(jsonOf('the arguments of a tool call', given))
     this.#functionFields.add(called)
   }
 
@@ -183,21 +183,6 @@ export class ToolCallList implements Pieces {
 function nameIn({ function: called, custom }: Record<string, unknown>): string | undefined {
   const tool = isObject(called) ? called : custom
   return isObject(tool) && isText(tool.name) ? tool.name : undefined
-}
-
-/** JSON can be nested deeper than `JSON.stringify` goes. */
-function textOfObject(value: object): string {
-  try {
-    return JSON.stringify(value)
-  } catch (cause) {
-    throw new CompletionError(
-      'CS_ERR_INVALID_CHUNK',
-      'the arguments of a tool call are nested too deep to be written as JSON',
-      {
-        cause
-      }
-    )
-  }
 }
 
 function isIndex(value: unknown): value is number {

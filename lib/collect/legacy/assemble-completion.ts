@@ -1,4 +1,5 @@
 import { finishReasonOf, type LooseChoice } from '../../chunk/fields.js'
+import { contentText } from '../../chunk/text.js'
 import { JoinedText } from '../joined-text.js'
 import { isObject, MergedFields, type PieceFields } from '../merged-fields.js'
 
@@ -15,8 +16,9 @@ export class TextChoice {
   readonly #fields = new MergedFields({ except: notKept, pieces: textFields })
 
   add(choice: LooseChoice): void {
-    this.#fields.add(choice)
     const { text, delta } = choice
+    // Workers AI reads its own tokens as JSON, so that a number comes as one.
+    this.#fields.add(typeof text === 'string' ? choice : { ...choice, text: contentText(text) })
     if (!text && isObject(delta)) this.#fields.set('text', delta.content)
   }
 
