@@ -20,6 +20,7 @@ await build({
   platform: 'node',
   target: 'node20',
   format: 'cjs',
+  keepNames: true,
   external: ['split2', 'pumpify'],
   sourcemap: true,
   sourcesContent: false,

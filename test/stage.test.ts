@@ -249,19 +249,20 @@ describe('a stage used a second time', () => {
     timeLimits: () => timeLimits({ idle: 60_000 }),
     compose: () => compose(toChunks(), toText())
   }
+  // From version 24 on, Node itself refuses a stream that is closed, before it asks the stage.
+  const codes = ['CS_ERR_INVALID_OPTION', 'ERR_STREAM_UNABLE_TO_PIPE']
   const text = 'data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}\n\n'
   const chunk = { choices: [{ index: 0, delta: { content: 'a' }, finish_reason: 'stop' }] }
 
   for (const [name, make] of Object.entries(stages)) {
     const items = ['toEvents', 'toChunks', 'compose', 'tee', 'timeLimits'].includes(name) ? [text] : [chunk]
 
-    it(`fails at once with CS_ERR_INVALID_OPTION behind its first use (${name})`, async () => {
+    it(`fails at once behind its first use, with CS_ERR_INVALID_OPTION or Node's own code (${name})`, async () => {
       const used = make()
       await pipeline(Readable.from(items), used, drain())
       const error = await failureOf(pipeline(Readable.from(items), used, drain()))
-      expect(error).to.have.property('code', 'CS_ERR_INVALID_OPTION')
-      expect(error.message).to.match(/is used a second time/)
-      expect(() => Readable.from(items).pipe(used)).to.throw(/is used a second time/)
+      expect(error.code).to.be.oneOf(codes)
+      expect(() => Readable.from(items).pipe(used)).to.throw(/is used a second time|closed or destroyed/)
       expect(() => compose(used)).to.throw(/is used a second time/)
     })
 

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { expect } from 'chai'
 import type { CompletionError } from 'completion-streams'
 import { toChunks } from 'completion-streams'
@@ -343,11 +344,9 @@ describe('PayloadReader', () => {
     })
 
     it('is told though the server holds the connection open', async () => {
-      async function* held() {
-        yield eventStream(said('One'), { error })
-        await new Promise(() => {})
-      }
-      const { error: told } = await outcomeOf(held(), toChunks())
+      const held = new Readable({ read() {} })
+      held.push(eventStream(said('One'), { error }))
+      const { error: told } = await outcomeOf(held, toChunks())
       expect(told).to.have.property('code', 'CS_ERR_PROVIDER')
     })
   })

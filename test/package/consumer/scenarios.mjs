@@ -17,7 +17,7 @@ export async function runScenarios(library, testing, openai) {
   const { requestCompletion, tapUsage, toChunks, toText } = library
   const { script, serveCompletions } = testing
 
-  async function ask(faults, params, work, options) {
+  async function ask(faults, params, work, { onText, ...options } = {}) {
     const server = await serveCompletions({ script: script(text), speed: 10, faults })
     const client = new openai.OpenAI({ baseURL: server.url, apiKey: 'none' })
     const seen = { text: '', usage: [], server }
@@ -31,7 +31,7 @@ export async function runScenarios(library, testing, openai) {
           async strings => {
             for await (const string of strings) {
               seen.text += string
-              options?.onText?.(seen.text)
+              onText?.(seen.text)
             }
           }
         ),
