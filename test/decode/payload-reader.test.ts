@@ -1,7 +1,8 @@
 import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { expect } from 'chai'
 import type { CompletionError } from 'completion-streams'
-import { toChunks } from 'completion-streams'
+import { drain, toChunks } from 'completion-streams'
 import { eventStream, outcomeOf } from '../pieces.js'
 import { expectRead, readIn } from './ways.js'
 
@@ -346,7 +347,7 @@ describe('PayloadReader', () => {
     it('is told though the server holds the connection open', async () => {
       const held = new Readable({ read() {} })
       held.push(eventStream(said('One'), { error }))
-      const { error: told } = await outcomeOf(held, toChunks())
+      const told = await pipeline(held, toChunks(), drain()).catch(error => error)
       expect(told).to.have.property('code', 'CS_ERR_PROVIDER')
     })
   })
