@@ -18,12 +18,15 @@ export class ChoiceText {
   #response: ResponseText | undefined
   #half = ''
   #isThinking = false
+  /** Whether the answer is read, and nothing of what came before bears on what comes next. */
+  #isPlain: boolean
   #hasChoice = false
   #otherChoice: number | undefined
 
   constructor(choice: number, kind: TextKind) {
     this.#choice = choice
     this.#kind = kind
+    this.#isPlain = kind === 'content'
   }
 
   /** A choice that came although the one that was asked for never did. */
@@ -39,6 +42,12 @@ export class ChoiceText {
     // What nearly every chunk holds: one choice, and the one that is asked for.
     if (first && indexOf(first) === this.#choice) {
       this.#hasChoice = true
+      const { delta } = first
+      if (this.#isPlain && typeof delta === 'object' && delta !== null && delta.extra_content === undefined) {
+        const { content } = delta
+        // What nearly every delta holds: text that ends with a whole character.
+        if (typeof content === 'string' && content !== '' && !endsInHalf(content)) return content
+      }
       const text = choiceText(first, this.#kind)
       return first.delta?.extra_content != null || this.#isThinking
         ? this.#paired(this.#withoutTags(text, first.delta))
@@ -83,24 +92,34 @@ export class ChoiceText {
     const isMarked = delta?.extra_content != null
     if (isMarked) {
       this.#isThinking = true
+      this.#isPlain = false
       return wasThinking ? text : text.replace(/^<thought>/, '')
     }
     if (typeof delta?.content !== 'string' || delta.content === '') return text
     this.#isThinking = false
+    this.#isPlain = this.#kind === 'content'
     return this.#kind === 'content' && text.startsWith(thoughtEnd) ? text.slice(thoughtEnd.length) : text
   }
 
   #paired(text: string): string {
     if (text === '') return ''
     const whole = this.#half === '' ? text : this.#half + text
-    const last = whole.charCodeAt(whole.length - 1)
-    if (last < 0xd800 || last > 0xdbff) {
-      if (this.#half !== '') this.#half = ''
+    if (!endsInHalf(whole)) {
+      if (this.#half !== '') {
+        this.#half = ''
+        this.#isPlain = this.#kind === 'content' && !this.#isThinking
+      }
       return whole
     }
     this.#half = whole.slice(-1)
+    this.#isPlain = false
     return whole.slice(0, -1)
   }
+}
+
+function endsInHalf(text: string): boolean {
+  const last = text.charCodeAt(text.length - 1)
+  return last >= 0xd800 && last <= 0xdbff
 }
 
 /** The choices that a chunk speaks of. What the Responses API sends is one answer, whatever else its events tell. */
