@@ -78,11 +78,11 @@ export function compose<const Parts extends readonly [FirstPart, ...Part[]]>(
   }
   const options: DuplexOptions & { writable: boolean } = {
     objectMode: true,
-    // A Readable has no such property at all, and a Duplex takes only `false` for a no.
+    // A Readable does not have this property; for a Duplex only `false` turns the side off.
     writable: first.writable === true,
     read: () => void start().resume(),
     write: (item, encoding, callback) => void start().write(item, encoding, callback),
-    // Finished is what is inside, its last flush included; if that fails, the shell is destroyed instead.
+    // The shell finishes when the inner streams have, their last flush included; if that fails, it is destroyed instead.
     final: callback => void start().end((error?: Error | null) => error || callback()),
     destroy(error, callback) {
       for (const stream of streams) stream.destroy(error ?? undefined)
@@ -93,7 +93,7 @@ export function compose<const Parts extends readonly [FirstPart, ...Part[]]>(
   shell[partsInside] = streams
   for (const stream of streams) {
     stream.on('error', error => shell.destroy(error))
-    // Who closes a part closes all, even when no pipe tells of it yet.
+    // When one part is closed, all are, even if no pipe has reported it yet.
     finished(stream, { writable: false }, error => {
       if (error) shell.destroy(error.code === 'ERR_STREAM_PREMATURE_CLOSE' ? undefined : error)
     })
@@ -121,7 +121,7 @@ function lay(streams: readonly Joint[], shell: Joint): Joint {
   })
   line.on('error', error => shell.destroy(error))
 
-  // A part that fails in order must see through to the reader of the shell, and so must what is before the shell.
+  // A part that fails in order must see the reader of the shell; so must a stage before the shell.
   shell[inside] = line
   if (line !== first) line[inside] = first
   last[outside] = line === last ? shell : line

@@ -7,12 +7,15 @@ import { isAskedInVain, type Neighbour, type OnItsWay, onItsWay } from './on-its
 export const deliveryTimeout: unique symbol = Symbol.for('completion-streams.deliveryTimeout')
 
 /**
- * How long a failure waits for a reader that takes nothing, in milliseconds: then it is told with what could not be
- * delivered.
+ * How long a failure waits for a reader that takes nothing, in milliseconds. Then the stream fails, and the error says how
+ * much was not delivered.
  */
 export const defaultDeliveryTimeout = 30_000
 
-/** How long a reader that takes items by hand must have asked in vain, in milliseconds: what it gave on may still be on its way. */
+/**
+ * How long a reader that takes items one by one must have waited for the next, in milliseconds: what it passed on before may
+ * still be on its way.
+ */
 const timeBehindHands = 100
 
 /** Milliseconds between two looks at what does not move, at most. */
@@ -51,8 +54,8 @@ interface Waiting {
  * reader that buffers out of sight, as web streams do, passes on in between what it holds. A reader that takes its items
  * by hand, as an async generator does, must have asked in vain for a while. Compressors behind are flushed first.
  *
- * Where nothing moves for `defaultDeliveryTimeout`, or the process would end, the error is told all the same, with what
- * could not be delivered (`undelivered`).
+ * If nothing moves for `defaultDeliveryTimeout`, or the process would exit, the stream fails all the same, and the error
+ * says how much was not delivered (`undelivered`).
  */
 export function failInOrder(stream: Readable | Writable, error: unknown): void {
   const start = readClock()
@@ -112,7 +115,7 @@ function isTaken(waiting: Waiting, { byHand }: OnItsWay, now: number): boolean {
 function flush(waiting: Waiting, { streams }: OnItsWay): boolean {
   let isFlushing = false
   for (const next of streams) {
-    // zlib, brotli and zstd streams have both; what else has a `flush` may mean anything by it.
+    // Streams of zlib, brotli and zstd have both. Other streams may have a `flush` that does something else.
     if (typeof next.flush !== 'function' || !('bytesWritten' in next) || waiting.flushed.has(next)) continue
     waiting.flushed.add(next)
     waiting.isFlushing = true
@@ -126,7 +129,7 @@ function flush(waiting: Waiting, { streams }: OnItsWay): boolean {
   return isFlushing
 }
 
-/** The longer nothing has moved, the longer until the next look. */
+/** The longer nothing has moved, the longer it takes until the next look. */
 function lookLater(waiting: Waiting, now: number): void {
   const still = now - waiting.movedAt
   const pause = Math.min(Math.max(still / 8, shortestPause), longestPause, waiting.timeout)
@@ -134,7 +137,7 @@ function lookLater(waiting: Waiting, now: number): void {
   if (waiting.due >= timerDue) return
   clearTimeout(timer)
   timerDue = waiting.due
-  // A failure that cannot be told keeps no process alive.
+  // A failure that cannot be delivered does not keep the process alive.
   timer = setTimeout(lookAtDue, pause).unref()
 }
 
@@ -144,7 +147,7 @@ function lookAtDue(): void {
   timerDue = Number.POSITIVE_INFINITY
   let next = Number.POSITIVE_INFINITY
   for (const waiting of failures) {
-    // What is due soon is looked at now: fewer timers.
+    // Streams that are due soon are looked at now, which saves timers.
     if (waiting.due > 0 && waiting.due <= now + shortestPause) {
       waiting.due = 0
       look(waiting, now)
@@ -156,14 +159,14 @@ function lookAtDue(): void {
   timer = setTimeout(lookAtDue, Math.max(next - now, 1)).unref()
 }
 
-/** The process has nothing else to do: what has not moved since it last was so never will. */
+/** The process has nothing else to do: what has not moved since the last such moment never will. */
 function tellBeforeExit(): void {
   for (const waiting of failures) {
     const { left } = waiting
     look(waiting, readClock())
     if (!failures.has(waiting)) continue
     if (waiting.left === left) tell(waiting)
-    // A turn more, behind which this is asked again.
+    // Keeps the process alive for one more turn; then this runs again.
     else setImmediate(() => {})
   }
 }

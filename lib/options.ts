@@ -55,8 +55,8 @@ export function show(value: unknown): string {
 /**
  * The options of a factory, with the defaults of those that are not given. The defaults also say which names there are.
  *
- * Throws `CS_ERR_INVALID_OPTION` for a name that there is not, and for what is no options at all. A stream comes where
- * options belong when the factory itself, without its parentheses, is put into a pipeline, which then calls it.
+ * Throws `CS_ERR_INVALID_OPTION` for an unknown name, and for a value that is no object of options. A factory gets a stream
+ * instead of options when it is put into a pipeline without its parentheses: the pipeline then calls it.
  */
 export function settled<Options extends object>(
   factory: string,
@@ -84,7 +84,7 @@ function checkIsOptions(factory: string, given: unknown): void {
 }
 
 function noSuchOption(factory: string, name: string, known: readonly string[]): CompletionError {
-  // What looks like a name is one; what does not may be a value that was taken for options.
+  // Only a key that looks like a name is shown. Anything else may be a value that was passed by mistake.
   const shown = /^[a-z][a-zA-Z]{0,29}$/.test(name) ? name : 'of that name'
   const message = `${factory} has no option ${shown}: ${known.length > 0 ? `it has ${known.join(', ')}` : 'it has none'}`
   return new CompletionError('CS_ERR_INVALID_OPTION', message)

@@ -12,14 +12,14 @@ interface LooseError {
   readonly errors?: unknown
 }
 
-/** A status that another try may not have: a timeout, a conflict, too early, too many requests. */
+/** Statuses below 500 after which another try may succeed: a timeout, a conflict, too early, too many requests. */
 const passingStatuses: ReadonlySet<number> = new Set([408, 409, 425, 429])
 
 /** What providers call a balance that is used up, though the status is 429 as for too many requests. */
 const noBalance =
   /insufficient_(?:quota|balance|credits?|funds)|billing|quota_exceeded|exceeded_current_quota|credit_balance|arrear|payment_required/i
 
-/** What providers report in a stream, without a status, and another try may not meet. */
+/** What providers report in a stream, without a status, and after which another try may succeed. */
 const passing =
   /overload|rate_?limit|too_many|unavailable|time_?out|network|server_error|internal|abort|insufficient_system_resource|capacity|busy|try_again/i
 
@@ -77,7 +77,7 @@ function isPassing(error: CompletionError): boolean {
 
 function isPassingStatus(status: number, error: LooseError & { readonly providerCode?: unknown }): boolean {
   if (isUsedUp(error)) return false
-  // OpenAI's servers say it themselves, and its client heeds it.
+  // OpenAI's servers send this header, and its client obeys it.
   const advice = headerOf(error.headers, 'x-should-retry')
   if (advice === 'true') return true
   if (advice === 'false') return false
@@ -100,7 +100,7 @@ function statusOf({ status }: LooseError): number | undefined {
   return typeof status === 'number' && status >= 100 ? status : undefined
 }
 
-/** The client's errors have their class for a name only. */
+/** The client's errors can be told by the name of their class only. */
 function nameOf(error: object): string {
   return error.constructor?.name ?? ''
 }

@@ -5,10 +5,10 @@ import { invalid } from './options.js'
 
 /** A stream to write to, of whatever library. */
 export function asSink(name: string, sink: NodeJS.WritableStream): Writable {
-  // By what it can do: a stream may come from another realm, as in a test runner.
+  // Checked by its methods, not by `instanceof`: the stream may come from another realm, as in a test runner.
   if (!(typeof sink === 'object' && sink !== null && 'write' in sink && 'once' in sink))
     throw invalid(name, sink, 'a Writable')
-  // What is used of it here is what all Writables have.
+  // Only members that all Writables have are used here.
   return sink as Writable
 }
 

@@ -75,7 +75,7 @@ export function stage<In, Out>({ transform, flush, destroy }: StageWork<In, Out>
         settle(
           () => destroy?.(error),
           () => callback(error),
-          // The error that the stream has already is the one to tell of.
+          // The stream already has an error; that one is reported.
           failure => callback(error ?? failure)
         )
       }
@@ -106,14 +106,14 @@ function settle(work: () => void | Promise<void>, done: () => void, fail: (error
 
 /**
  * Makes a stage refuse to be used a second time: while a source is piped into it, and when it is over. Node would write
- * behind its end, mix two inputs, or wait for ever. One source behind the other, of which the first did not end it, is one
- * use.
+ * after its end, mix two inputs, or wait for ever. Two sources one after the other are allowed if the first did not end
+ * the stage.
  */
 export function usedOnce<Stream extends Writable>(name: string, stream: Stream): Stream {
   let source: Readable | undefined
   let wasUsed = false
   stream.on('pipe', (next: Readable) => {
-    // One that was destroyed before its first use is Node's to tell of.
+    // For a stage that was destroyed before its first use, Node itself reports the error.
     const isOver = stream.writableEnded || (stream.destroyed && wasUsed)
     if (source === undefined && !isOver) {
       source = next

@@ -29,7 +29,7 @@ export class ChoiceText {
     this.#isPlain = kind === 'content'
   }
 
-  /** A choice that came although the one that was asked for never did. */
+  /** The index of another choice that came, while the choice that was asked for did not. */
   get onlyOther(): number | undefined {
     return this.#hasChoice ? undefined : this.#otherChoice
   }
@@ -39,7 +39,7 @@ export class ChoiceText {
     if (!Array.isArray(choices))
       return typeof type === 'string' ? this.#paired(this.#ofResponse(chunk, type)) : ''
     const first = choices.length === 1 ? choices[0] : undefined
-    // What nearly every chunk holds: one choice, and the one that is asked for.
+    // Nearly every chunk holds exactly one choice, the one that was asked for.
     if (first && indexOf(first) === this.#choice) {
       this.#hasChoice = true
       const { delta } = first
@@ -57,7 +57,7 @@ export class ChoiceText {
     return this.#paired(textOf(chunk, this.#choice, this.#kind))
   }
 
-  /** What is held when no more comes: half a character, which is none. */
+  /** Half a character that is still held when the input ends. */
   end(): string {
     const half = this.#half
     this.#half = ''
@@ -83,7 +83,7 @@ export class ChoiceText {
     }
   }
 
-  /** Gemini's tags round its thoughts, of which the end comes with the answer. */
+  /** Gemini's tags around its thoughts. The closing tag comes with the answer. */
   #withoutTags(
     text: string,
     delta: { extra_content?: unknown; content?: unknown } | null | undefined
@@ -127,6 +127,6 @@ export function choiceIndexes(chunk: object): Iterable<number> {
   if (!('choices' in chunk)) return 'type' in chunk ? [0] : []
   const choices = choicesOf(chunk)
   const [first] = choices
-  // A set of one, as nearly all are, costs more than all the rest.
+  // Nearly all chunks have one choice, and a set for it would cost more than all the rest.
   return choices.length === 1 && first ? [indexOf(first)] : new Set(choices.filter(Boolean).map(indexOf))
 }

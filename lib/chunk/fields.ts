@@ -80,11 +80,11 @@ export function finishReasonOf(choice: LooseChoice): string | undefined {
 
 /** Whether a chunk is an event of the Responses API. */
 export function isResponsesEvent({ type }: LooseChunk): boolean {
-  // Cheaper than `startsWith`, for what is asked of every chunk.
+  // Cheaper than `startsWith`; this runs for every chunk.
   return typeof type === 'string' && type.slice(0, 9) === 'response.'
 }
 
-/** The statuses of a response that is not over, or that its user has broken off. */
+/** The statuses of a response that still runs, or that its user has cancelled. */
 const openStatuses: ReadonlySet<unknown> = new Set(['cancelled', 'canceled', 'in_progress', 'queued'])
 
 /**

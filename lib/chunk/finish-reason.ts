@@ -1,4 +1,4 @@
-/** The reasons of an answer that the model itself has ended, or broken off to call a tool. */
+/** The finish reasons of an answer that the model itself ended, or stopped to call a tool. */
 const good: ReadonlySet<string> = new Set([
   'stop',
   'stop_sequence',

@@ -9,7 +9,7 @@ type Loose = Readonly<Record<string, unknown>>
 /** Registered, so that two copies of the library in one process understand each other. */
 const admitted = Symbol.for('completion-streams.admitted')
 
-/** Says of an object that `toChunks` has found it among the chunks of a completion, though it has nothing of one. */
+/** Marks an object that came among the chunks of a completion though it looks like none, so that later stages accept it. */
 export function admit(item: object): void {
   if (!isChunkLike(item) && Object.isExtensible(item)) Object.defineProperty(item, admitted, { value: true })
 }

@@ -1,4 +1,4 @@
-/** No word of these is longer; and what is asked of every event must not take long. */
+/** None of these words is longer. The limit keeps the check fast, since it runs for every event. */
 const longestWord = 24
 
 const word = /^[["'(:]*\s*(?:ping|pong|keep[-_ ]?alive|heart[-_ ]?beat)\s*[\]"')]*$/i

@@ -60,7 +60,7 @@ export class Progress {
     return this.#finished.size
   }
 
-  /** Whether the newest completion came to its end. False while there is none. */
+  /** Whether the newest completion is complete. False while there is none. */
   get complete(): boolean {
     if (this.#terminal) return true
     const seen = this.#finished.size

@@ -8,7 +8,7 @@ const longestMessage = 1000
 /** Text without a form is a gateway's, and may be a whole page. */
 const longestText = 200
 
-/** What the many shapes of an error have in common is not much: any of these may be there, of any type. */
+/** The shapes of an error have little in common: each of these fields may be there or not, and be of any type. */
 interface LooseError extends LooseChunk {
   base_resp?: unknown
   param?: unknown
@@ -131,7 +131,7 @@ function payloadError(payload: object): object | string | undefined {
   if (isResponsesEvent(payload)) return responseError(payload)
   const { type, object } = payload as LooseError
   if (type === 'error' || object === 'error') return payload
-  // A chunk may say a thing of its own in a field of these names; what is no chunk at all can only complain.
+  // In a chunk, a field of such a name may mean something else; in an object that is no chunk, it reports an error.
   if (isChunk(payload)) return codedError(payload)
   return !isKeepAlive(payload) && complains(saidIn(payload)) ? payload : undefined
 }

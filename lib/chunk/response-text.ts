@@ -91,7 +91,7 @@ export class ResponseText {
     if (typeof text !== 'string' || text === '') return ''
     const key = keys.find(key => this.#known.has(key)) ?? (keys[0] as string)
     const known = this.#known.get(key) ?? { length: 0, tail: '' }
-    // A provider that tidies the text when it is done has no more of what it sent before.
+    // Some providers tidy the whole text at the end; it then no longer begins with the deltas that were sent.
     if (!text.slice(0, known.length).endsWith(known.tail)) return ''
     return this.#add(key, text.slice(known.length))
   }

@@ -67,7 +67,7 @@ export function byChoice(
     try {
       if (sink.write(text, onWritten)) return undefined
     } catch (error) {
-      // A sink that is broken will take nothing more: there is nothing to wait for.
+      // A broken sink takes nothing more, so there is nothing to wait for.
       stream.destroy(error as Error)
       return undefined
     }

@@ -74,7 +74,7 @@ export function toElements<Element = unknown>(options?: ElementsOptions<Element>
     { onElement: text => void found.push(text) }
   )
 
-  /** Emits what a piece of text has brought to its end; what is wrong behind it comes after it. */
+  /** Emits the elements that a piece of text completes, then reports what is wrong after them. */
   async function emitFound(push: (element: Element) => void, failure?: CompletionError): Promise<void> {
     const texts = found
     found = []

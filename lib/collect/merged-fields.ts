@@ -1,4 +1,4 @@
-/** A value that arrives in pieces. A piece that is not of its kind is passed over. */
+/** A value that arrives in pieces. A piece of another kind is skipped. */
 export interface Pieces {
   add(piece: unknown): void
   readonly value: unknown

@@ -66,7 +66,7 @@ export function toPartials<Value = unknown>(options?: PartialsOptions): Stage<st
       if (partial.size === lastSize || partial.length - lastLength < characters) return
       const wait = lastTime + every - performance.now()
       if (wait <= 0) emit(push)
-      // What came last is shown though nothing more should come.
+      // The newest text is shown even if nothing more comes.
       else timer ??= setTimeout(() => emitLate(push), wait).unref()
     },
     flush(push) {
@@ -87,7 +87,7 @@ export function toPartials<Value = unknown>(options?: PartialsOptions): Stage<st
     }
   })
 
-  /** What fails here fails again with the next piece, or at the end, where it can be told. */
+  /** An error here is ignored: the same text fails again with the next piece or at the end, where it can be reported. */
   function emitLate(push: (value: Value) => void): void {
     try {
       emit(push)

@@ -83,7 +83,7 @@ export class ChunkParser implements CompletionReader {
     this.#overListeners.push(listener)
   }
 
-  /** Says how many choices each completion is to have. An option of the user's knows better. */
+  /** Says how many choices each completion must have. The user's own option has priority. */
   expect(choices: number): void {
     this.#reader.progress.expected ||= choices
   }
@@ -155,7 +155,7 @@ export class ChunkParser implements CompletionReader {
     this.#takeStray(this.#stray.take(true, this.#sawEvent), true)
   }
 
-  /** What the event holds; undefined when it is no JSON, or no event of one line, of which the plain way tells. */
+  /** What the event holds; undefined when it is no JSON, or has several lines: the plain parser reads those. */
   #payloadIn(scanner: EventScanner): unknown {
     try {
       const value = this.#payloads.parseIn(scanner.bytes, scanner.start, scanner.end)

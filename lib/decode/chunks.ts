@@ -35,8 +35,8 @@ export interface ChunksOptions {
   /** The largest event, in bytes of its lines; `Infinity` for no limit. Default: 67108864 (64 MiB). */
   maxEventSize?: number
   /**
-   * How long a failure waits, in milliseconds, for a reader that takes nothing of what came before it; then it is told, with
-   * what could not be delivered as `undelivered`. Default: 30000.
+   * How long a failure waits, in milliseconds, for a reader that takes nothing of what came before it. Then the stage fails
+   * anyway, and `undelivered` says how much was not taken. Default: 30000.
    */
   deliveryTimeout?: number
 }
@@ -60,8 +60,8 @@ export interface ChunkStage<Emitted extends Chunk = Chunk>
  * that; `CS_ERR_PROVIDER` when the provider reports an error in the stream, in whatever shape, or by a finish reason such
  * as `network_error`; `CS_ERR_INVALID_CHUNK` for a payload that is not a JSON object, for a body that is no event stream,
  * and for one in which nothing is a chunk; `CS_ERR_EVENT_TOO_LARGE` for an event larger than `maxEventSize`, or whose
- * values would take so much memory. Usage that comes behind an error is emitted first: for that the failure waits for a
- * quarter of a second at the most.
+ * values would take that much memory. Usage that comes after an error is emitted first: the failure waits for it, at most
+ * a quarter of a second.
  *
  * With a type (`toChunks<OpenAI.ChatCompletionChunk>()`) the caller says which API was asked.
  *

@@ -34,7 +34,7 @@ export interface PayloadHandlers {
   onOver(): void
 }
 
-/** How many payloads a failure waits for at the most: who has more to say is not about to report usage. */
+/** How many payloads a failure waits for at most: a server that sends more than this is not about to report usage. */
 const mostLatePayloads = 16
 
 /**
@@ -51,7 +51,7 @@ export class PayloadReader {
   readonly #held: HeldFailure
   #latePayloads = 0
   #hasBegun = false
-  /** What is to be said of the first payload that was no chunk, nor anything else that is known. */
+  /** The error message for the first payload that is neither a chunk nor anything else that is known. */
   #doubt: string | undefined
 
   /** Whether the input is JSON, not events. */
@@ -99,8 +99,8 @@ export class PayloadReader {
   }
 
   /**
-   * Takes what is to be said of a payload that is nothing known, and its text. What may be a part of an answer is never
-   * passed over. Anything else, such as a cost, is what the input is judged by if no chunk comes at all.
+   * Takes the error message for a payload of unknown kind, and its text. What may be a part of an answer is never skipped.
+   * Anything else, such as a cost, is an error only if no chunk comes at all.
    */
   doubt(value: unknown, message: string, text: string): void {
     if (isObject(value) && mayHoldText(value))

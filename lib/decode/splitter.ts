@@ -10,7 +10,7 @@ import { countWaitingBytes } from './waiting-bytes.js'
 export interface RecordParser {
   /** Whether what comes next begins an event, so that the parser may be asked to scan. */
   readonly isBetweenEvents: boolean
-  /** A failure that waits for what may still come with it. It is told when nothing has come for a while, too. */
+  /** A failure that waits for usage that may come after it. The stage also fails when nothing has come for a while. */
   readonly heldFailure?: Error | undefined
   /** Takes the events that the scanner finds, up to the first one that it must be fed. */
   scan(scanner: EventScanner): void
@@ -22,7 +22,7 @@ export interface RecordParser {
   end(): void
 }
 
-/** Milliseconds that a failure waits for what may still come with it: as long as a server has to end its response. */
+/** How long a failure waits for usage that may come after it, in milliseconds: the time a server has to end its response. */
 const graceTime = 250
 
 /**
@@ -125,7 +125,7 @@ export function splitter<In, Out>(
   function goOnHolding(read: Buffer): void {
     const isSmall = read.length < held.length
     held.add(read, 0, read.length)
-    // With each of many small reads, all that is held would be looked at.
+    // Otherwise each of many small reads would search everything that is held again.
     if (isSmall && held.length <= scanner.safeSize && !read.includes(0x0a) && !read.includes(0x0d)) return
     const { room, length, view } = held
     held.clear()

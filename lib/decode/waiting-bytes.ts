@@ -33,7 +33,7 @@ export function countWaitingBytes(stream: Transform): () => void {
     return false
   }
 
-  /** Node takes what waits when it is asked to read, and says nothing if the stage was full by this count only. */
+  /** When Node reads, it takes what waits; but it emits no `drain` if the stage was full by this count only. */
   function readAll(size: number): void {
     read.call(stream, size)
     if (stream.writableLength > 0) return

@@ -7,11 +7,11 @@ import { type Stage, usedOnce } from '../stage.js'
 
 /** All in milliseconds; a limit that is not given does not hold. */
 export interface TimeLimits {
-  /** How long the first item may be in coming. */
+  /** How long to wait for the first item. */
   first?: number
-  /** How long each item may be in coming, after the one before it; the first one too, unless `first` is given. */
+  /** How long to wait for each item after the one before it; for the first one too, unless `first` is given. */
   idle?: number
-  /** How long all of it may take. */
+  /** How long the whole stream may take. */
   total?: number
 }
 
@@ -34,8 +34,8 @@ const graceTime = 10
  * it watches for life, since bytes may be keep-alive comments; behind it, for progress. At least one limit is
  * to be given.
  *
- * Only the time counts that is spent waiting for the source: the limits wait while the sink is what is slow. The
- * time begins when the stage is first read. Its timer keeps no process alive.
+ * Only the time spent waiting for the source counts: while the sink is slow, the clock stands still. It starts when the
+ * stage is first read. Its timer does not keep the process alive.
  *
  * @example
  * await pipeline(request, toChunks(), timeLimits({ first: 30_000, idle: 10_000 }), toText(), createWriteStream('answer.txt'))
@@ -76,7 +76,7 @@ export function timeLimits<Item = unknown>(limits: SomeTimeLimit): Stage<Item, I
     const due = Math.min(gapDue, totalDue)
     if (now >= due)
       return confirm(due === totalDue ? 'total' : items === 0 && first !== undefined ? 'first' : 'idle')
-    // A timer that is due earlier looks again; setting one for every item would cost more than all the rest.
+    // A timer that fires too early is set again. A new timer for every item would cost more than all the rest.
     if (due === Number.POSITIVE_INFINITY || timerDue <= due) return
     clearTimeout(timer)
     timerDue = due
@@ -88,7 +88,7 @@ export function timeLimits<Item = unknown>(limits: SomeTimeLimit): Stage<Item, I
     look()
   }
 
-  /** Fails unless something comes at the last moment. */
+  /** Fails, unless an item comes at the last moment. */
   function confirm(timeLimit: 'first' | 'idle' | 'total'): void {
     const itemsBefore = items
     setTimeout(() => {
@@ -110,7 +110,7 @@ export function timeLimits<Item = unknown>(limits: SomeTimeLimit): Stage<Item, I
       Transform.prototype._read.call(this, size)
     },
     transform(item, _encoding, callback) {
-      // What comes after the failure comes too late: it is not called back for, so that no more is written.
+      // An item after the failure is too late. Its callback is not called, so that no more is written.
       if (isStalled) return
       stopWaiting()
       items++
@@ -138,7 +138,7 @@ export function checkTimeLimits({ first, idle, total }: TimeLimits): void {
     throw invalid('timeLimits', undefined, 'first, idle or total, in milliseconds')
 }
 
-/** What a source stalled in: the limit that passed, in milliseconds, and what came in which time until then. */
+/** The facts of a stall: which limit passed, how long it was (milliseconds), and how many items had come in what time. */
 interface Stall {
   timeLimit: keyof TimeLimits
   limit: number

@@ -26,9 +26,9 @@ const completionPath = /\/(?:completions|responses(?:\/[^/]+)?)\/?$/
 /**
  * A `fetch` to give to a client that reads completions itself: the official one, LangChain's, the AI SDK's. The body of a
  * streamed completion passes through it byte for byte, as fast as it is read, and is followed by `toChunks` on the side.
- * Where that finds the answer cut, broken or reported as failed, the body fails too, behind all that had arrived, so that
- * the client's loop rejects instead of ending as if the answer were whole. All else passes untouched: other endpoints, other
- * statuses than 2xx, answers that are no event stream.
+ * If that finds the answer cut, broken or reported as failed, the body fails too, after all that had arrived. So the
+ * client's loop rejects instead of ending as if the answer were whole. Everything else passes through unchanged: other
+ * endpoints, other statuses than 2xx, answers that are no event stream.
  *
  * A body fails with `CS_ERR_TRUNCATED`, `CS_ERR_PROVIDER`, `CS_ERR_INVALID_CHUNK` and `CS_ERR_EVENT_TOO_LARGE` as `toChunks`
  * does, with `CS_ERR_STALLED` when a time limit passes, and with what `onSummary` fails with. An abort stays one.
@@ -125,7 +125,7 @@ function guarded(
         else controller.close()
       },
       async cancel(reason) {
-        // Who has read the end mark leaves too; who leaves before it is no reason to call the answer cut.
+        // A reader leaves after the end mark, too. One that leaves before it does not make the answer a cut one.
         isLeft = true
         const cancelled = reader.cancel(reason)
         follower.end()
@@ -133,7 +133,7 @@ function guarded(
         return cancelled
       }
     },
-    // What is read ahead would be lost with a failure, which drops what is queued.
+    // A failure drops what is queued, so nothing is read ahead.
     { highWaterMark: 0 }
   )
 }

@@ -1,7 +1,7 @@
 import { CompletionError, isErrorLike } from '../errors.js'
 import type { Body, BodyReader } from './body.js'
 
-/** Says in this library's terms how a connection died. */
+/** Reads a body, and turns the errors of a dead connection into those of this library. */
 export function connectionReader(reader: BodyReader, body: Body): BodyReader {
   const read = async () => {
     try {
@@ -26,7 +26,7 @@ export function connectionError(error: unknown, isWeb = true): unknown {
       'no byte came for as long as the HTTP client waits: for fetch and undici that is bodyTimeout of the dispatcher, 300 s unless it was set'
     return new CompletionError('CS_ERR_STALLED', message, { cause: error })
   }
-  // Whoever fails a Node stream by hand gives an error of their own, which has no code; nobody but its source fails a web stream.
+  // Code that destroys a Node stream passes its own error, which has no code. A web stream fails only by its source.
   if (!isWeb && codes.length === 0 && error.name === 'Error') return error
   const shown = codes.length > 0 ? ` (${codes.at(-1)})` : ''
   const message = `the body of the response could not be read to its end${shown}`

@@ -20,14 +20,14 @@ export async function refusal(
       if (text.length > longestErrorBody) break
     }
   } catch {
-    // The status stands, whatever became of the body.
+    // The status is the failure, even if the body cannot be read.
   }
   reader.cancel()
   let payload: unknown = text
   try {
     payload = JSON.parse(text)
   } catch {
-    // A proxy's page, or nothing: the text itself is what there is to tell.
+    // A proxy's page, or nothing: then the text itself is the message.
   }
   return toProviderError(payload, { status, ...headerFacts(headers) })
 }

@@ -4,7 +4,7 @@ import { invalid, settled } from '../options.js'
 import type { Source } from '../stage.js'
 import { type OpenableSource, type ResponseOptions, responseSource } from './response-source.js'
 
-/** The parameters of a request, as its API has them. `stream` is set, and usage is asked for, without a word. */
+/** The parameters of a request, as its API has them. `stream: true` and the request for usage are added. */
 export type CompletionParams = ChatParams | LegacyParams | ResponsesParams
 
 type ChatParams = Streamed<OpenAI.ChatCompletionCreateParamsStreaming>
@@ -92,7 +92,7 @@ export function requestCompletion(
   const response = new Promise<ResponseHead>((resolve, reject) => {
     settle = { resolve, reject }
   })
-  // The pipeline tells of the same failure.
+  // The pipeline rejects with the same failure.
   response.catch(() => {})
 
   const source = responseSource(
@@ -118,7 +118,7 @@ export function requestCompletion(
   return withResponse(source, response)
 }
 
-/** To ask for the response is to send the request. What fails then fails the source, in order. */
+/** Reading `response` sends the request. If that fails, the source fails, in order. */
 function withResponse(source: OpenableSource, response: Promise<ResponseHead>): RequestSource {
   return Object.defineProperty(source, 'response', {
     get() {

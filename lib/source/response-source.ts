@@ -22,8 +22,8 @@ export interface ResponseOptions {
   /** Destroys the source, and with it the connection. */
   signal?: AbortSignal
   /**
-   * Whether the source ends at the end mark of the first completion, though the connection be held open behind
-   * it. Default: true, but false for a file, which may be a log of many completions.
+   * Whether the source ends at the end mark of the first completion, even if the server holds the connection open after
+   * it. Default: true; false for a file, which may be a log of many completions.
    */
   endAtMark?: boolean
   /**
@@ -32,8 +32,8 @@ export interface ResponseOptions {
    */
   highWaterMark?: number
   /**
-   * How long a failure waits, in milliseconds, for a reader that takes nothing of what came before it; then it is told, with
-   * what could not be delivered as `undelivered`. Default: 30000.
+   * How long a failure waits, in milliseconds, for a reader that takes nothing of what came before it. Then the source fails
+   * anyway, and `undelivered` says how much was not taken. Default: 30000.
    */
   deliveryTimeout?: number
 }
@@ -44,7 +44,7 @@ const defaultHighWaterMark = 1024 * 1024
 /** Milliseconds that a server has behind its end mark to end the response, so that the connection can be used again. */
 const graceTime = 250
 
-/** How often a server is read from behind its end mark; who has more to say than this is not about to end. */
+/** How many reads there are after the end mark; a server that sends more than this is not about to end the response. */
 const mostLateReads = 16
 
 /**
@@ -90,7 +90,7 @@ export function responseSource(
     if (endsAtMark) endMark = new EndMark()
     for (const behind of readers) {
       if (choices > 0) behind.expect(choices)
-      // Who reads the events knows more of ends than their bytes show.
+      // A stage that reads the events knows ends that the bytes alone do not show.
       if (endsAtMark) behind.onOver(endOnce)
     }
     return reader
@@ -105,7 +105,7 @@ export function responseSource(
       if (piece === undefined) return end(body)
       const bytes = typeof piece === 'string' ? bytesOf(piece) : checkBytes(piece)
       const found = endMark?.find(bytes)
-      // A read that is asked for while this is pushed must not be forgotten.
+      // The push may ask for the next read before it returns; that request must not be lost.
       isWanted = false
       if (stream.push(found ? bytes.subarray(0, found.length) : bytes)) isWanted = true
       if (!found) continue
@@ -116,8 +116,8 @@ export function responseSource(
   }
 
   /**
-   * A completion of which all has come is whole, however its connection ends; one that was reported as failed has that
-   * failure, of which the reader tells at the end.
+   * A completion that is complete stays so, however its connection ends. If the provider has reported a failure, the reader
+   * reports it at the end.
    */
   function failedRead(error: unknown): undefined {
     const mayEnd =
@@ -225,7 +225,7 @@ async function finish(reader: BodyReader): Promise<void> {
     while ((await reader.read()) !== undefined && reads < mostLateReads) reads++
     if (reads === mostLateReads) reader.cancel()
   } catch {
-    // The completion is there; how its connection ends is of no interest.
+    // The whole completion has come; how its connection ends does not matter.
   }
   clearTimeout(timer)
 }

@@ -20,8 +20,8 @@ export type SendRequest = (signal: AbortSignal) => ResponseLike | PromiseLike<Re
  * the server learns of it though no response has come.
  *
  * Fails with `CS_ERR_PROVIDER`, with the status, the headers and the provider's own message, for a status outside 2xx; with
- * `CS_ERR_TRUNCATED` when the body cannot be read to its end, whatever the reason, but an abort, a time limit or an error
- * that somebody destroyed the body with; with `CS_ERR_STALLED` when the HTTP client has waited too long for a byte; with
+ * `CS_ERR_TRUNCATED` when the body cannot be read to its end, except after an abort, a time limit or an error that
+ * somebody destroyed the body with; with `CS_ERR_STALLED` when the HTTP client has waited too long for a byte; with
  * what the promise rejects with; and with whatever another stream fails with.
  *
  * @example
@@ -44,9 +44,9 @@ export function fromResponse(
     return opened
   }
   const source = responseSource(open, 'fromResponse', options)
-  // What fails before anybody reads is told to who reads then, and crashes nobody until then.
+  // A failure before the first read is kept for the reader. Until then it must not be an unhandled rejection.
   opened.then(expectErrors).catch(() => {})
-  // Who destroys the source before anybody reads lets go of a connection that it has not come to ask for.
+  // The source may be destroyed before its first read. The connection that was opened for it must be closed all the same.
   source.once('close', () => {
     if (!isOpened) opened.then(answer => readerOf(partsOf(answer).body).cancel()).catch(() => {})
   })

@@ -16,7 +16,7 @@ import { JoinedText } from '../collect/joined-text.js'
 /** How a stream came to its end. */
 export type Outcome = 'complete' | 'truncated' | 'failed' | 'stalled' | 'aborted'
 
-/** What is to be known of a stream when it is over. Times are in milliseconds, from the moment it was piped. */
+/** The facts about a stream that is over. Times are in milliseconds, from the moment it was piped. */
 export interface Summary {
   /**
    * `complete`, or what became of it: `truncated` when input is missing, `stalled` when a time limit passed,
@@ -130,7 +130,7 @@ export class SummaryRecord {
       tokensPerSecond: tokens !== undefined && generating > 0 ? (tokens / generating) * 1000 : undefined,
       text: this.#text?.value
     }
-    // What is not known is not there, so that a summary reads the same before and after JSON.
+    // A fact that is not known is left out instead of set to undefined, so that a summary is the same after JSON.
     return Object.fromEntries(
       Object.entries(summary).filter(([, value]) => value !== undefined)
     ) as typeof summary
@@ -171,7 +171,7 @@ export class SummaryRecord {
   }
 
   #addGap(milliseconds: number): void {
-    // Three figures would cost each stream 200 KB, for digits that no clock of a network deserves.
+    // A third digit would cost each stream 200 KB, and times over a network are not that exact.
     this.#gaps ??= createHistogram({ lowest: 1, highest: longestGap, figures: 2 })
     this.#gaps.record(Math.min(Math.max(Math.round(milliseconds * 1000), 1), longestGap))
   }

@@ -16,8 +16,8 @@ export interface SummaryOptions {
 
 /**
  * Passes chunks on unchanged, and calls `onSummary` exactly once per stream, however it ends: complete,
- * truncated, failed, stalled or aborted. Of an input that holds many completions it is a summary of all. Complete
- * it is when its input has ended in good order: whether a sink behind it then finishes too is not known yet.
+ * truncated, failed, stalled or aborted. For an input of many completions it is one summary of all. `complete` means
+ * that the input has ended without an error; whether the sink then finishes too is not known yet.
  *
  * When the stream is complete, a promise that `onSummary` returns is awaited before the stream ends, and what it
  * rejects with fails the stream. Otherwise it is awaited before the stream closes, and the stream keeps the

@@ -16,8 +16,7 @@ export interface TeeOptions {
    */
   whenSlow?: 'wait' | 'drop' | 'fail'
   /**
-   * How much may be written to the destination and not yet taken by it: bytes for bytes and text, a number for
-   * other items. Default: 1048576 (1 MiB), or 1024 items.
+   * How much may wait in the destination: in bytes for bytes and text, in items for anything else. Default: 1048576 (1 MiB), or 1024 items.
    */
   limit?: number
   /** What happens when the destination fails: the stream fails too, or goes on without it. Default: `fail`. */
@@ -151,7 +150,7 @@ export function tee<Item = unknown>(
     transform(item: Item, _encoding, callback) {
       copyTo(item, () => {
         if (!isFailed) return callback(null, item)
-        // What has come is passed on before the failure, and no more is asked for.
+        // What has come is passed on before the failure; nothing more is read.
         stream.push(item)
       })
     },

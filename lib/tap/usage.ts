@@ -44,7 +44,7 @@ export function tapUsage<Reported extends Usage = Usage>(
         usage = usageOf(chunk) ?? usage
         push(chunk)
       }
-      // Only the first chunk of another completion has anything to wait for.
+      // Only the first chunk of the next completion has to wait, for the report of the one before.
       const reporting = progress.add(chunk) ? report() : undefined
       return reporting === undefined ? pass() : Promise.resolve(reporting).then(pass)
     },

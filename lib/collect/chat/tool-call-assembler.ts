@@ -78,7 +78,7 @@ class ChoiceCalls {
     }
   }
 
-  /** Some servers give a reason with every piece of a call: what is no JSON yet may still become it. */
+  /** Some servers send a finish reason with every piece of a call: arguments that are not JSON yet may still become JSON. */
   finish(reason: string, whole: ToolCall[]): void {
     this.#isFinished = !isCut(reason)
     const open: PartialToolCall[] = []

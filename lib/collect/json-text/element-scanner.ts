@@ -72,7 +72,7 @@ export class ElementScanner {
   /** How many members of the path lead to the object at hand. */
   #depth = 0
   #isOnPath = false
-  /** Whether the value at hand is an element, not a member that is passed. */
+  /** Whether the current value is an element, and not a member that is skipped. */
   #isElement = false
   #isInArray = false
   #hasText = false
@@ -90,7 +90,7 @@ export class ElementScanner {
   }
 
   end(): ScanEnd {
-    // What waited for more than there is, is decided; it may be fed again as prose.
+    // No more text comes, so what was waiting is decided now; it may be read again as prose.
     while (this.#place === 'line' || this.#place === 'bracket') {
       const held = this.#held
       if (this.#place === 'line') this.#endLine()
@@ -216,7 +216,7 @@ export class ElementScanner {
     return arrayStart(text, this.#isLineStart, isLast)
   }
 
-  /** Begins the JSON that the held text opens. */
+  /** Begins to read JSON, at the bracket that the held text begins with. */
   #open(): void {
     const isArray = this.#held[0] === '['
     if (!isArray) this.#hasObject = true
@@ -309,7 +309,7 @@ export class ElementScanner {
     this.#isLineStart = false
   }
 
-  /** Behind a member on the path, the members beside it are passed again. */
+  /** After a member on the path, the other members of its object are skipped again. */
   #closeMember(): void {
     this.#depth--
     this.#isOnPath = true

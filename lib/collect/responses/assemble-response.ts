@@ -60,7 +60,7 @@ export class ResponseAssembler {
     if (isObject(response)) {
       this.#response = response
       this.#isTerminated ||= isTerminal(event) || type === 'response.failed'
-      // The response says it all itself then.
+      // The response in the terminal event holds everything.
       if (this.#isTerminated && isFilled(response.output)) this.#items.clear()
       return
     }

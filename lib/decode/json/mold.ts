@@ -86,8 +86,8 @@ export function partFor(value: Json, path: readonly string[], holes: string[][])
 
 /**
  * V8 stores under a name that stands in the code in a tenth of the time of any other: these are most of those that chunks
- * have. They are the only names of a provider's in this folder, and cannot leave it: handed in from outside they would be
- * values, and no longer stand in the code.
+ * have. They are the only names of a provider in this folder. They cannot be moved out of it: passed in from outside they would be
+ * values, and no longer names in the code.
  */
 function store(object: Members, key: string, value: Json): void {
   switch (key) {

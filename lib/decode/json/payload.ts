@@ -12,7 +12,7 @@ const maxShapes = 4
  */
 const maxPause = 4096
 const hitShortensPause = 1 / 32
-/** Trying templates that miss is not free either: when they have done so a few times, it waits for the next attempt. */
+/** A template that does not fit costs time too: after a few misses, none is tried until the next attempt to learn. */
 const maxMisses = 8
 
 /** The text of a payload, or of a template once another one like it has come. */
@@ -21,7 +21,7 @@ interface Shape {
   readonly template: Template | undefined
 }
 
-/** What knows between what a payload stands. */
+/** What knows the texts before and after a payload. */
 export interface Surroundings {
   before(): string
   behind(): string

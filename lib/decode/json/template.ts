@@ -4,7 +4,7 @@ import { readScalar } from './scalar.js'
 
 /** With more holes than this, filling them costs what parsing does. */
 const maxHoles = 16
-/** `JSON.parse` takes any depth, recursion does not. */
+/** Deeper values are left to `JSON.parse`, which takes any depth; recursion does not. */
 const maxDepth = 32
 /** What is the same as text and as bytes; of the white space, only the space. */
 const ascii = /^[ -~]*$/

@@ -44,7 +44,7 @@ export class EventParser {
   /** All lines of data, if there are more than one. */
   readonly #joined = new JoinedLines()
   #event = ''
-  /** The name in a line behind the data: it may be that of the next event. */
+  /** The name from a line after the data: it may belong to the next event. */
   #nextEvent: string | undefined
   #id = ''
   /** Bytes of the lines of this event, but for those that are yet to be measured. */
@@ -139,7 +139,7 @@ export class EventParser {
   #takeStrayLine(line: string): void {
     const { onStrayLine } = this.#handlers
     if (!onStrayLine) return
-    // What stands in the line comes behind the event.
+    // The event goes out before what the line holds.
     if (this.#data !== undefined && /^[{[]/.test(line) && this.#isWhole()) this.#dispatchEarly()
     onStrayLine(line)
   }
