@@ -100,7 +100,7 @@ export class Progress {
     return opens
   }
 
-  /** Takes the end mark. */
+  /** Takes the end mark. A second one changes nothing. */
   end(): void {
     this.#ended = true
   }
