@@ -138,5 +138,7 @@ function isNoStream(part: unknown): boolean {
 }
 
 function isUsed(stream: Joint): boolean {
-  return stream.writableEnded || stream.readableEnded || composed.has(stream)
+  // Of a composed source Node says that its other side, which it never had, has ended.
+  const isSource = stream[partsInside] !== undefined && !stream[partsInside][0]?.writable
+  return (stream.writableEnded && !isSource) || stream.readableEnded || composed.has(stream)
 }

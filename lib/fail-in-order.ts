@@ -2,6 +2,7 @@ import type { Readable, Writable } from 'node:stream'
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers'
 import { CompletionError } from './errors.js'
 import { isAskedInVain, type Neighbour, type OnItsWay, onItsWay } from './on-its-way.js'
+import { isStopped } from './stopping.js'
 
 /** On a stream: how long its failure waits while nothing moves, in milliseconds, where that is not the default. */
 export const deliveryTimeout: unique symbol = Symbol.for('completion-streams.deliveryTimeout')
@@ -30,6 +31,8 @@ interface Waiting {
   readonly stream: Readable | Writable
   readonly error: unknown
   readonly timeout: number
+  /** What to do instead where nobody behind wants any more. */
+  readonly goOn: (() => void) | undefined
   /** The compressors that were asked to emit what they hold. */
   readonly flushed: Set<Neighbour>
   left: number
@@ -56,13 +59,17 @@ interface Waiting {
  *
  * If nothing moves for `defaultDeliveryTimeout`, or the process would exit, the stream fails all the same, and the error
  * says how much was not delivered (`undelivered`).
+ *
+ * If a stage behind has stopped, as `stopAt` does, nobody misses what comes later: then `goOn` is called instead, and the
+ * stream is to end in good order.
  */
-export function failInOrder(stream: Readable | Writable, error: unknown): void {
+export function failInOrder(stream: Readable | Writable, error: unknown, goOn?: () => void): void {
   const start = readClock()
   const waiting: Waiting = {
     stream,
     error,
     timeout: (stream as { [deliveryTimeout]?: number })[deliveryTimeout] ?? defaultDeliveryTimeout,
+    goOn,
     flushed: new Set(),
     left: Number.POSITIVE_INFINITY,
     looks: 0,
@@ -85,7 +92,7 @@ let timerDue = Number.POSITIVE_INFINITY
 function look(waiting: Waiting, now: number): void {
   if (!failures.has(waiting)) return
   const { stream } = waiting
-  if (stream.destroyed) return tell(waiting)
+  if (stream.destroyed || (waiting.goOn && isStopped(stream as Readable))) return tell(waiting)
   const way = onItsWay(stream)
   const { left } = way
   if (left !== waiting.left) waiting.movedAt = now
@@ -172,10 +179,11 @@ function tellBeforeExit(): void {
 }
 
 function tell(waiting: Waiting): void {
-  const { stream, error, left } = waiting
+  const { stream, error, left, goOn } = waiting
   failures.delete(waiting)
   if (failures.size === 0) process.off('beforeExit', tellBeforeExit)
   if (stream.destroyed) return
+  if (goOn && isStopped(stream as Readable)) return goOn()
   if (
     left > 0 &&
     left < Number.POSITIVE_INFINITY &&

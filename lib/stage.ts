@@ -81,14 +81,21 @@ export function stage<In, Out>({ transform, flush, destroy }: StageWork<In, Out>
       }
     },
     (item: In, _encoding, callback) => {
-      settle(() => transform(item, push), callback, fail)
+      settle(
+        () => transform(item, push),
+        callback,
+        error => failInOrder(stream, error, callback)
+      )
     },
     callback => {
-      settle(() => flush?.(push), callback, fail)
+      settle(
+        () => flush?.(push),
+        callback,
+        error => failInOrder(stream, error, callback)
+      )
     }
   )
   const push = (item: Out) => void stream.push(item)
-  const fail = (error: Error) => failInOrder(stream, error)
   // readable-stream's Transform is node's in all but `instanceof`.
   return usedOnce('a stage', stream as Transform as Stage<In, Out>)
 }

@@ -77,6 +77,11 @@ describe('compose', () => {
     expect(await text(Readable.from([answer]).pipe(stage))).to.equal(whole)
   })
 
+  it('composes a source that was composed', async () => {
+    const source = compose(Readable.from([answer]), toChunks())
+    expect(await text(compose(source, toText()))).to.equal(whole)
+  })
+
   it("gives node's own Duplex, which can be written to unless it begins with a source", async () => {
     const stage = compose(toChunks(), toText())
     const source = compose(Readable.from([answer]), toChunks())

@@ -40,6 +40,8 @@ export function splitter<In, Out>(
   const scanner = new EventScanner(maxEventSize)
   let failure: { error: unknown } | undefined
   let isFailing = false
+  /** Whether a stage behind has stopped, so that what comes is of no interest. */
+  let isUnwanted = false
   let timer: NodeJS.Timeout | undefined
   /** Whether the bytes so far end with a character, not within one. */
   let isBetweenCharacters = true
@@ -88,10 +90,13 @@ export function splitter<In, Out>(
   }
 
   function settle(callback: () => void): void {
-    if (!failure) callback()
+    if (!failure || isUnwanted) callback()
     else if (!isFailing) {
       isFailing = true
-      failInOrder(stream, failure.error)
+      failInOrder(stream, failure.error, () => {
+        isUnwanted = true
+        callback()
+      })
     }
   }
 

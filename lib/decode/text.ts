@@ -48,7 +48,7 @@ export function toText(options?: TextOptions): Stage<Chunk, string> {
           // The check runs only here, because it is as slow as reading the text; what holds such text is a chunk.
           else checkChunk('toText', chunk)
         } catch (error) {
-          return failInOrder(this, error)
+          return failInOrder(this, error, callback)
         }
         callback()
       },
@@ -57,7 +57,7 @@ export function toText(options?: TextOptions): Stage<Chunk, string> {
         if (rest !== '') this.push(rest)
         const { onlyOther } = reader
         if (onlyOther === undefined) callback()
-        else failInOrder(this, choiceMissing(choice, onlyOther))
+        else failInOrder(this, choiceMissing(choice, onlyOther), callback)
       }
     })
   )

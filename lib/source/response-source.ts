@@ -10,6 +10,7 @@ import {
 import { checkBoolean, checkIndex, checkLimit, checkSignal, settled, show } from '../options.js'
 import { type CompletionReader, readersBehind } from '../reader.js'
 import type { Source } from '../stage.js'
+import { isStopped, stopSignsBehind } from '../stopping.js'
 import { type BodyReader, readerOf } from './body.js'
 import { EndMark } from './end-mark.js'
 import { onAbort } from './on-abort.js'
@@ -86,6 +87,7 @@ export function responseSource(
     else if (status !== undefined && (status < 200 || status > 299))
       throw await refusal(reader, status, headers)
     readers = readersBehind(stream)
+    for (const sign of stopSignsBehind(stream)) sign.onStop(stopOnce)
     const endsAtMark = endAtMark ?? !(body instanceof ReadStream)
     if (endsAtMark) endMark = new EndMark()
     for (const behind of readers) {
@@ -138,6 +140,15 @@ export function responseSource(
     if (reader && !isOver && !stream.destroyed) end(reader)
   }
 
+  /** A stage behind wants no more: ends in good order, and lets go of the request. */
+  function stopOnce(): void {
+    if (isOver || stream.destroyed || !isStopped(stream)) return
+    isOver = true
+    stream.push(null)
+    controller.abort()
+    reader?.cancel()
+  }
+
   function end(over: BodyReader): void {
     isOver = true
     if (half !== '') stream.push(Buffer.from(half))
@@ -154,7 +165,10 @@ export function responseSource(
       isWanted = true
       if (isPulling || isOver) return
       isPulling = true
-      pull().catch(error => failInOrder(stream, error))
+      pull().catch(error => {
+        // What was asked for is there; how its connection ends is of no interest.
+        if (!isOver) failInOrder(stream, error, stopOnce)
+      })
     },
     destroy(error) {
       stopWaiting()

@@ -14,12 +14,13 @@ import { choiceText } from '../chunk/text.js'
 import { JoinedText } from '../collect/joined-text.js'
 
 /** How a stream came to its end. */
-export type Outcome = 'complete' | 'truncated' | 'failed' | 'stalled' | 'aborted'
+export type Outcome = 'complete' | 'stopped' | 'truncated' | 'failed' | 'stalled' | 'aborted'
 
 /** The facts about a stream that is over. Times are in milliseconds, from the moment it was piped. */
 export interface Summary {
   /**
-   * `complete`, or what became of it: `truncated` when input is missing, `stalled` when a time limit passed,
+   * `complete`, or what became of it: `stopped` when a stage behind, such as `stopAt`, wanted no more before the end;
+   * `truncated` when input is missing, `stalled` when a time limit passed,
    * `aborted` when it was destroyed, by a signal or because its reader went away, and `failed` for every other error.
    */
   outcome: Outcome

@@ -4,6 +4,7 @@ import { CompletionError } from '../errors.js'
 import { checkBoolean, checkFunction, settled } from '../options.js'
 import { isPrematureClose } from '../sink.js'
 import { type Stage, stage } from '../stage.js'
+import { isStopped } from '../stopping.js'
 import { type Outcome, type Summary, SummaryRecord } from './summary-record.js'
 
 export type { Outcome, Summary } from './summary-record.js'
@@ -16,8 +17,8 @@ export interface SummaryOptions {
 
 /**
  * Passes chunks on unchanged, and calls `onSummary` exactly once per stream, however it ends: complete,
- * truncated, failed, stalled or aborted. For an input of many completions it is one summary of all. `complete` means
- * that the input has ended without an error; whether the sink then finishes too is not known yet.
+ * stopped, truncated, failed, stalled or aborted. For an input of many completions it is one summary of all. `complete`
+ * means that the input has ended without an error; whether the sink then finishes too is not known yet.
  *
  * When the stream is complete, a promise that `onSummary` returns is awaited before the stream ends, and what it
  * rejects with fails the stream. Otherwise it is awaited before the stream closes, and the stream keeps the
@@ -42,13 +43,13 @@ export function tapSummary(
     return onSummary(record.end(outcome, error, performance.now()))
   }
 
-  const tap = stage<Chunk, Chunk>({
+  const tap: Stage<Chunk, Chunk> = stage({
     transform(chunk, push) {
       checkChunk('tapSummary', chunk)
       record.add(chunk, performance.now())
       push(chunk)
     },
-    flush: () => report('complete'),
+    flush: () => report(isStopped(tap) ? 'stopped' : 'complete'),
     destroy: error => report(outcomeOf(error), error ?? undefined)
   })
   // A pipeline may be built long before it runs.
