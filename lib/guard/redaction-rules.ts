@@ -1,0 +1,110 @@
+import type { RedactionRule } from './redaction.js'
+
+/**
+ * E-mail addresses, international ones too, with a domain that has a dot: shown as `[e-mail address]`.
+ *
+ * @example
+ * redact([emailAddresses, cardNumbers, ibans, accessKeys])
+ */
+export const emailAddresses: RedactionRule = {
+  // The lengths are those of RFC 5321, 4.5.3.1.
+  match: /[\p{L}\p{N}_.!#$%&'*+/=?^`{|}~-]{1,64}@(?:[\p{L}\p{N}-]{1,63}\.){1,8}[\p{L}\p{N}-]{2,63}/u,
+  longest: 320,
+  replacement: '[e-mail address]'
+}
+
+/**
+ * Numbers of payment cards: 13 to 19 digits, alone or in groups parted by a space or a hyphen, whose check digit is right
+ * (Luhn, ISO/IEC 7812-1): shown as `[card number]`.
+ */
+export const cardNumbers: RedactionRule = {
+  match: /(?<![\p{L}\p{N}])\d(?:[ \u00a0-]?\d){12,18}(?!\d)/u,
+  longest: 37,
+  measure: found => longestPart(found, part => isDigitsCount(part) && isLuhn(part)),
+  replacement: '[card number]'
+}
+
+/**
+ * International bank account numbers, in groups of any length or in none, whose country is known and whose check digits
+ * are right (ISO 13616, mod 97): shown as `[IBAN]`.
+ */
+export const ibans: RedactionRule = {
+  match: /(?<![\p{L}\p{N}])[A-Za-z]{2}\d{2}(?:[ \u00a0-]?[A-Za-z\d]){11,30}/u,
+  longest: 64,
+  measure: found => longestPart(found, isIban),
+  replacement: '[IBAN]'
+}
+
+/**
+ * Keys and tokens of the common kinds: those that begin with `sk-` (OpenAI, Anthropic and others), `sk_live_` (Stripe),
+ * `AKIA` and `ASIA` (AWS), `ghp_` and its like, `github_pat_`, `glpat-`, `npm_`, `hf_`, `AIza` (Google), `xoxb-` and its
+ * like (Slack), JSON web tokens, and what follows `Bearer`: shown as `[key]`.
+ */
+export const accessKeys: RedactionRule = {
+  match: new RegExp(
+    [
+      '\\bsk-(?=[\\w-]{0,400}\\d)[\\w-]{16,400}',
+      '\\b[rs]k_(?:live|test)_\\w{16,240}',
+      '\\b(?:AKIA|ASIA)[A-Z\\d]{16}\\b',
+      '\\bgh[oprsu]_\\w{20,255}',
+      '\\bgithub_pat_\\w{20,255}',
+      '\\bglpat-[\\w-]{16,64}',
+      '\\bnpm_[A-Za-z\\d]{30,64}',
+      '\\bhf_[A-Za-z\\d]{30,64}',
+      '\\bAIza[\\w-]{35}',
+      '\\bxox[abeoprs]-[\\w-]{10,250}',
+      '\\beyJ[\\w-]{8,2000}\\.[\\w-]{4,4000}\\.[\\w-]{4,2000}',
+      '\\b[Bb]earer[ ][\\w.~+/-]{16,4000}={0,2}'
+    ].join('|')
+  ),
+  longest: 8192,
+  replacement: '[key]'
+}
+
+/** The length of the longest part from the beginning on that is one, and does not end within a group. */
+function longestPart(found: string, isOne: (part: string) => boolean): number {
+  for (let end = found.length; end > 0; end--) {
+    const isCut = /[A-Za-z\d]/.test(found[end - 1] ?? '') && /[A-Za-z\d]/.test(found[end] ?? '')
+    if (isCut || !/[A-Za-z\d]/.test(found[end - 1] ?? '')) continue
+    if (isOne(found.slice(0, end).replace(/[^A-Za-z\d]/g, ''))) return end
+  }
+  return 0
+}
+
+function isDigitsCount(digits: string): boolean {
+  return digits.length >= 13 && digits.length <= 19
+}
+
+/** Whether the check digit of a number is right; nought alone is no number. */
+function isLuhn(digits: string): boolean {
+  let sum = 0
+  for (let place = 0; place < digits.length; place++) {
+    const digit = Number(digits[digits.length - 1 - place])
+    const counted = place % 2 === 1 ? digit * 2 : digit
+    sum += counted > 9 ? counted - 9 : counted
+  }
+  return sum > 0 && sum % 10 === 0
+}
+
+/** The countries of the IBAN registry (release 99) and how many characters their account numbers have. */
+const ibanLengths: ReadonlyMap<string, number> = new Map(
+  (
+    'AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BI27 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DJ27 DK18 DO28 EE20 EG29 ' +
+    'ES24 FI18 FK18 FO18 FR27 GB22 GE22 GI23 GL18 GR27 GT28 HN28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27 JO30 KW30 KZ20 ' +
+    'LB28 LC32 LI21 LT20 LU20 LV21 LY25 MC27 MD24 ME22 MK19 MN20 MR27 MT31 MU30 NI28 NL18 NO15 OM23 PK24 PL28 PS29 ' +
+    'PT25 QA29 RO24 RS22 RU33 SA24 SC31 SD18 SE24 SI19 SK24 SM27 SO23 ST25 SV28 TL23 TN24 TR26 UA29 VA22 VG24 XK20 YE30'
+  )
+    .split(' ')
+    .map(entry => [entry.slice(0, 2), Number(entry.slice(2))])
+)
+
+function isIban(characters: string): boolean {
+  const number = characters.toUpperCase()
+  if (number.length !== ibanLengths.get(number.slice(0, 2))) return false
+  let rest = 0
+  for (const character of number.slice(4) + number.slice(0, 4)) {
+    const value = Number.parseInt(character, 36)
+    rest = (rest * (value > 9 ? 100 : 10) + value) % 97
+  }
+  return rest === 1
+}

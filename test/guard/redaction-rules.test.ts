@@ -1,0 +1,138 @@
+import { Readable } from 'node:stream'
+import { expect } from 'chai'
+import {
+  accessKeys,
+  cardNumbers,
+  emailAddresses,
+  ibans,
+  type RedactionRule,
+  redact
+} from 'completion-streams'
+import { all } from '../answers.js'
+import { inPiecesOf } from '../pieces.js'
+
+const cases: Record<string, { rule: RedactionRule; shown: string; found: string[]; passed: string[] }> = {
+  emailAddresses: {
+    rule: emailAddresses,
+    shown: '[e-mail address]',
+    found: [
+      'jane@example.com',
+      'jane.doe+news@mail.example.co.uk',
+      "o'brien_1@example.org",
+      'müller@exämple.de',
+      '用户@例子.广告',
+      'a@b.museum',
+      `${'a'.repeat(64)}@example.com`
+    ],
+    passed: ['jane@', '@example.com', 'jane@localhost', 'a @ b.com', 'user@@example.com', 'x@.com']
+  },
+  cardNumbers: {
+    rule: cardNumbers,
+    shown: '[card number]',
+    found: [
+      '4111111111111111',
+      '4111 1111 1111 1111',
+      '4111-1111-1111-1111',
+      '3782 822463 10005',
+      '6304000000000000',
+      '4222222222222',
+      '6212345678901232',
+      '5555\u00a05555\u00a05555\u00a04444'
+    ],
+    passed: [
+      '4111111111111112',
+      '1234 5678 9012 3456',
+      '0000 0000 0000 0000',
+      '411111111111',
+      '12345678901234567890',
+      'x4111111111111111'
+    ]
+  },
+  ibans: {
+    rule: ibans,
+    shown: '[IBAN]',
+    found: [
+      'DE89370400440532013000',
+      'DE89 3704 0044 0532 0130 00',
+      'GB82 WEST 1234 5698 7654 32',
+      'gb82west12345698765432',
+      'NO9386011117947',
+      'MT84MALT011000012345MTLCAST001S',
+      'FR14-2004-1010-0505-0001-3M02-606'
+    ],
+    passed: [
+      'DE89370400440532013001',
+      'DE8937040044053201300',
+      'ZZ89370400440532013000',
+      'XDE89370400440532013000'
+    ]
+  },
+  accessKeys: {
+    rule: accessKeys,
+    shown: '[key]',
+    found: [
+      'sk-abcdefghijklmnopqrst1234',
+      'sk-proj-AbC_123-defghijklmnop',
+      'sk-ant-api03-abcdefghijkl-mnop',
+      ['sk', 'live', 'abcdefghijklmnop1234'].join('_'),
+      'AKIAIOSFODNN7EXAMPLE',
+      'ASIAIOSFODNN7EXAMPLE',
+      `ghp_${'a1'.repeat(18)}`,
+      `github_pat_${'a1'.repeat(20)}`,
+      `glpat-${'a1'.repeat(10)}`,
+      `npm_${'a1'.repeat(18)}`,
+      `hf_${'a1'.repeat(17)}`,
+      `AIza${'a1'.repeat(17)}b`,
+      ['xoxb', '1234567890', 'abcdef'].join('-'),
+      ['xoxp', '1234567890', '1234567890'].join('-'),
+      'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P',
+      'Bearer abcdefghijklmnopqrstuvwxyz012345==',
+      'bearer 0123456789abcdef0123456789abcdef'
+    ],
+    passed: [
+      'sk-',
+      'sk-short1',
+      'sk-learn-contributors-guide',
+      'AKIA',
+      'task-management-of-2024-and-more',
+      'ghp_short',
+      'Bearer of bad news',
+      'eyJ.a.b'
+    ]
+  }
+}
+
+describe('ready-made rules', () => {
+  for (const [name, { rule, shown, found, passed }] of Object.entries(cases)) {
+    for (const secret of found) {
+      it(`${name} replaces ${secret.replace(/\u00a0/g, ' ')}, alone and in a sentence, at every size of the pieces`, async () => {
+        for (const [before, behind] of [
+          ['', ''],
+          ['Here: ', ' and more.'],
+          ['(', ')'],
+          ['"', '",\n']
+        ]) {
+          const whole = `${before}${secret}${behind}`
+          for (let size = 1; size <= whole.length; size++) {
+            const texts = await all<string>(Readable.from(inPiecesOf(whole, size)), redact([rule]))
+            expect(texts.join('')).to.equal(`${before}${shown}${behind}`)
+          }
+        }
+      })
+    }
+
+    for (const text of passed) {
+      it(`${name} leaves ${text} as it is`, async () => {
+        const whole = `So: ${text} and so on`
+        const texts = await all<string>(Readable.from(inPiecesOf(whole, 3)), redact([rule]))
+        expect(texts.join('')).to.equal(whole)
+      })
+    }
+  }
+
+  it('cardNumbers finds the card among other numbers', async () => {
+    const whole = 'No. 2024 12 31: 4111 1111 1111 1111 123, 12/28; 1111 2222 4111 1111 1111 1111'
+    const texts = await all<string>(Readable.from(inPiecesOf(whole, 4)), redact([cardNumbers]))
+    expect(texts.join('')).to.equal('No. 2024 12 31: [card number] 123, 12/28; 1111 2222 [card number]')
+  })
+})
