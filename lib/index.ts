@@ -15,6 +15,7 @@ export { CompletionError, type CompletionErrorCode, type CompletionErrorFacts } 
 export { type RedactionRule, type RedactStage, redact } from './guard/redaction.js'
 export { accessKeys, cardNumbers, emailAddresses, ibans } from './guard/redaction-rules.js'
 export { type StopStage, stopAt } from './guard/stop-at.js'
+export { splitThinking, type ThinkingOptions, type ThinkingStage } from './guard/thinking.js'
 export { type SomeTimeLimit, type TimeLimits, timeLimits } from './guard/time-limits.js'
 export { isRetryable } from './retryable.js'
 export { type Fetch, type GuardFetchOptions, guardFetch } from './source/guard-fetch.js'

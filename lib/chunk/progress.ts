@@ -19,6 +19,11 @@ export function markOpening(chunk: object): void {
   Object.defineProperty(chunk, opening, { value: true })
 }
 
+/** Says of a chunk that was made in the place of another what was said of that one. */
+export function keepOpening(from: object, to: object): void {
+  if (opening in from) markOpening(to)
+}
+
 /**
  * Follows the completions of one input, chunk by chunk: where one ends and the next begins, and whether the
  * one at hand is complete.

@@ -1,0 +1,71 @@
+import type { Chunk } from '../chunk/fields.js'
+import { checkChunk } from '../chunk/foreign.js'
+import { checkBoolean, invalid, settled } from '../options.js'
+import { type Stage, stage } from '../stage.js'
+import { ThinkingChunks } from './thinking-chunks.js'
+import { tagPattern } from './thinking-text.js'
+
+/** The options of `splitThinking`. */
+export interface ThinkingOptions {
+  /** The names of the tags. Default: `think`, `thinking`, `thought` and `reasoning`. */
+  tags?: readonly string[]
+  /**
+   * Whether the answer begins within a tag, since the template of the model opens it in the prompt, so that only the closing
+   * tag comes. Default: false.
+   */
+  startsOpen?: boolean
+}
+
+/** The stage that `splitThinking` returns. */
+export interface ThinkingStage extends Stage<Chunk, Chunk> {
+  /** How many characters are held back at the moment, since they may become part of a tag. */
+  readonly held: number
+}
+
+/**
+ * Reads chunks and emits them with what stands between tags such as `<think>` and `</think>` in the content as
+ * reasoning: `toText()` then gives the answer alone, `toText({ from: 'reasoning' })` what the model thinks, and
+ * `toCompletion()` both. The tags themselves are of neither.
+ *
+ * Tags may be cut anywhere, and stand in several choices at once. Nested ones count as one, a tag that is never closed holds
+ * to the end. A closing tag that closes nothing, and what only looks like a tag, goes on as it was. White space is kept.
+ *
+ * In chat chunks reasoning stands in `delta.reasoning_content`. The legacy API has no place for it: there it stands in a
+ * `delta` beside an empty `text`. In the Responses API it becomes `response.reasoning_text.delta` of an item of its own
+ * (`thinking_0` for that of the first item), which stands behind all others in the response at the end; the events that
+ * repeat whole texts are without it. All other fields of a chunk are kept, and so is the order of finish reasons, usage
+ * and tool calls. Text that is held goes before a tool call and before the finish reason.
+ *
+ * Fails with `CS_ERR_INVALID_CHUNK` when what it is given is no chunk.
+ *
+ * @example
+ * await pipeline(request, toChunks(), splitThinking(), toText(), createWriteStream('answer.txt'))
+ */
+export function splitThinking(options?: ThinkingOptions): ThinkingStage {
+  const { tags, startsOpen } = settled('splitThinking', options, {
+    tags: ['think', 'thinking', 'thought', 'reasoning'] as readonly string[],
+    startsOpen: false
+  })
+  checkBoolean('startsOpen', startsOpen)
+  if (!Array.isArray(tags) || tags.length === 0) throw invalid('tags', tags, 'a list of names')
+  for (const tag of tags) {
+    if (typeof tag !== 'string' || !/^[\w-]+$/.test(tag))
+      throw invalid('one of tags', tag, 'a name without its brackets: letters, digits, hyphens')
+  }
+  const chunks = new ThinkingChunks(tagPattern(tags), startsOpen)
+
+  const splitting = stage<Chunk, Chunk>({
+    transform(chunk, push) {
+      checkChunk('splitThinking', chunk)
+      // What is made of a chunk has all of its fields.
+      for (const made of chunks.add(chunk)) push(made as Chunk)
+      counted.held = chunks.held
+    },
+    flush(push) {
+      for (const made of chunks.end()) push(made as Chunk)
+      counted.held = 0
+    }
+  })
+  const counted = Object.assign(splitting, { held: 0 })
+  return counted
+}
