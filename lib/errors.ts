@@ -11,7 +11,8 @@ import { printable } from './printable.js'
  * - `CS_ERR_PROVIDER`: the provider reported an error, by status or within the stream
  * - `CS_ERR_TRUNCATED`: the input ended, or its connection died, before the completion was complete
  * - `CS_ERR_STALLED`: nothing arrived for longer than a time limit
- * - `CS_ERR_BLOCKED`: a moderation check refused the text
+ * - `CS_ERR_BLOCKED`: a moderation check refused the text, or gave no verdict
+ * - `CS_ERR_REPETITION`: the model repeated the same text again and again
  * - `CS_ERR_TEE_OVERFLOW`: a tee's destination was slower than its limit allows
  */
 export type CompletionErrorCode =
@@ -23,6 +24,7 @@ export type CompletionErrorCode =
   | 'CS_ERR_TRUNCATED'
   | 'CS_ERR_STALLED'
   | 'CS_ERR_BLOCKED'
+  | 'CS_ERR_REPETITION'
   | 'CS_ERR_TEE_OVERFLOW'
 
 /** The facts that an error may carry, beside its code. */
@@ -59,6 +61,15 @@ export interface CompletionErrorFacts {
   index?: number
   /** What the schema says is wrong with the element. */
   issues?: readonly SchemaIssue[]
+  /** How long the stretch is that came again and again, in characters. */
+  period?: number
+  /** How many times in a row it came. */
+  times?: number
+  /** Why a moderation check refused the text, in its own words. */
+  reason?: string
+  /** Which kind of text it refused, and of which choice. */
+  kind?: 'content' | 'refusal' | 'reasoning' | 'arguments'
+  choice?: number
   /** How a text begins that is not what it was to be, such as a damaged chunk. Not enumerable either. */
   beginning?: string
 }
@@ -106,6 +117,11 @@ export class CompletionError extends Error {
   declare readonly undelivered?: number
   declare readonly index?: number
   declare readonly issues?: readonly SchemaIssue[]
+  declare readonly period?: number
+  declare readonly times?: number
+  declare readonly reason?: string
+  declare readonly kind?: 'content' | 'refusal' | 'reasoning' | 'arguments'
+  declare readonly choice?: number
   declare readonly beginning?: string
 
   constructor(code: CompletionErrorCode, message: string, { cause, ...facts }: CompletionErrorFacts = {}) {

@@ -44,7 +44,7 @@ const connectionNames = /^(?:APIConnectionError|APIConnectionTimeoutError)$/
  * | the same with `x-should-retry` | as it says |
  * | `CS_ERR_PROVIDER` without a status | by its `type` and `providerCode`: overload, rate limit, server error and the like: yes |
  * | `APIConnectionError`, `ECONNRESET` and other failures of a connection | yes |
- * | an abort, a wrong option, an invalid chunk or element, a refusal, and everything else | no |
+ * | an abort, a wrong option, an invalid chunk or element, a refusal, a repetition, and everything else | no |
  *
  * @example
  * await pipeline(request, toChunks(), toText(), drain()).catch(error => console.log(isRetryable(error) ? 'once more' : 'no'))
