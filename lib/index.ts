@@ -12,6 +12,16 @@ export { type EventsOptions, type ServerSentEvent, toEvents } from './decode/eve
 export { type TextKind, type TextOptions, toText } from './decode/text.js'
 export { drain } from './drain.js'
 export { CompletionError, type CompletionErrorCode, type CompletionErrorFacts } from './errors.js'
+export {
+  type Check,
+  type CheckedText,
+  type ModerationOptions,
+  type ModerationStage,
+  moderate,
+  type Verdict,
+  type WrittenKind
+} from './guard/moderation.js'
+export { type ModerationClient, type ModerationClientOptions, moderation } from './guard/moderation-client.js'
 export { type RedactionRule, type RedactStage, redact } from './guard/redaction.js'
 export { accessKeys, cardNumbers, emailAddresses, ibans } from './guard/redaction-rules.js'
 export { guardRepetition, type RepetitionOptions } from './guard/repetition.js'

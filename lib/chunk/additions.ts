@@ -15,6 +15,8 @@ export interface Addition {
   text: string
   /** Whether it is the whole text so far, not a piece more. */
   isWhole: boolean
+  /** A chunk with nothing but this much of the text. */
+  alone(text: string): object | string
 }
 
 type Loose = Readonly<Record<string, unknown>>
@@ -26,7 +28,8 @@ type Loose = Readonly<Record<string, unknown>>
  */
 export function additionsOf(chunk: object): Addition[] {
   const choices = choicesOf(chunk)
-  if (choices.length > 0) return choices.filter(isLoose).flatMap(additionsOfChoice)
+  if (choices.length > 0)
+    return choices.filter(isLoose).flatMap(choice => additionsOfChoice(chunk as Loose, choice))
   const { type } = chunk as Loose
   return typeof type === 'string' ? additionsOfEvent(chunk as Loose, type) : []
 }
@@ -42,36 +45,62 @@ export function endsOf(chunk: object): string[] {
   return [...ends, `item ${placeOf(chunk as Loose)} `]
 }
 
-function additionsOfChoice(choice: LooseChoice): Addition[] {
+function additionsOfChoice(chunk: Loose, choice: LooseChoice): Addition[] {
   const index = indexOf(choice)
   const found: Addition[] = []
-  const add = (kind: WrittenKind, name: string, text: string, isWhole = false) => {
-    if (text !== '') found.push({ lane: `${index} ${name}`, kind, choice: index, text, isWhole })
+  const add = (
+    kind: WrittenKind,
+    name: string,
+    text: string,
+    deltaWith: (text: string) => object,
+    isWhole = false
+  ) => {
+    if (text === '') return
+    const alone = (part: string) => {
+      const { usage, ...head } = chunk
+      const legacy = name === 'text' || (kind === 'content' && typeof choice.text === 'string')
+      const brought = legacy ? { text: part } : { delta: deltaWith(part) }
+      return { ...head, choices: [{ index, ...brought, finish_reason: null }] }
+    }
+    found.push({ lane: `${index} ${name}`, kind, choice: index, text, isWhole, alone })
   }
+  const withContent = (content: string) => ({ content })
+  const withReasoning = (reasoning_content: string) => ({ reasoning_content })
   const content = choiceText(choice, 'content')
-  add('content', 'content', content)
+  add('content', 'content', content, withContent)
   const text = contentText(choice.text)
-  if (text !== content) add('content', 'text', text)
-  add('refusal', 'refusal', choiceText(choice, 'refusal'))
+  if (text !== content) add('content', 'text', text, withContent)
+  add('refusal', 'refusal', choiceText(choice, 'refusal'), refusal => ({ refusal }))
   const reasoning = choiceText(choice, 'reasoning')
-  add('reasoning', 'reasoning', reasoning)
+  add('reasoning', 'reasoning', reasoning, withReasoning)
   const { delta, message } = choice as LooseChoice & { message?: unknown }
   // Perplexity repeats the whole answer so far beside each delta.
-  if (isLoose(message)) add('content', 'content', contentText(message.content), true)
+  if (isLoose(message)) add('content', 'content', contentText(message.content), withContent, true)
   if (!isLoose(delta)) return found
   for (const name of ['reasoning_content', 'reasoning', 'reasoning_text', 'reasoning_details']) {
     const other = reasoningText(delta[name])
-    if (other !== reasoning) add('reasoning', name, other)
+    if (other !== reasoning) add('reasoning', name, other, withReasoning)
   }
-  if (isLoose(delta.audio)) add('content', 'audio', plain(delta.audio.transcript))
-  if (isLoose(delta.function_call))
-    add('arguments', 'function_call', argumentsText(delta.function_call.arguments))
-  if (!Array.isArray(delta.tool_calls)) return found
-  for (const [place, call] of delta.tool_calls.entries()) {
+  if (isLoose(delta.audio))
+    add('content', 'audio', plain(delta.audio.transcript), transcript => ({ audio: { transcript } }))
+  const { function_call: old, tool_calls: calls } = delta
+  if (isLoose(old)) {
+    const withOld = (text: string) => ({ function_call: { ...old, arguments: text } })
+    add('arguments', 'function_call', argumentsText(old.arguments), withOld)
+  }
+  if (!Array.isArray(calls)) return found
+  for (const [place, call] of calls.entries()) {
     if (!isLoose(call)) continue
     const name = `call ${typeof call.index === 'number' ? call.index : place}`
-    if (isLoose(call.function)) add('arguments', name, argumentsText(call.function.arguments))
-    if (isLoose(call.custom)) add('arguments', name, argumentsText(call.custom.input))
+    for (const [key, field] of [
+      ['function', 'arguments'],
+      ['custom', 'input']
+    ] as const) {
+      const holder = call[key]
+      if (!isLoose(holder)) continue
+      const withCall = (text: string) => ({ tool_calls: [{ ...call, [key]: { ...holder, [field]: text } }] })
+      add('arguments', name, argumentsText(holder[field]), withCall)
+    }
   }
   return found
 }
@@ -160,7 +189,12 @@ function eventAddition(
   otherPlace?: string
 ): Addition {
   const lane = `item ${place} ${name} ${index}`
-  const addition: Addition = { lane, kind, choice: 0, text, isWhole }
+  const alone = (delta: string) => {
+    const where = /^\d+$/.test(place) ? { output_index: Number(place) } : { item_id: place }
+    const part = name === 'reasoning_summary_text' ? { summary_index: index } : { content_index: index }
+    return { type: `response.${name}.delta`, ...where, ...part, delta }
+  }
+  const addition: Addition = { lane, kind, choice: 0, text, isWhole, alone }
   if (otherPlace !== undefined) addition.otherLane = `item ${otherPlace} ${name} ${index}`
   return addition
 }

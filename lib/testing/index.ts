@@ -1,5 +1,6 @@
 export type { ErrorShape, Faults, KeepAlive, Place, ReportedError, StatusFault } from './faults.js'
 export { countToHundred, guideScript, onePlusOne } from './guide.js'
+export type { Flags } from './moderations.js'
 export type { Endpoint, ReceivedRequest } from './requests.js'
 export {
   type Piece,

@@ -2,10 +2,11 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { CompletionError } from '../errors.js'
 import type { Faults } from './faults.js'
 import { guideScript } from './guide.js'
+import { type Flags, isModerationsPath, moderationOf } from './moderations.js'
 import { play } from './player.js'
 import { isRecord, questionOf, type ReceivedRequest, type RequestRecord, recordOf } from './requests.js'
 import { type RawScript, type Script, settle } from './script.js'
-import { type Answer, errorAnswer, raw, statusAnswer, streamed, whole } from './wire.js'
+import { type Answer, errorAnswer, json as jsonAnswer, raw, statusAnswer, streamed, whole } from './wire.js'
 
 /** A script, or what gives one for a request. Undefined is the answer that the server has of its own. */
 export type ScriptSource =
@@ -24,6 +25,8 @@ export interface ServerOptions {
   speed?: number
   /** How the answers misbehave. Default: not at all. */
   faults?: Faults
+  /** Which texts the moderations endpoint flags. Default: none. */
+  flags?: Flags
   /** The port on 127.0.0.1. Default 0: any free one. */
   port?: number
 }
@@ -50,7 +53,7 @@ const maxBodySize = 64 * 2 ** 20
 /**
  * Starts a server on 127.0.0.1 that speaks chat completions, legacy completions and responses, streamed and
  * whole, under OpenAI's paths and Azure's. It plays scripted completions in their own time and misbehaves on
- * request. No key is checked. Rejects with `CS_ERR_INVALID_OPTION`, or with Node's error when the port is taken.
+ * request. The moderations endpoint flags what it is told to. No key is checked. Rejects with `CS_ERR_INVALID_OPTION`, or with Node's error when the port is taken.
  *
  * @example
  * await using server = await serveCompletions({ script: script('Two.') })
@@ -58,7 +61,7 @@ const maxBodySize = 64 * 2 ** 20
  * console.log(await local.chat.completions.create({ model: 'any', messages: [{ role: 'user', content: '1+1?' }] }))
  */
 export async function serveCompletions(options: ServerOptions = {}): Promise<CompletionServer> {
-  const { script, speed = 1, faults = {}, port = 0 } = options
+  const { script, speed = 1, faults = {}, flags = () => false, port = 0 } = options
   checkSpeed(speed)
   checkFaults(faults)
   const requests: RequestRecord[] = []
@@ -105,6 +108,9 @@ export async function serveCompletions(options: ServerOptions = {}): Promise<Com
     const refusal = refusalOf(record, body)
     if (refusal) return { answer: refusal, faults: {} }
     try {
+      if (isModerationsPath(record.path)) {
+        return { answer: jsonAnswer(200, moderationOf(record.body, flags)), faults: {} }
+      }
       return await scriptedAnswer(record, count)
     } catch (error) {
       const message = `The script failed: ${error instanceof Error ? error.message : String(error)}`
@@ -154,7 +160,8 @@ export async function serveCompletions(options: ServerOptions = {}): Promise<Com
 
 /** The answer to a request that is none of ours; undefined when there is nothing to refuse. */
 function refusalOf({ method, path, endpoint }: RequestRecord, body: string | undefined): Answer | undefined {
-  if (!endpoint) return errorAnswer(404, { message: `Invalid URL (${method} ${path})` })
+  if (!endpoint && !isModerationsPath(path))
+    return errorAnswer(404, { message: `Invalid URL (${method} ${path})` })
   if (method !== 'POST')
     return errorAnswer(405, { message: `Not allowed to ${method} on ${path}; use POST.` })
   if (body === undefined)

@@ -90,7 +90,13 @@ export function statusAnswer({ status, contentType }: Faults, requestCount: numb
   return answer
 }
 
-function json(status: number, body: object | string, at = 0, contentType = 'application/json'): Answer {
+/** One JSON text, or a text as it is. */
+export function json(
+  status: number,
+  body: object | string,
+  at = 0,
+  contentType = 'application/json'
+): Answer {
   const bytes = Buffer.from(typeof body === 'string' ? body : JSON.stringify(body))
   return {
     status,
