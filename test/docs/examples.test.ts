@@ -11,6 +11,7 @@ import { addProgram, compilePrograms, root, runProgram } from './programs.js'
 const prelude = `
 import { createWriteStream } from 'node:fs'
 import { pipeline } from 'node:stream/promises'
+import type { Chunk } from 'completion-streams'
 import * as all from 'completion-streams'
 import * as testing from 'completion-streams/testing'
 import OpenAI from 'openai'
