@@ -15,7 +15,7 @@ await inPairs(versions, version =>
       await cp(root, copy, { recursive: true, filter: path => !notCopied.includes(basename(path)) })
       await symlink(join(root, 'node_modules'), join(copy, 'node_modules'))
       const mocha = ['node_modules/mocha/bin/mocha.js', '--reporter', 'dot']
-      const tests = run(await nodeBinary(version), mocha, { cwd: copy, seconds: 400 })
+      const tests = run(await nodeBinary(version), mocha, { cwd: copy, seconds: 600 })
       const output = await tests.catch(error => error.message)
       count({ passed: counted(output, 'passing'), failed: counted(output, 'failing') })
       await tests
