@@ -5,6 +5,7 @@ import type { Check, Verdict } from './moderator.js'
 /** The part of a client of the openai package that texts are moderated with. */
 export interface ModerationClient {
   readonly moderations: {
+    /** Asks whether texts are to be refused: one result for each, in their order. */
     create(
       body: { input: string[]; model?: string },
       options?: { signal?: AbortSignal }
