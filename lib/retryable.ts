@@ -105,8 +105,8 @@ function nameOf(error: object): string {
   return error.constructor?.name ?? ''
 }
 
-/** A failed fetch is a TypeError whose cause says why; several addresses that all refused are in a list. */
-function isNetworkError(error: LooseError, depth = 5): boolean {
+/** Whether it is an error of a connection. A failed fetch is a TypeError whose cause says why; several addresses that all refused are in a list. */
+export function isNetworkError(error: LooseError, depth = 5): boolean {
   if (typeof error.code === 'string' && networkCodes.test(error.code)) return true
   if (depth === 0) return false
   const inner = Array.isArray(error.errors) ? [error.cause, ...error.errors] : [error.cause]

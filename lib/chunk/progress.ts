@@ -19,9 +19,14 @@ export function markOpening(chunk: object): void {
   Object.defineProperty(chunk, opening, { value: true })
 }
 
+/** Whether that was said of a chunk. */
+export function isOpening(chunk: object): boolean {
+  return opening in chunk
+}
+
 /** Says of a chunk that was made in the place of another what was said of that one. */
 export function keepOpening(from: object, to: object): void {
-  if (opening in from) markOpening(to)
+  if (isOpening(from)) markOpening(to)
 }
 
 /**
@@ -114,7 +119,7 @@ export class Progress {
   opens(chunk: object): boolean {
     if (!this.#started) return false
     if (this.#ended) return !isTrailer(chunk, this.#id)
-    if (opening in chunk) return true
+    if (isOpening(chunk)) return true
     const { id, type, response } = chunk as LooseChunk
     if (type === 'response.created')
       return this.#terminal || this.#finished.size > 0 || isOther(response?.id, this.#id)

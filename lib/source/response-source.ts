@@ -1,6 +1,7 @@
 import { ReadStream } from 'node:fs'
 import { Readable } from 'node:stream'
 import { clearTimeout, setTimeout } from 'node:timers'
+import { AbortError } from '../abort-error.js'
 import { CompletionError } from '../errors.js'
 import {
   defaultDeliveryTimeout,
@@ -178,7 +179,7 @@ export function responseSource(
     }
   })
   Object.assign(stream, { [deliveryTimeoutOf]: deliveryTimeout })
-  if (signal) stopWaiting = onAbort(signal, () => stream.destroy(new AbortError(signal.reason)))
+  if (signal) stopWaiting = onAbort(signal, () => stream.destroy(new AbortError(undefined, signal.reason)))
   return stream
 }
 
@@ -212,16 +213,6 @@ class OpenableReadable extends Readable {
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     this.#work.destroy(error)
     callback(error)
-  }
-}
-
-/** As Node's own streams are destroyed by a signal. */
-class AbortError extends Error {
-  override readonly name = 'AbortError'
-  readonly code = 'ABORT_ERR'
-
-  constructor(cause: unknown) {
-    super('The operation was aborted', { cause })
   }
 }
 

@@ -10,6 +10,7 @@ import { addProgram, compilePrograms, root, runProgram } from './programs.js'
 /** What the examples of the comments have at hand. */
 const prelude = `
 import { createWriteStream } from 'node:fs'
+import { createServer } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import type { Chunk } from 'completion-streams'
 import * as all from 'completion-streams'

@@ -1,0 +1,36 @@
+import { CompletionError } from '../errors.js'
+import { type NoOptions, settled, show } from '../options.js'
+import { type Bytes, type Stage, stage } from '../stage.js'
+
+/**
+ * Reads objects and emits each as a line of JSON (NDJSON, JSON lines): chunks, tool calls, elements, records, texts. Reading
+ * the lines with `JSON.parse` gives the same values; `toChunks` reads the chunks back.
+ *
+ * Fails with `CS_ERR_INVALID_CHUNK` for bytes, and for what JSON cannot hold: functions, `undefined`, circles.
+ *
+ * @example
+ * await pipeline(request, toChunks(), toToolCalls(), toNDJSON(), createWriteStream('calls.ndjson'))
+ */
+export function toNDJSON(options?: NoOptions): Stage<unknown, Bytes> {
+  settled('toNDJSON', options, {})
+  return stage<unknown, Bytes>({
+    transform: (item, push) => push(Buffer.from(lineOf('toNDJSON', item)))
+  })
+}
+
+/** A value as a line of JSON, with its line end. */
+export function lineOf(taker: string, item: unknown): string {
+  if (ArrayBuffer.isView(item)) throw notJson(taker, 'bytes: put toChunks() before it')
+  let json: string | undefined
+  try {
+    json = JSON.stringify(item)
+  } catch (cause) {
+    throw notJson(taker, 'what JSON cannot hold', cause)
+  }
+  if (json === undefined) throw notJson(taker, show(item))
+  return `${json}\n`
+}
+
+function notJson(taker: string, what: string, cause?: unknown): CompletionError {
+  return new CompletionError('CS_ERR_INVALID_CHUNK', `${taker} takes objects, not ${what}`, { cause })
+}

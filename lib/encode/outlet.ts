@@ -1,0 +1,15 @@
+/** The other side of a response: Node's, or that of the Fetch API. */
+export interface Outlet {
+  /** Whether the head is still to be written. */
+  readonly isUnopened: boolean
+  /** Writes the head. */
+  open(status: number, headers: Readonly<Record<string, string>>): void
+  /** Writes a part of the body; calls back when more can be taken. */
+  write(text: string, callback: () => void): void
+  /** Ends the body in good order; calls back when all has been handed over. */
+  end(callback: () => void): void
+  /** Breaks the body off, behind what was written, so that its reader cannot take it for whole. */
+  cut(error: unknown): void
+  /** Has a function called when the reader has gone before the end. */
+  onGone(listener: () => void): void
+}

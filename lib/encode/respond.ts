@@ -1,0 +1,153 @@
+import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Writable } from 'node:stream'
+import { setTimeout } from 'node:timers'
+import { invalid, settled } from '../options.js'
+import type { Outlet } from './outlet.js'
+import { type RespondOptions, respondDefaults, responseSink } from './response-sink.js'
+
+export type { RespondOptions } from './response-sink.js'
+export type { ResponseForm } from './response-writer.js'
+
+/** A response of Node's, of http, https or http2, by what is asked of it. Frameworks hand it on or extend it. */
+export interface ServerResponseLike extends NodeJS.EventEmitter {
+  statusCode: number
+  readonly headersSent: boolean
+  readonly writableEnded: boolean
+  readonly writableFinished?: boolean
+  readonly destroyed?: boolean
+  getHeader(name: string): unknown
+  setHeader(name: string, value: string): unknown
+  write(chunk: string): boolean
+  end(): unknown
+}
+
+/** What a response of HTTP/1 or HTTP/2 also has. */
+interface Inner {
+  readonly req?: IncomingMessage
+  readonly socket?: Socket | null
+  readonly stream?: Http2Stream
+  readonly chunkedEncoding?: boolean
+  readonly closed?: boolean
+  flush?(): void
+}
+
+interface Http2Stream {
+  readonly id?: number
+  close(code: number): void
+  write(bytes: Uint8Array, callback: () => void): boolean
+}
+
+/** How long a reader has to take the last of what came before its connection is cut, in milliseconds. */
+const longestFarewell = 30_000
+
+const internalError = 2
+
+/**
+ * A sink that is the response to an HTTP request: of Node's http, https and http2 servers, of Express, Koa (`ctx.res`),
+ * NestJS and Fastify (`reply.raw`). Give it chunks, text or events; it sends them on as they come, past the buffers of
+ * compressors and proxies.
+ *
+ * The head is sent with the first byte. A failure before that is a response of its own, with a JSON body that the official
+ * SDKs understand: the provider's status, error and `retry-after` where it refused the request, 502 where it could not be
+ * reached or its answer made no sense, 504 where it was too slow. A failure after that is an error event (`events`,
+ * `lines`), or a cut connection (`text`), so that no reader takes the answer for whole; in HTTP/1.0 the connection is reset
+ * for that. Headers that you have set are kept.
+ *
+ * When the reader leaves, the pipeline rejects with an `AbortError`, and the request to the provider is aborted; with
+ * `whenGone: 'drain'` that comes after the answer has been read to its end. `pipeline` rejects in all of these cases.
+ *
+ * @example
+ * const server = createServer((_incoming, outgoing) => {
+ *   pipeline(requestCompletion(client, params), toChunks(), respond(outgoing)).catch(error => console.error(error.message))
+ * })
+ */
+export function respond(response: ServerResponseLike, options?: RespondOptions): Writable {
+  if (
+    typeof response !== 'object' ||
+    response === null ||
+    !('setHeader' in response && 'headersSent' in response)
+  )
+    throw invalid(
+      'response',
+      response,
+      'the response of a server, such as the second argument of its listener'
+    )
+  return responseSink('respond', new NodeOutlet(response), settled('respond', options, respondDefaults))
+}
+
+/** A response of a Node server. */
+class NodeOutlet implements Outlet {
+  readonly #response: ServerResponseLike
+  readonly #inner: Inner
+
+  constructor(response: ServerResponseLike) {
+    this.#response = response
+    // The members that only some responses have are asked for where they are used.
+    this.#inner = response as Inner
+    // A connection that dies is told by `close`.
+    response.on('error', () => {})
+  }
+
+  get isUnopened(): boolean {
+    return !this.#response.headersSent
+  }
+
+  open(status: number, headers: Readonly<Record<string, string>>): void {
+    const response = this.#response
+    // What stands for the answer is not of the type that the user has set for it.
+    const isFailure = status !== 200
+    if (isFailure || response.statusCode === undefined) response.statusCode = status
+    for (const [name, value] of Object.entries(headers)) {
+      if (isFailure || response.getHeader(name) === undefined) response.setHeader(name, value)
+    }
+  }
+
+  write(text: string, callback: () => void): void {
+    const response = this.#response
+    const isFull = !response.write(text)
+    // What `compression` puts there has its compressor emit what it holds. Node's own method of that name is another.
+    if (Object.hasOwn(response, 'flush')) this.#inner.flush?.()
+    if (isFull) response.once('drain', callback)
+    else callback()
+  }
+
+  end(callback: () => void): void {
+    this.#response.once('finish', callback)
+    this.#response.end()
+  }
+
+  cut(): void {
+    const { stream, socket, req, chunkedEncoding } = this.#inner
+    if (stream?.id !== undefined) return cutStream(stream)
+    if (!socket) return
+    // A reader that takes nothing is not waited for.
+    setTimeout(() => socket.destroy(), longestFarewell).unref()
+    // Without chunks, the end of the connection is the end of the body. A reset tells the two apart.
+    const isDelimitedByClose = req?.httpVersion === '1.0' && !chunkedEncoding
+    if (isDelimitedByClose) socket.write('', () => reset(socket))
+    else socket.destroySoon()
+  }
+
+  onGone(listener: () => void): void {
+    const response = this.#response
+    const check = () => {
+      if (!response.writableFinished) listener()
+    }
+    if (response.destroyed || this.#inner.closed) setImmediate(check)
+    else response.once('close', check)
+  }
+}
+
+function cutStream(stream: Http2Stream): void {
+  stream.write(Buffer.alloc(0), () => stream.close(internalError))
+}
+
+function reset(socket: Socket): void {
+  try {
+    socket.resetAndDestroy()
+  } catch {
+    // TLS has no reset; it tells an end from a cut itself.
+    socket.destroy()
+  }
+}

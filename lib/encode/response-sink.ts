@@ -1,0 +1,124 @@
+import { Writable } from 'node:stream'
+import { AbortError } from '../abort-error.js'
+import { failInOrder } from '../fail-in-order.js'
+import { checkOneOf } from '../options.js'
+import { failureOf } from './failure-body.js'
+import type { Outlet } from './outlet.js'
+import { checkForm, type ResponseForm, streamHeaders, writerOf } from './response-writer.js'
+import { comment, Heartbeat } from './sse.js'
+
+/** The options of `respond`. */
+export interface RespondOptions {
+  /**
+   * How the answer goes out: `events` (chunks, text or events as an event stream), `text` (text as it is) or `lines` (each
+   * object as a line of JSON). Default: `events`.
+   */
+  as?: ResponseForm
+  /** With `events`: after so many milliseconds without anything, a comment is sent behind the head. Default: never. */
+  heartbeat?: number
+  /**
+   * What happens when the reader leaves: the pipeline fails with an abort at once, which aborts the request, or when the
+   * answer has been read to its end, so that the taps have its usage. Default: `abort`.
+   */
+  whenGone?: 'abort' | 'drain'
+}
+
+export const respondDefaults: Required<RespondOptions> = {
+  as: 'events',
+  heartbeat: Number.POSITIVE_INFINITY,
+  whenGone: 'abort'
+}
+
+/** The sink behind `respond` and `webResponse`: what it is given goes out through the outlet. */
+export function responseSink(
+  taker: string,
+  outlet: Outlet,
+  { as, heartbeat, whenGone }: Required<RespondOptions>
+): Writable {
+  checkForm(as, heartbeat)
+  checkOneOf('whenGone', whenGone, ['abort', 'drain'])
+  const writer = writerOf(taker, as)
+  const beat = new Heartbeat(heartbeat, () => {
+    if (!isWriting && !outlet.isUnopened) outlet.write(comment, () => {})
+  })
+  let isGone = false
+  let isWriting = false
+  let isEnded = false
+  let goOn = () => {}
+
+  /** Writes the head before the first part of the body: until then, a failure is a status of its own. */
+  function openOnce(): void {
+    if (outlet.isUnopened) outlet.open(200, { 'content-type': writer.contentType, ...streamHeaders })
+  }
+
+  function fail(error: Error): void {
+    if (isGone || isEnded) return
+    const { status, headers, body } = failureOf(error)
+    if (outlet.isUnopened) {
+      outlet.open(status, { 'content-type': 'application/json', 'cache-control': 'no-store', ...headers })
+      outlet.write(JSON.stringify(body), () => {})
+      return outlet.end(() => {})
+    }
+    const last = writer.fail(body)
+    if (last === undefined) return outlet.cut(error)
+    outlet.write(last, () => {})
+    outlet.end(() => {})
+  }
+
+  const sink = new Writable({
+    objectMode: true,
+    write(item: unknown, _encoding, callback) {
+      if (isGone) return callback()
+      let text: string
+      try {
+        text = writer.write(item)
+      } catch (error) {
+        return failInOrder(sink, error)
+      }
+      beat.again()
+      if (text === '') return callback()
+      openOnce()
+      isWriting = true
+      goOn = () => {
+        goOn = () => {}
+        isWriting = false
+        callback()
+      }
+      outlet.write(text, () => goOn())
+    },
+    final(callback) {
+      beat.stop()
+      if (isGone) return callback(gone())
+      openOnce()
+      const end = () => {
+        goOn = () => {}
+        callback(isGone ? gone() : null)
+      }
+      // The reader may leave while the last of it is on its way.
+      goOn = end
+      const last = writer.end()
+      if (last !== '') outlet.write(last, () => {})
+      outlet.end(() => {
+        isEnded = !isGone
+        goOn()
+      })
+    },
+    destroy(error, callback) {
+      beat.stop()
+      if (!isEnded) fail(error ?? new AbortError('the response was destroyed before its end'))
+      callback(error)
+    }
+  })
+  outlet.onGone(() => {
+    if (isEnded || isGone) return
+    isGone = true
+    beat.stop()
+    if (whenGone === 'abort') sink.destroy(gone())
+    else goOn()
+  })
+  return sink
+}
+
+function gone(): AbortError {
+  return new AbortError('the reader has left before the end of the answer')
+}

@@ -1,0 +1,517 @@
+import { once } from 'node:events'
+import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
+import http2 from 'node:http2'
+import { type AddressInfo, connect } from 'node:net'
+import { PassThrough, Readable } from 'node:stream'
+import { text as textOf } from 'node:stream/consumers'
+import { pipeline } from 'node:stream/promises'
+import { expect } from 'chai'
+import {
+  type RespondOptions,
+  type ResponseForm,
+  requestCompletion,
+  respond,
+  type ServerResponseLike,
+  type Summary,
+  tapSummary,
+  tapUsage,
+  toChunks,
+  toText,
+  type Usage
+} from 'completion-streams'
+import { type CompletionServer, type Faults, type ServerOptions, script } from 'completion-streams/testing'
+import OpenAI from 'openai'
+import OpenAI4 from 'openai4'
+import OpenAI5 from 'openai5'
+import { clientOf, type Failure, failureOf, questions, serve as serveScript } from '../answers.js'
+import { type LocalServer, serve } from '../helpers.js'
+
+const answer = 'Hello, world! One\ntwo \ud83d\ude00'
+const clients = { 'openai 4': OpenAI4, 'openai 5': OpenAI5, 'openai 6': OpenAI }
+const forms: ResponseForm[] = ['events', 'text', 'lines']
+
+/** A provider that plays the answer, and a relay that answers with it. */
+class Relay implements AsyncDisposable {
+  readonly outcomes: (Failure | 'whole')[] = []
+  readonly summaries: Summary[] = []
+  usage: Usage | undefined
+  #wake: (() => void) | undefined
+
+  readonly provider: CompletionServer
+  readonly options: RespondOptions
+  server: LocalServer | undefined
+
+  private constructor(provider: CompletionServer, options: RespondOptions) {
+    this.provider = provider
+    this.options = options
+  }
+
+  static async start(options: RespondOptions, faults: Faults = {}, more: ServerOptions = {}) {
+    const provider = await serveScript({ script: { ...script(answer), faults }, ...more })
+    const relay = new Relay(provider, options)
+    const server = await serve((_incoming, outgoing) => relay.answer(outgoing))
+    return Object.assign(relay, { server, url: server.url, port: server.port })
+  }
+
+  /** What the server of a relay does with each request. */
+  answer(response: ServerResponseLike, endpoint: 'chat' | 'responses' = 'chat'): void {
+    const source = requestCompletion(clientOf(this.provider), questions[endpoint])
+    const stages = this.options.as === 'text' ? [toText()] : []
+    pipeline([
+      source,
+      toChunks(),
+      tapUsage(usage => {
+        this.usage = usage
+      }),
+      tapSummary(summary => void this.summaries.push(summary)),
+      ...stages,
+      respond(response, this.options)
+    ])
+      .then(() => 'whole' as const)
+      // What is thrown is an error; the tests say which.
+      .catch(error => error as Failure)
+      .then(outcome => {
+        this.outcomes.push(outcome)
+        this.#wake?.()
+      })
+  }
+
+  /** How the pipeline of the first request ended. */
+  async outcome(): Promise<Failure | 'whole'> {
+    if (this.outcomes.length === 0) await new Promise<void>(resolve => (this.#wake = resolve))
+    return this.outcomes[0] as Failure | 'whole'
+  }
+
+  async [Symbol.asyncDispose]() {
+    await this.server?.[Symbol.asyncDispose]()
+    await this.provider[Symbol.asyncDispose]()
+  }
+}
+
+/** Reads a chat completion by the official client to its text. */
+async function read(url: string, Client: unknown = OpenAI): Promise<{ text: string; error?: Failure }> {
+  // What is called here all majors share.
+  const client = new (Client as typeof OpenAI)({ baseURL: url, apiKey: 'none', maxRetries: 0 })
+  let text = ''
+  try {
+    for await (const chunk of await client.chat.completions.create({ ...questions.chat, stream: true }))
+      text += chunk.choices[0]?.delta.content ?? ''
+    return { text }
+  } catch (error) {
+    // What is thrown is an error; the tests say which.
+    return { text, error: error as Failure }
+  }
+}
+
+/** Reads a body as far as it comes. */
+async function readBody(
+  url: string
+): Promise<{ status: number; headers: Headers; body: string; error?: Failure }> {
+  const response = await fetch(url)
+  const decoder = new TextDecoder()
+  let body = ''
+  const { status, headers } = response
+  try {
+    for await (const bytes of response.body ?? []) body += decoder.decode(bytes, { stream: true })
+    return { status, headers, body }
+  } catch (error) {
+    // What is thrown is an error; the tests say which.
+    return { status, headers, body, error: error as Failure }
+  }
+}
+
+const textIn: Record<ResponseForm, (body: string) => string> = {
+  events: body =>
+    body
+      .split('\n\n')
+      .filter(event => event.startsWith('data: {'))
+      .map(event => JSON.parse(event.slice(6)).choices?.[0]?.delta?.content ?? '')
+      .join(''),
+  text: body => body,
+  lines: body =>
+    body
+      .split('\n')
+      .slice(0, -1)
+      .map(line => JSON.parse(line).choices?.[0]?.delta?.content ?? '')
+      .join('')
+}
+
+describe('respond', () => {
+  describe('a whole answer', () => {
+    for (const as of forms) {
+      it(`is sent as ${as}, with headers that keep it moving`, async () => {
+        await using relay = await Relay.start({ as })
+        const { status, headers, body } = await readBody(relay.url)
+        expect(status).to.equal(200)
+        expect(headers.get('cache-control')).to.equal('no-cache, no-transform')
+        expect(headers.get('x-accel-buffering')).to.equal('no')
+        expect(headers.get('content-type')).to.match(
+          { events: /^text\/event-stream/, text: /^text\/plain/, lines: /^application\/x-ndjson/ }[as]
+        )
+        expect(textIn[as](body)).to.equal(answer)
+        expect(await relay.outcome()).to.equal('whole')
+      })
+    }
+
+    for (const [name, Client] of Object.entries(clients)) {
+      it(`is read by ${name}`, async () => {
+        await using relay = await Relay.start({})
+        expect(await read(relay.url, Client)).to.deep.equal({ text: answer })
+      })
+    }
+
+    it('keeps the headers and the status that its user has set', async () => {
+      await using server = await serve((_incoming, outgoing) => {
+        outgoing.statusCode = 203
+        outgoing.setHeader('cache-control', 'private')
+        outgoing.setHeader('x-mine', '1')
+        pipeline(Readable.from(['a']), respond(outgoing, { as: 'text' })).catch(() => {})
+      })
+      const { status, headers } = await readBody(server.url)
+      expect(status).to.equal(203)
+      expect(headers.get('cache-control')).to.equal('private')
+      expect(headers.get('x-mine')).to.equal('1')
+    })
+
+    it('of no text at all is an empty body', async () => {
+      await using server = await serve((_incoming, outgoing) => {
+        pipeline(Readable.from([]), respond(outgoing, { as: 'text' })).catch(() => {})
+      })
+      const { status, body } = await readBody(server.url)
+      expect([status, body]).to.deep.equal([200, ''])
+    })
+
+    it('comes piece by piece: the first token arrives before the second is written', async () => {
+      const source = new PassThrough({ objectMode: true })
+      await using server = await serve((_incoming, outgoing) => {
+        pipeline(source, respond(outgoing, { as: 'text' })).catch(() => {})
+      })
+      source.write('first')
+      const response = await fetch(server.url)
+      const reader = (response.body as ReadableStream<Uint8Array>).getReader()
+      expect(Buffer.from((await reader.read()).value ?? []).toString()).to.equal('first')
+      source.end('second')
+      expect(Buffer.from((await reader.read()).value ?? []).toString()).to.equal('second')
+    })
+  })
+
+  describe('a failure before the first byte', () => {
+    const cases: Record<string, [faults: Faults, status: number]> = {
+      '401': [{ status: 401 }, 401],
+      '429': [{ status: { code: 429, retryAfter: 7 } }, 429],
+      '500 with a page': [{ status: { code: 500, body: '<html>oops</html>' } }, 500],
+      'an error as the first event': [{ errorAfter: { events: 0 } }, 502],
+      'a cut before anything': [{ cutAfter: { events: 0 } }, 502]
+    }
+    for (const [name, [faults, status]] of Object.entries(cases)) {
+      for (const as of forms) {
+        it(`is a status and a body in JSON: ${name}, ${as}`, async () => {
+          await using relay = await Relay.start({ as }, faults)
+          const response = await readBody(relay.url)
+          expect(response.status).to.equal(status)
+          expect(response.headers.get('content-type')).to.equal('application/json')
+          expect(response.headers.get('retry-after')).to.equal(name === '429' ? '7' : null)
+          const { error } = JSON.parse(response.body)
+          expect(error.message).to.be.a('string').that.does.not.include('<')
+          expect(await relay.outcome()).to.be.an('error')
+        })
+      }
+    }
+
+    for (const [name, Client] of Object.entries(clients)) {
+      for (const fault of [401, 429, 500, 503]) {
+        it(`is to ${name} the same error as from the provider: ${fault}`, async () => {
+          const body = {
+            error: { message: 'No.', type: 'some_type', param: 'model', code: 'some_code' }
+          }
+          await using relay = await Relay.start({}, { status: { code: fault, retryAfter: 3, body } })
+          const { error } = await read(relay.url, Client)
+          const { error: direct } = await read(relay.provider.url, Client)
+          expect(error?.constructor).to.equal(direct?.constructor)
+          for (const member of ['message', 'status', 'type', 'param', 'code', 'error'])
+            expect(error?.[member], member).to.deep.equal(direct?.[member])
+          const headers = new Headers(error?.headers as Record<string, string>)
+          expect(headers.get('retry-after')).to.equal('3')
+        })
+      }
+    }
+
+    it('is 502 where the provider cannot be reached, and 504 where it is silent', async () => {
+      const nobody = createServer().listen(0, '127.0.0.1')
+      await once(nobody, 'listening')
+      const { port } = nobody.address() as AddressInfo
+      nobody.close()
+      await using silent = await serve(() => {})
+      for (const [baseURL, status] of [
+        [`http://127.0.0.1:${port}`, 502],
+        [silent.url, 504]
+      ] as const) {
+        const client = new OpenAI({ baseURL, apiKey: 'none', maxRetries: 0, timeout: 50 })
+        await using server = await serve((_incoming, outgoing) => {
+          pipeline(requestCompletion(client, questions.chat), toChunks(), respond(outgoing)).catch(() => {})
+        })
+        expect((await readBody(server.url)).status).to.equal(status)
+      }
+    })
+
+    it('shows nothing of an error that is neither a provider’s nor this library’s', async () => {
+      await using server = await serve((_incoming, outgoing) => {
+        const source = new Readable({ read: () => void source.destroy(new Error('password=hunter2')) })
+        pipeline(source, respond(outgoing)).catch(() => {})
+      })
+      const { status, body } = await readBody(server.url)
+      expect(status).to.equal(500)
+      expect(body).not.to.include('hunter2')
+    })
+  })
+
+  describe('a failure behind the first byte', () => {
+    for (const faults of [{ cutAfter: { events: 4 } }, { errorAfter: { events: 4 } }] satisfies Faults[]) {
+      const name = Object.keys(faults)[0]
+      for (const as of forms) {
+        it(`comes behind the text, and is told: ${name}, ${as}`, async () => {
+          await using relay = await Relay.start({ as }, faults)
+          const { status, body, error } = await readBody(relay.url)
+          expect(status).to.equal(200)
+          expect(answer.startsWith(textIn[as](body))).to.equal(true)
+          expect(textIn[as](body)).to.have.length.greaterThan(5)
+          if (as === 'text') expect(error).to.be.an('error')
+          else {
+            const last =
+              body
+                .trim()
+                .split('\n')
+                .at(-1)
+                ?.replace(/^data: /, '') ?? ''
+            expect(JSON.parse(last).error).to.have.property('message')
+            expect(body).not.to.include('[DONE]')
+          }
+          const outcome = await relay.outcome()
+          expect(outcome).to.have.property('code')
+        })
+      }
+      for (const [name, Client] of Object.entries(clients)) {
+        it(`is an error to ${name}: ${Object.keys(faults)[0]}`, async () => {
+          await using relay = await Relay.start({}, faults)
+          const { text, error } = await read(relay.url, Client)
+          expect(answer.startsWith(text)).to.equal(true)
+          expect(text).not.to.equal('')
+          expect(error).to.be.an('error')
+        })
+      }
+    }
+
+    it('is an error to the official client in the Responses API too', async () => {
+      await using relay = await Relay.start({}, { cutAfter: { events: 8 } })
+      await using server = await serve((_incoming, outgoing) => relay.answer(outgoing, 'responses'))
+      for (const Client of Object.values(clients)) {
+        const client = new (Client as typeof OpenAI)({ baseURL: server.url, apiKey: 'none', maxRetries: 0 })
+        let text = ''
+        const error = await failureOf(
+          (async () => {
+            for await (const event of await client.responses.create({ ...questions.responses, stream: true }))
+              if (event.type === 'response.output_text.delta') text += event.delta
+              else if (event.type === 'error') throw new Error(event.message)
+          })()
+        )
+        expect(text).not.to.equal('')
+        expect(error.message).to.match(/could not be read to its end/)
+      }
+    })
+
+    it('resets the connection of a reader that speaks HTTP/1.0, whose body has no other end', async () => {
+      await using relay = await Relay.start({ as: 'text' }, { cutAfter: { events: 4 } })
+      const socket = connect(relay.port, '127.0.0.1')
+      socket.write('GET / HTTP/1.0\r\n\r\n')
+      let got = ''
+      const error = await failureOf(
+        (async () => {
+          for await (const bytes of socket) got += bytes
+        })()
+      )
+      expect(error.code).to.equal('ECONNRESET')
+      expect(got).to.include('Hello')
+    })
+
+    it('of what is no chunk says so behind what came before', async () => {
+      await using server = await serve((_incoming, outgoing) => {
+        const items = [
+          { id: 'c', choices: [] },
+          { id: 'x', name: 'f', arguments: '' }
+        ]
+        pipeline(Readable.from(items), respond(outgoing)).catch(() => {})
+      })
+      const { body } = await readBody(server.url)
+      expect(body).to.match(/^data: \{"id":"c","choices":\[\]\}\n\ndata: \{"error".*respond takes chunks/)
+    })
+  })
+
+  describe('a reader that leaves', () => {
+    /** A request that reads the beginning, and then goes. */
+    async function leave(url: string): Promise<void> {
+      const request = httpRequest(url).end()
+      const [response] = (await once(request, 'response')) as [IncomingMessage]
+      await once(response, 'data')
+      response.on('error', () => {})
+      request.on('error', () => {})
+      request.destroy()
+    }
+
+    for (const as of forms) {
+      it(`aborts the request at the provider, and is told apart: ${as}`, async () => {
+        await using relay = await Relay.start({ as }, { stallAfter: { events: 4 } })
+        await leave(relay.url)
+        const outcome = await relay.outcome()
+        expect(outcome).to.include({ name: 'AbortError', code: 'ABORT_ERR' })
+        expect(relay.summaries.map(({ outcome }) => outcome)).to.deep.equal(['aborted'])
+        const [request] = relay.provider.requests
+        expect((await request?.over)?.aborted).to.equal(true)
+      })
+    }
+
+    it('before the first byte aborts it too', async () => {
+      await using relay = await Relay.start({}, { stallAfter: 'request' })
+      const request = httpRequest(relay.url).end()
+      request.on('error', () => {})
+      while (relay.provider.requests.length === 0) await new Promise(resolve => setImmediate(resolve))
+      request.destroy()
+      expect(await relay.outcome()).to.include({ name: 'AbortError' })
+    })
+
+    it('does not stop the reading where the usage is wanted', async () => {
+      await using relay = await Relay.start(
+        { whenGone: 'drain' },
+        { bytesPerWrite: 40 },
+        { script: script('word '.repeat(3000)) }
+      )
+      await leave(relay.url)
+      expect(await relay.outcome()).to.include({ name: 'AbortError' })
+      expect(relay.usage).to.include({ completion_tokens: 3001 })
+      expect(relay.summaries.map(({ outcome }) => outcome)).to.deep.equal(['complete'])
+    })
+
+    it('leaves no listener on a connection that outlives the answer', async () => {
+      const counts: number[] = []
+      await using relay = await Relay.start({})
+      await using server = await serve((incoming, outgoing) => {
+        const { socket } = incoming
+        counts.push(
+          ['close', 'error', 'drain', 'end'].reduce((sum, name) => sum + socket.listenerCount(name), 0)
+        )
+        relay.answer(outgoing)
+      })
+      for (let turn = 0; turn < 12; turn++) await read(server.url)
+      expect(new Set(counts.slice(1)).size).to.equal(1)
+    })
+  })
+
+  it('holds no more for a reader that takes nothing than the buffers on the way', async () => {
+    let given = 0
+    const piece = 'x'.repeat(16_384)
+    const source = new Readable({
+      objectMode: true,
+      read() {
+        given++
+        this.push(piece)
+      }
+    })
+    let response: ServerResponse | undefined
+    await using server = await serve((_incoming, outgoing) => {
+      response = outgoing
+      pipeline(source, respond(outgoing, { as: 'text' })).catch(() => {})
+    })
+    const socket = connect(server.port, '127.0.0.1')
+    socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n')
+    socket.pause()
+    let before = -1
+    // Until nothing moves any more, the kernel's buffers fill.
+    while (given !== before) {
+      before = given
+      for (let turn = 0; turn < 2000; turn++) await new Promise(resolve => setImmediate(resolve))
+    }
+    expect(response?.writableLength).to.be.lessThan(200_000)
+    socket.destroy()
+    source.destroy()
+  })
+
+  it('sends comments behind the head while the model thinks', async () => {
+    const source = new PassThrough({ objectMode: true })
+    await using server = await serve((_incoming, outgoing) => {
+      pipeline(source, respond(outgoing, { heartbeat: 2 })).catch(() => {})
+    })
+    source.write({ id: 'c', choices: [] })
+    const response = await fetch(server.url)
+    let body = ''
+    for await (const bytes of response.body ?? []) {
+      body += Buffer.from(bytes).toString()
+      if (body.includes(': keep-alive') && !source.writableEnded) source.end()
+    }
+    expect(body).to.match(/^data: .*\n\n(: keep-alive\n\n)+data: \[DONE\]\n\n$/)
+  })
+
+  describe('over HTTP/2', () => {
+    async function get(faults: Faults, as: ResponseForm) {
+      await using relay = await Relay.start({ as }, faults)
+      const server = http2.createServer((_incoming, outgoing) => relay.answer(outgoing)).listen(0)
+      await once(server, 'listening')
+      const session = http2.connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+      try {
+        const stream = session.request({ ':path': '/' })
+        const [headers] = await once(stream, 'response')
+        let body = ''
+        let error: unknown
+        try {
+          for await (const bytes of stream) body += bytes
+        } catch (failure) {
+          error = failure
+        }
+        return { status: headers[':status'], body, error, code: stream.rstCode }
+      } finally {
+        session.destroy()
+        server.close()
+      }
+    }
+
+    it('sends whole answers, early failures and late ones', async () => {
+      for (const as of forms) {
+        const whole = await get({}, as)
+        expect(textIn[as](whole.body), as).to.equal(answer)
+        expect(whole.code).to.equal(0)
+        expect((await get({ status: 429 }, as)).status).to.equal(429)
+        const cut = await get({ cutAfter: { events: 4 } }, as)
+        expect(textIn[as](cut.body)).to.have.length.greaterThan(5)
+        if (as === 'text') expect(cut.code).to.equal(http2.constants.NGHTTP2_INTERNAL_ERROR)
+        else expect(cut.body).to.include('"error"')
+      }
+    })
+  })
+
+  describe('options', () => {
+    it('are checked at the call', async () => {
+      await using server = await serve((_incoming, outgoing) => {
+        outgoing.end(
+          [
+            // What the compiler would refuse is refused at run time too.
+            () => respond(outgoing, { as: 'sse' as never }),
+            () => respond(outgoing, { whenGone: 'x' as never }),
+            () => respond(outgoing, { heartbeat: 0 }),
+            () => respond(outgoing, { as: 'text', heartbeat: 10 }),
+            () => respond(outgoing, { other: 1 } as never),
+            () => respond({} as never)
+          ]
+            .map(call => {
+              try {
+                call()
+                return 'no error'
+              } catch (error) {
+                return (error as Failure).code
+              }
+            })
+            .join()
+        )
+      })
+      const text = await textOf(Readable.fromWeb((await fetch(server.url)).body as never))
+      expect(text).to.equal(Array(6).fill('CS_ERR_INVALID_OPTION').join())
+    })
+  })
+})
