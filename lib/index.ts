@@ -1,5 +1,6 @@
 export { isChatChunk, isLegacyChunk, isResponsesEvent } from './chunk/guards.js'
 export { type TokenCounts, tokensOf } from './chunk/usage.js'
+export { type ArgumentsOptions, toArguments } from './collect/arguments.js'
 export { type ByChoiceOptions, byChoice } from './collect/choices.js'
 export { toCompletion, type WholeCompletion } from './collect/completion.js'
 export { type ElementStage, type ElementsOptions, toElements } from './collect/elements.js'

@@ -1,0 +1,98 @@
+import { additionsOf } from '../chunk/additions.js'
+import { choicesOf, indexOf, type LooseChunk } from '../chunk/fields.js'
+import { jsonOf } from '../chunk/json.js'
+import { CompletionError } from '../errors.js'
+import { ToolCallList } from './chat/tool-call-list.js'
+import { isObject } from './merged-fields.js'
+
+/** The names under which a response has the arguments of a call that the caller is to run. */
+const ofCaller = / (?:function_call_arguments|custom_tool_call_input) /
+
+/** The end of what has been given, by which a text that is sent again is told from another. */
+const tailLength = 32
+
+/** Reads the arguments of the one tool call of a choice, as they grow. Throws where there is a second call. */
+export class ArgumentsText {
+  readonly #choice: number
+  readonly #list = new ToolCallList()
+  #calls = 0
+  /** Of a response: the names of the call's text. */
+  readonly #lanes = new Set<string>()
+  #length = 0
+  #tail = ''
+
+  constructor(choice: number) {
+    this.#choice = choice
+  }
+
+  /** Whether a call has come. */
+  get hasCall(): boolean {
+    return this.#calls > 0
+  }
+
+  read(chunk: object): string {
+    const { choices, type } = chunk as LooseChunk
+    if (Array.isArray(choices)) return this.#ofChoices(chunk)
+    return typeof type === 'string' && this.#choice === 0 ? this.#ofResponse(chunk) : ''
+  }
+
+  #ofChoices(chunk: object): string {
+    let text = ''
+    for (const choice of choicesOf(chunk)) {
+      if (!isObject(choice) || indexOf(choice) !== this.#choice || !isObject(choice.delta)) continue
+      const { tool_calls: calls, function_call: old } = choice.delta as Record<string, unknown>
+      for (const call of Array.isArray(calls) ? calls : []) {
+        if (!isObject(call)) continue
+        for (const _started of this.#list.add([call])) this.#start()
+        text += argumentsIn(isObject(call.function) ? call.function : call.custom)
+      }
+      // The legacy form has one call at most.
+      if (!isObject(old)) continue
+      this.#calls ||= 1
+      text += argumentsIn(old)
+    }
+    return text
+  }
+
+  #ofResponse(event: object): string {
+    let text = ''
+    for (const { kind, lane, otherLane, text: given, isWhole } of additionsOf(event)) {
+      if (kind !== 'arguments' || !ofCaller.test(lane)) continue
+      const isKnown = this.#lanes.has(lane) || (otherLane !== undefined && this.#lanes.has(otherLane))
+      if (!isKnown) this.#start()
+      this.#lanes.add(lane)
+      text += isWhole ? this.#rest(given) : this.#add(given)
+    }
+    return text
+  }
+
+  /** What a whole text holds beyond what was given of it. */
+  #rest(whole: string): string {
+    if (whole.slice(0, this.#length).endsWith(this.#tail)) return this.#add(whole.slice(this.#length))
+    throw new CompletionError(
+      'CS_ERR_INVALID_CHUNK',
+      'the arguments of the tool call are not at their end what they were in their pieces'
+    )
+  }
+
+  #add(text: string): string {
+    this.#length += text.length
+    this.#tail = text.length >= tailLength ? text.slice(-tailLength) : (this.#tail + text).slice(-tailLength)
+    return text
+  }
+
+  #start(): void {
+    if (++this.#calls === 1) return
+    const message =
+      'there is more than one tool call: ask with parallel_tool_calls: false, or take whole calls with toToolCalls()'
+    throw new CompletionError('CS_ERR_INVALID_CHUNK', message)
+  }
+}
+
+/** Arguments are text; some servers give them parsed. */
+function argumentsIn(tool: unknown): string {
+  if (!isObject(tool)) return ''
+  const { arguments: given = tool.input } = tool
+  if (isObject(given)) return jsonOf('the arguments of a tool call', given)
+  return typeof given === 'string' ? given : ''
+}
