@@ -46,6 +46,15 @@ export async function blocksOf(page: string): Promise<Block[]> {
   })
 }
 
+const sqliteTypes = `declare module 'node:sqlite' {
+  export class DatabaseSync {
+    constructor(path: string)
+    exec(sql: string): void
+    prepare(sql: string): { run(...values: unknown[]): unknown; all(...values: unknown[]): unknown[] }
+  }
+}
+`
+
 const others = new Map<string, string>()
 let compiling: Promise<void> | undefined
 
@@ -69,6 +78,8 @@ async function compile(): Promise<void> {
     join(sources, 'tsconfig.json'),
     JSON.stringify({ extends: '../../tsconfig.json', compilerOptions, include: ['*.ts'] })
   )
+  // The types of the oldest Node do not know it.
+  await writeFile(join(sources, 'sqlite.d.ts'), sqliteTypes)
   for (const page of await pages()) {
     for (const { name, language, code } of await blocksOf(page)) {
       // What exports nothing and imports nothing is no module, in which `await` may stand by itself.

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
+import { isBuiltin } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,7 +18,7 @@ import {
 import { blocksOf, compilePrograms, pages, type Run, runProgram } from './programs.js'
 
 /** What each program is expected to do, by its page and its place there. */
-const expectations: Record<string, { faults?: Faults; check: (run: Run) => unknown }> = {
+const expectations: Record<string, { faults?: Faults; needs?: string; check: (run: Run) => unknown }> = {
   'failures 1': {
     faults: { cutAfter: { events: 2 } },
     async check({ stderr, fileOf }) {
@@ -67,6 +68,36 @@ const expectations: Record<string, { faults?: Faults; check: (run: Run) => unkno
       )
   },
   'elements 2': { check: ({ stdout }) => expect(stdout).to.match(/2 planets so far\n$/) },
+  'elements 3': {
+    needs: 'node:sqlite',
+    check: ({ stdout }) => expect(stdout).to.match(/name: 'Mars', moons: 2.*name: 'Venus', moons: 0/s)
+  },
+  'moderate 1': { check: ({ stdout, stderr }) => expect([stdout, stderr]).to.deep.equal(['Two.', '']) },
+  'moderate 2': { check: answerIs('Two.') },
+  'redact 1': {
+    async check({ fileOf }) {
+      await answerIs('Ask ada@example.org about ORDER-123456.')({ fileOf })
+      expect(await fileOf('answer.log')).to.equal('Ask [e-mail address] about ORDER-123456.')
+    }
+  },
+  'redact 2': {
+    async check({ fileOf }) {
+      await answerIs('Ask [e-mail address] about ORDER-12****.')({ fileOf })
+      expect(await fileOf('answer.log')).to.equal('Ask ada@example.org about ORDER-123456.')
+    }
+  },
+  'think-tags 1': {
+    async check({ fileOf }) {
+      await answerIs('It is two.')({ fileOf })
+      expect(await fileOf('thoughts.txt')).to.equal('One and one.')
+    }
+  },
+  'stop-at 1': {
+    async check({ stdout, fileOf }) {
+      await answerIs('Model: Hello.')({ fileOf })
+      expect(stdout).to.equal('stopped at "\\nUser:"\n')
+    }
+  },
   'guard-a-client 1': {
     check: ({ stdout }) => expect(stdout).to.match(/^Two\.\n complete \{.*total_tokens: 20/s)
   },
@@ -102,7 +133,9 @@ describe('recipes', () => {
     )
   })
 
-  for (const [name, { faults = {}, check }] of Object.entries(expectations)) {
+  for (const [name, { faults = {}, needs, check }] of Object.entries(expectations)) {
+    // Other versions of Node run what this one has not.
+    if (needs !== undefined && !isBuiltin(needs)) continue
     it(name, async () => {
       await writeFile(join(folder, 'recording.sse.gz'), gzipSync(recording))
       await using server = await serveCompletions({ script: answerFor, faults })
@@ -133,11 +166,15 @@ async function startStore(folder: string): Promise<{ url: string; close(): void 
 const recorded = { index: 0, delta: { content: 'Recorded' }, finish_reason: 'stop' }
 const recording = `data: ${JSON.stringify({ choices: [recorded] })}\n\ndata: [DONE]\n\n`
 
-/** The guide's answer, unless several, tools or planets are asked for. */
+/** The guide's answer, unless something else is asked for. */
 function answerFor({ body }: ReceivedRequest): Script | undefined {
   const call = { at: 0, toolCall: { id: 'call_1', name: 'weather', arguments: '{}' } }
+  const asked = JSON.stringify(body)
+  if (asked.includes('my invoice')) return script('Ask ada@example.org about ORDER-123456.')
+  if (asked.includes('Think, then answer')) return script('<think>One and one.</think>It is two.')
+  if (asked.includes('a dialogue')) return script('Model: Hello.\nUser: Hello?\nModel: Yes?')
   if (body.tools) return { choices: [{ pieces: [call] }] }
-  if (JSON.stringify(body).includes('planets'))
+  if (asked.includes('planets'))
     return script('{"planets": [{"name": "Mars", "moons": 2}, {"name": "Venus", "moons": 0}]}')
   return body.n === 3 ? script(['Answer 0', 'Answer 1', 'Answer 2']) : undefined
 }
