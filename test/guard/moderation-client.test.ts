@@ -1,12 +1,13 @@
 import { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { expect } from 'chai'
-import { type Chunk, moderate, moderation, toChunks, toText } from 'completion-streams'
+import { type Chunk, moderate, moderation, respond, toChunks, toText } from 'completion-streams'
 import { type CompletionServer, script } from 'completion-streams/testing'
 import OpenAI from 'openai'
 import OpenAI4 from 'openai4'
 import OpenAI5 from 'openai5'
 import { all, ask, clientOf, run, serve } from '../answers.js'
+import { serve as serveLocally } from '../helpers.js'
 
 /** The lists of texts that the server was asked about. */
 function inputsOf({ requests }: CompletionServer): string[][] {
@@ -60,6 +61,24 @@ describe('moderation', () => {
         .flat()
         .filter(text => text.includes('KILL'))
     ).to.have.lengthOf.at.least(1)
+  })
+
+  it('shows a reader over HTTP nothing of a refused window, and tells it of the refusal', async () => {
+    const answer = `${'We like tea. '.repeat(20)}Now KILL it. ${'And on it goes. '.repeat(40)}`
+    await using server = await serve({ script: script(answer), flags })
+    await using relay = await serveLocally((_incoming, outgoing) => {
+      const check = moderation(clientOf(server))
+      pipeline(
+        ask(server),
+        toChunks(),
+        moderate<Chunk>(check, { window: 120, overlap: 40 }),
+        respond(outgoing)
+      ).catch(() => {})
+    })
+    const body = await (await fetch(relay.url)).text()
+    expect(body).to.include('"content":" tea"')
+    expect(body).to.match(/data: \{"error":\{[^\n]*"code":"CS_ERR_BLOCKED"\}\}\n\n$/)
+    for (const word of ['Now', 'KILL', 'goes', '[DONE]']) expect(body).not.to.include(word)
   })
 
   it('asks about what comes up while it waits in one request', async () => {
