@@ -19,6 +19,7 @@ export interface ArgumentsOptions {
  * the first, and when there was none.
  *
  * @example
+ * const request = requestCompletion(client, { ...question, tools, tool_choice: 'required' })
  * for await (const item of compose(request, toChunks(), toArguments(), toElements({ path: 'items' }))) console.log(item)
  */
 export function toArguments(options?: ArgumentsOptions): Stage<Chunk, string> {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { expect } from 'chai'
 import * as library from 'completion-streams'
 import * as testing from 'completion-streams/testing'
-import { script, serveCompletions } from 'completion-streams/testing'
+import { type ReceivedRequest, type Script, script, serveCompletions } from 'completion-streams/testing'
 import { addProgram, compilePrograms, root, runProgram } from './programs.js'
 
 /** What the examples of the comments have at hand. */
@@ -22,6 +22,7 @@ const { ${Object.keys(testing).join(', ')} } = testing
 const url = \`\${process.env.OPENAI_BASE_URL}/chat/completions\`
 const question = { model: 'any', messages: [{ role: 'user' as const, content: 'Hello?' }] }
 const params = question
+const tools = [{ type: 'function' as const, function: { name: 'list' } }]
 const client = new OpenAI()
 const body = JSON.stringify({ ...question, stream: true })
 `
@@ -63,10 +64,16 @@ describe('examples of the comments', () => {
   for (const name of exported) {
     it(`${name} has one, and it runs`, async () => {
       expect(byName.has(name), 'an @example').to.equal(true)
-      await using server = await serveCompletions({
-        script: script('{"items": [1, 2], "steps": ["a"]}', { interval: 0 })
-      })
+      await using server = await serveCompletions({ script: answerFor, speed: Infinity })
       await runProgram(`example ${name}`, server, folder)
     })
   }
 })
+
+const answer = '{"items": [1, 2], "steps": ["a"]}'
+
+/** The same as text, or as the arguments of a tool. */
+function answerFor({ body }: ReceivedRequest): Script {
+  if (!body.tools) return script(answer)
+  return { choices: [{ pieces: [{ at: 0, toolCall: { id: 'call_1', name: 'list', arguments: answer } }] }] }
+}
