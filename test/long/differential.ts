@@ -27,6 +27,9 @@ const numbers = [
   '1.5',
   '-2.25e-7',
   '123456789012345678901234567890',
+  '1234567.890123456',
+  '12345678901.2345678',
+  '0.123456789012345',
   '5e-324',
   '1E400'
 ]
@@ -35,12 +38,20 @@ const numbers = [
 function jsonText(choice: Choice, depth: number): string {
   const kind = choice.below(depth > 0 ? 8 : 5)
   if (kind === 0) return choice.of(['null', 'true', 'false'])
-  if (kind === 1) return choice.of(numbers)
+  if (kind === 1) return choice.percent(50) ? choice.of(numbers) : numberText(choice)
   if (kind < 5) return JSON.stringify(choice.of(texts) + choice.of(texts))
   const size = choice.below(4)
   if (kind === 5)
     return `[${Array.from({ length: size }, () => jsonText(choice, depth - 1)).join(spaceOf(choice, ','))}]`
   return `{${Array.from({ length: size }, () => `${JSON.stringify(choice.of(['a', 'b', '__proto__', 'é', 'x y', '1']))}:${jsonText(choice, depth - 1)}`).join(',')}}`
+}
+
+/** A number with so many digits that a double only just holds it, or not. */
+function numberText(choice: Choice): string {
+  const digits = Array.from({ length: 14 + choice.below(6) }, () => choice.below(10)).join('')
+  const point = choice.below(digits.length)
+  const whole = digits.slice(0, point).replace(/^0+(?=.)/, '')
+  return `${whole === '' ? '0' : whole}.${digits.slice(point)}`
 }
 
 function spaceOf(choice: Choice, text: string): string {
@@ -62,7 +73,8 @@ function payloadsOf(choice: Choice): string[] {
         ...extra.map(([name, isSteady], n) => `${name}:${isSteady ? values[n] : jsonText(choice, 2)}`),
         `"choices":[{"index":0,"delta":{"content":${content}},"finish_reason":null}]`
       ]
-      payloads.push(`{${members.join(spaceOf(choice, ','))}}`)
+      // Data may be on several lines, each with its field name.
+      payloads.push(`{${members.join(choice.percent(3) ? ',\n' : spaceOf(choice, ','))}}`)
     }
   }
   payloads.push('{"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}')
@@ -78,7 +90,7 @@ export async function compareOne(library: typeof Library, choice: Choice): Promi
   const end = choice.of(['\n', '\r\n', '\r'])
   const space = choice.of([' ', ''])
   const comment = choice.percent(10) ? `: keep-alive${end}${end}` : ''
-  const body = `${payloads.map(payload => `${comment}data:${space}${payload}${end}${end}`).join('')}data: [DONE]${end}${end}`
+  const body = `${payloads.map(payload => `${comment}data:${space}${payload.replaceAll('\n', `${end}data:${space}`)}${end}${end}`).join('')}data: [DONE]${end}${end}`
   const wanted = payloads.map(payload => JSON.parse(payload))
   const text = wanted.map(({ choices }) => choices[0].delta.content ?? '').join('')
   const bytes = Buffer.from(body)
