@@ -32,6 +32,8 @@ describe('examples', () => {
   function start(name: string, server?: CompletionServer) {
     const env: NodeJS.ProcessEnv = {
       ...process.env,
+      // To write down what is covered takes as long as to run the example.
+      NODE_V8_COVERAGE: undefined,
       OPENAI_API_KEY: '',
       OPENAI_BASE_URL: '',
       OPENAI_MODEL: ''

@@ -5,7 +5,7 @@ import { expect } from 'chai'
 import * as library from 'completion-streams'
 import * as testing from 'completion-streams/testing'
 import { type ReceivedRequest, type Script, script, serveCompletions } from 'completion-streams/testing'
-import { addProgram, compilePrograms, root, runProgram } from './programs.js'
+import { addProgram, compilePrograms, root, runTogether } from './programs.js'
 
 /** What the examples of the comments have at hand. */
 const prelude = `
@@ -48,27 +48,32 @@ const exported = Object.entries({ ...library, ...testing })
   .map(([name]) => name)
 const byName = await examples()
 for (const [name, code] of byName)
-  addProgram(`example ${name}`, prelude + (/^const request /m.test(code) ? '' : request) + code)
+  addProgram(nameOf(name), prelude + (/^const request /m.test(code) ? '' : request) + code)
 
 describe('examples of the comments', () => {
-  let folder: string
+  let errors: Map<string, string | undefined>
 
   before(async function () {
     this.timeout(60_000)
-    folder = await mkdtemp(join(tmpdir(), 'examples-'))
     await compilePrograms()
+    const folder = await mkdtemp(join(tmpdir(), 'examples-'))
+    await using server = await serveCompletions({ script: answerFor, speed: Infinity })
+    errors = await runTogether([...byName.keys()].map(nameOf), server, folder)
+    await rm(folder, { recursive: true })
   })
 
-  after(() => rm(folder, { recursive: true }))
-
   for (const name of exported) {
-    it(`${name} has one, and it runs`, async () => {
+    it(`${name} has one, and it runs`, () => {
       expect(byName.has(name), 'an @example').to.equal(true)
-      await using server = await serveCompletions({ script: answerFor, speed: Infinity })
-      await runProgram(`example ${name}`, server, folder)
+      expect(errors.has(nameOf(name)), 'that was run').to.equal(true)
+      expect(errors.get(nameOf(name))).to.equal(undefined)
     })
   }
 })
+
+function nameOf(example: string): string {
+  return `example ${example}`
+}
 
 const answer = '{"items": [1, 2], "steps": ["a"]}'
 

@@ -103,7 +103,14 @@ export async function runProgram(
   variables: NodeJS.ProcessEnv = {}
 ): Promise<Run> {
   await compilePrograms()
-  const env = { ...process.env, OPENAI_API_KEY: 'a-key', OPENAI_BASE_URL: server.url, ...variables }
+  const env = {
+    ...process.env,
+    // What the programs cover is covered by the tests, and to write it down takes as long as to run them.
+    NODE_V8_COVERAGE: undefined,
+    OPENAI_API_KEY: 'a-key',
+    OPENAI_BASE_URL: server.url,
+    ...variables
+  }
   const child = spawn(process.execPath, [join(sources, 'out', `${fileOf(name)}.js`)], { cwd: folder, env })
   const [stdout, stderr, [code]] = await Promise.all([
     text(child.stdout),
@@ -112,6 +119,36 @@ export async function runProgram(
   ])
   expect(code, stderr).to.equal(0)
   return { stdout, stderr, server, fileOf: file => readFile(join(folder, file), 'utf8') }
+}
+
+/**
+ * Runs programs one after the other in one process, which loads what they all import only once. Returns what each failed
+ * with, if anything.
+ */
+export async function runTogether(
+  names: readonly string[],
+  server: CompletionServer,
+  folder: string
+): Promise<Map<string, string | undefined>> {
+  const all = names.map(name => [name, join(sources, 'out', `${fileOf(name)}.js`)])
+  const code = `
+    import { pathToFileURL } from 'node:url'
+    const errors = []
+    for (const [name, path] of ${JSON.stringify(all)})
+      await import(pathToFileURL(path).href).then(() => errors.push([name]), error => errors.push([name, error.stack]))
+    process.stderr.write('\\n' + JSON.stringify(errors), () => process.exit())
+  `
+  await writeFile(join(folder, 'all.mjs'), code)
+  const env = {
+    ...process.env,
+    NODE_V8_COVERAGE: undefined,
+    OPENAI_API_KEY: 'a-key',
+    OPENAI_BASE_URL: server.url
+  }
+  const child = spawn(process.execPath, [join(folder, 'all.mjs')], { cwd: folder, env })
+  child.stdout.resume()
+  const [stderr] = await Promise.all([text(child.stderr), once(child, 'close')])
+  return new Map(JSON.parse(stderr.split('\n').at(-1) ?? '') as [string, string | undefined][])
 }
 
 function fileOf(name: string): string {

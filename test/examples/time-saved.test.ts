@@ -21,7 +21,12 @@ describe('examples: time-saved', () => {
   })
 
   async function run(server: CompletionServer): Promise<{ lines: string[]; svg: string }> {
-    const env = { ...process.env, OPENAI_API_KEY: 'a-key', OPENAI_BASE_URL: server.url }
+    const env = {
+      ...process.env,
+      NODE_V8_COVERAGE: undefined,
+      OPENAI_API_KEY: 'a-key',
+      OPENAI_BASE_URL: server.url
+    }
     const stdio: ['ignore', 'pipe', 'pipe'] = ['ignore', 'pipe', 'pipe']
     const child = spawn(process.execPath, [runner, 'time-saved'], { cwd: folder, env, stdio })
     const [stdout, stderr, [code]] = await Promise.all([

@@ -21,8 +21,9 @@ function damaged(choice: Choice, body: Buffer, other: Buffer): Buffer {
           bytes.subarray(Math.max(at - length, 0), at),
           bytes.subarray(at)
         ]),
-      () => bytes.fill(choice.below(256), at, at + Math.min(length, 3)),
-      () => bytes.fill(choice.of(['\n', '\r', '{', '}', '"', ':', ' ', '\0']), at, at + 1)
+      () => bytes.fill(choice.below(256), at, Math.min(at + 3, bytes.length)),
+      () =>
+        bytes.fill(choice.of(['\n', '\r', '{', '}', '"', ':', ' ', '\0']), at, Math.min(at + 1, bytes.length))
     ])()
   }
   return bytes
