@@ -1,7 +1,7 @@
 import type { Readable, Writable } from 'node:stream'
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers'
 import { CompletionError } from './errors.js'
-import { isAskedInVain, type Neighbour, type OnItsWay, onItsWay } from './on-its-way.js'
+import { isAskedInVain, isBroken, type Neighbour, type OnItsWay, onItsWay } from './on-its-way.js'
 import { isStopped } from './stopping.js'
 
 /** On a stream: how long its failure waits while nothing moves, in milliseconds, where that is not the default. */
@@ -94,6 +94,8 @@ function look(waiting: Waiting, now: number): void {
   const { stream } = waiting
   if (stream.destroyed || (waiting.goOn && isStopped(stream as Readable))) return tell(waiting)
   const way = onItsWay(stream)
+  // The first look may be taken within the write that it asks about.
+  if (waiting.looks > 0 && way.streams.some(isBroken)) return tell(waiting)
   const { left } = way
   if (left !== waiting.left) waiting.movedAt = now
   waiting.left = left

@@ -17,6 +17,8 @@ export interface Neighbour {
   readonly _transform?: unknown
   /** What a stream is piped into is not public, but stands here: in a list, or until readable-stream 3 by itself. */
   readonly _readableState?: { readonly pipes?: unknown; readonly needReadable?: boolean }
+  /** While its `_write` runs, both are true; from then on only if that threw. */
+  readonly _writableState?: { readonly writing?: boolean; readonly sync?: boolean }
   readonly [inside]?: Neighbour
   readonly [outside]?: Neighbour
   readonly [beside]?: () => Iterable<Neighbour>
@@ -42,6 +44,11 @@ interface Way {
   left: number
   streams: Neighbour[]
   byHand: Neighbour[]
+}
+
+/** Whether a stream will never take what was written to it, since its `_write` threw. Not to be asked while that runs. */
+export function isBroken({ _writableState: state }: Neighbour): boolean {
+  return state?.writing === true && state.sync === true
 }
 
 /** Looks along the pipes of a stream, through composed streams and into the sinks that streams write to by themselves. */

@@ -318,6 +318,25 @@ describe('failure in order', () => {
       expect(await failureOf(work)).to.include({ code })
     })
 
+    it('is what a sink throws, at once: it will take no more', async () => {
+      const thrown = new Error('it takes nothing')
+      for (const stages of [
+        [toChunks()],
+        [toChunks(), toText()],
+        [toChunks(), tapUsage(() => {}), toText()]
+      ]) {
+        const sink = new Writable({
+          objectMode: true,
+          write() {
+            throw thrown
+          }
+        })
+        expect(
+          await failureOf(pipeline([Readable.from([Buffer.from(answer.join(''))]), ...stages, sink]))
+        ).to.equal(thrown)
+      }
+    }).timeout(5000)
+
     it('costs one timer, however many wait', async () => {
       const sources = Array.from({ length: 2000 }, failing)
       await Promise.all(sources.map(source => once(source, 'error')))

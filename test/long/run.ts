@@ -22,10 +22,14 @@ if (files.length === 0) throw new Error(`no long test has ${values.only} in its 
 const seed = values.seed ?? String(Math.floor(Math.random() * 2 ** 31))
 console.log(`seed ${seed}${values.short ? ', short' : ''}`)
 const args = ['--no-config', '--exit', '--enable-source-maps', '--timeout', '3600000', ...files]
-const mocha = spawn(process.execPath, [join(folder, '../../../node_modules/mocha/bin/mocha.js'), ...args], {
-  stdio: 'inherit',
-  env: { ...process.env, LONG_SEED: seed, LONG_SHORT: values.short ? '1' : '' }
-})
+const mocha = spawn(
+  process.execPath,
+  ['--expose-gc', join(folder, '../../../node_modules/mocha/bin/mocha.js'), ...args],
+  {
+    stdio: 'inherit',
+    env: { ...process.env, LONG_SEED: seed, LONG_SHORT: values.short ? '1' : '' }
+  }
+)
 mocha.on('close', code => {
   process.exitCode = code ?? 1
 })
