@@ -13,6 +13,7 @@ import { printable } from './printable.js'
  * - `CS_ERR_STALLED`: nothing arrived for longer than a time limit
  * - `CS_ERR_BLOCKED`: a moderation check refused the text, or gave no verdict
  * - `CS_ERR_REPETITION`: the model repeated the same text again and again
+ * - `CS_ERR_INVALID_RECORDING`: a file is no recording, or of a version that is not known
  * - `CS_ERR_TEE_OVERFLOW`: a tee's destination was slower than its limit allows
  */
 export type CompletionErrorCode =
@@ -25,6 +26,7 @@ export type CompletionErrorCode =
   | 'CS_ERR_STALLED'
   | 'CS_ERR_BLOCKED'
   | 'CS_ERR_REPETITION'
+  | 'CS_ERR_INVALID_RECORDING'
   | 'CS_ERR_TEE_OVERFLOW'
 
 /** The facts that an error may carry, beside its code. */

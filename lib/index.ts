@@ -36,6 +36,7 @@ export { splitThinking, type ThinkingOptions, type ThinkingStage } from './guard
 export { type SomeTimeLimit, type TimeLimits, timeLimits } from './guard/time-limits.js'
 export { isRetryable } from './retryable.js'
 export { type Fetch, type GuardFetchOptions, guardFetch } from './source/guard-fetch.js'
+export { type RecordingFile, type ReplayOptions, replay } from './source/replay.js'
 export {
   type CompletionClient,
   type CompletionParams,
@@ -46,6 +47,7 @@ export {
 } from './source/request.js'
 export { fromResponse, type ResponseLike, type ResponseOptions, type SendRequest } from './source/response.js'
 export { type Bytes, type Source, type Stage, type StageWork, stage } from './stage.js'
+export { type RecordOptions, type RecordStage, record } from './tap/record.js'
 export { type Outcome, type Summary, type SummaryOptions, tapSummary } from './tap/summary.js'
 export { type TeeOptions, type TeeStage, tee } from './tap/tee.js'
 export { tapUsage, type Usage } from './tap/usage.js'

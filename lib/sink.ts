@@ -1,6 +1,6 @@
 import { finished, type Writable } from 'node:stream'
 import { finished as finishedPromise } from 'node:stream/promises'
-import { setImmediate } from 'node:timers'
+import { clearTimeout, setImmediate, setTimeout } from 'node:timers'
 import { invalid } from './options.js'
 
 /** A stream to write to, of whatever library. */
@@ -60,6 +60,19 @@ export async function endSink(sink: Writable): Promise<void> {
   if (isOfProcess(sink)) return
   sink.end()
   await finishedPromise(sink, { readable: false })
+}
+
+/** How long a failure waits for a sink that is ended in good order, in milliseconds. */
+const longestEnd = 30_000
+
+/** Ends a sink; resolves when it has finished or failed, or has taken too long. */
+export async function endInTime(sink: Writable): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const late = new Promise<void>(resolve => {
+    timer = setTimeout(resolve, longestEnd).unref()
+  })
+  await Promise.race([endSink(sink).catch(() => {}), late])
+  clearTimeout(timer)
 }
 
 /** Destroys a sink, so that what it holds does not pass for whole. */

@@ -154,10 +154,10 @@ export function finish(reason = 'stop', index = 0): string {
 export const endMark = 'data: [DONE]\n\n'
 
 /** A folder that is gone behind the work. */
-export async function withFolder(work: (folder: string) => Promise<void>): Promise<void> {
+export async function withFolder<Result>(work: (folder: string) => Promise<Result>): Promise<Result> {
   const folder = await mkdtemp(join(tmpdir(), 'completion-streams-'))
   try {
-    await work(folder)
+    return await work(folder)
   } finally {
     await rm(folder, { recursive: true, force: true })
   }

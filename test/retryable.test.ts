@@ -36,6 +36,7 @@ const own: [CompletionErrorCode, CompletionErrorFacts, boolean][] = [
   ['CS_ERR_INVALID_ELEMENT', {}, false],
   ['CS_ERR_BLOCKED', {}, false],
   ['CS_ERR_REPETITION', {}, false],
+  ['CS_ERR_INVALID_RECORDING', {}, false],
   ['CS_ERR_EVENT_TOO_LARGE', {}, false],
   ['CS_ERR_TEE_OVERFLOW', {}, false]
 ]

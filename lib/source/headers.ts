@@ -1,5 +1,5 @@
 /** Headers that hold what is not for a log. */
-const secret = /cookie|authorization|api-key|token/i
+const secret = /cookie|auth|api-?key|token|secret|signature|credential|session/i
 
 /** What is kept of the headers of a response that was refused. */
 export interface HeaderFacts {
@@ -11,18 +11,30 @@ export interface HeaderFacts {
 /** The headers of a response, as fetch or Node's own clients give them, by their names in lower case and without secrets. */
 export function headerFacts(given: unknown): HeaderFacts {
   if (typeof given !== 'object' || given === null) return {}
+  const headers = headersOf(given, name => !isSecretHeader(name))
+  const retryAfter = waitOf(headers, Date.now())
+  return { headers, ...(retryAfter !== undefined && { retryAfter }) }
+}
+
+/** Whether a header of that name holds what is not for a log. `x-ratelimit-remaining-tokens` counts another kind of tokens. */
+export function isSecretHeader(name: string): boolean {
+  return secret.test(name) && !/ratelimit/i.test(name)
+}
+
+/** The headers that are wanted, by their names in lower case. Those of HTTP/2 that begin with a colon are none. */
+export function headersOf(given: unknown, isWanted: (name: string) => boolean): Record<string, string> {
+  if (typeof given !== 'object' || given === null) return {}
   const headers: Record<string, string> = {}
   const isIterable = 'forEach' in given && typeof given.forEach === 'function'
   const entries: [string, unknown][] = []
   if (isIterable) (given as Headers).forEach((value, name) => void entries.push([name, value]))
   else entries.push(...Object.entries(given))
   for (const [name, value] of entries) {
-    if (name.startsWith(':') || secret.test(name)) continue
+    if (name.startsWith(':') || !isWanted(name.toLowerCase())) continue
     if (typeof value === 'string') headers[name.toLowerCase()] = value
     else if (Array.isArray(value)) headers[name.toLowerCase()] = value.join(', ')
   }
-  const retryAfter = waitOf(headers, Date.now())
-  return { headers, ...(retryAfter !== undefined && { retryAfter }) }
+  return headers
 }
 
 /** How long to wait: OpenAI gives milliseconds too; HTTP (RFC 9110, 10.2.3) has seconds or a date. */

@@ -17,6 +17,7 @@ import { EndMark } from './end-mark.js'
 import { onAbort } from './on-abort.js'
 import { connectionReader, isLostConnection } from './read-failure.js'
 import { refusal } from './refusal.js'
+import { tellHead } from './response-head.js'
 import { partsOf, type ResponseLike } from './response-parts.js'
 
 /** The options of `fromResponse`. */
@@ -84,6 +85,7 @@ export function responseSource(
   async function start(): Promise<BodyReader> {
     const { body, status, headers, isHttp } = partsOf(await open(controller.signal))
     reader = isHttp ? connectionReader(readerOf(body), body) : readerOf(body)
+    if (status !== undefined) tellHead(stream, { status, headers, at: performance.now() })
     if (stream.destroyed) reader.cancel()
     else if (status !== undefined && (status < 200 || status > 299))
       throw await refusal(reader, status, headers)

@@ -1,10 +1,9 @@
-import { Transform, type Writable } from 'node:stream'
-import { clearTimeout, setTimeout } from 'node:timers'
+import { Transform } from 'node:stream'
 import { CompletionError } from '../errors.js'
 import { failInOrder } from '../fail-in-order.js'
 import { beside } from '../on-its-way.js'
 import { checkBoolean, checkLimit, checkOneOf, settled } from '../options.js'
-import { asSink, destroySink, endSink, isPrematureClose, watchSink } from '../sink.js'
+import { asSink, destroySink, endInTime, endSink, isPrematureClose, watchSink } from '../sink.js'
 import { type Stage, usedOnce } from '../stage.js'
 import { copyOf } from './copy.js'
 
@@ -51,9 +50,6 @@ const defaults: Required<Omit<TeeOptions, 'limit'>> & Pick<TeeOptions, 'limit'> 
 
 const defaultByteLimit = 1024 * 1024
 const defaultItemLimit = 1024
-
-/** How long a failure waits for a destination that is ended in good order, in milliseconds. */
-const longestEnd = 30_000
 
 /**
  * Passes everything on unchanged, and writes a copy of it to a destination beside the main path: bytes, text or
@@ -170,7 +166,7 @@ export function tee<Item = unknown>(
       const mustEnd = !isOver && onFailure === 'end' && !stream.detached && !sink.destroyed
       if (!isOver && !mustEnd) destroySink(sink, error)
       isOver = true
-      if (mustEnd) endWithin(sink, longestEnd).then(() => callback(error))
+      if (mustEnd) endInTime(sink).then(() => callback(error))
       else callback(error)
     }
   })
@@ -181,16 +177,6 @@ export function tee<Item = unknown>(
   if (whenSlow !== 'drop')
     Object.assign(stream, { [beside]: () => (isFailed || stream.detached ? [] : [sink]) })
   return usedOnce('tee', stream)
-}
-
-/** Ends a sink; resolves when it has finished or failed, or has taken too long. */
-async function endWithin(sink: Writable, longest: number): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined
-  const late = new Promise<void>(resolve => {
-    timer = setTimeout(resolve, longest).unref()
-  })
-  await Promise.race([endSink(sink).catch(() => {}), late])
-  clearTimeout(timer)
 }
 
 function sizeOf(item: unknown): number {

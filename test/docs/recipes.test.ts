@@ -41,6 +41,12 @@ const expectations: Record<string, { faults?: Faults; needs?: string; check: (ru
       expect(await fileOf('recording.sse')).to.match(/^data: \{"id".*data: \[DONE\]\n\n$/s)
     }
   },
+  'record 1': {
+    async check({ stdout, fileOf }) {
+      expect(await fileOf('incident.ndjson')).to.match(/^\{"recording":1,.*"end":"end"\}\n$/s)
+      expect(stdout).to.equal('Two.')
+    }
+  },
   'bill 1': {
     async check({ fileOf }) {
       await answerIs('Two.')({ fileOf })

@@ -1,0 +1,160 @@
+import { isUtf8 } from 'node:buffer'
+import { CompletionError, isErrorLike } from '../errors.js'
+
+/**
+ * The format of a recording, which docs/recordings.md describes: lines of JSON, one for what came at one moment. No line
+ * depends on a later one, so that what a process wrote before it died can be read.
+ */
+
+/** The version that is written, and the only one that is read. */
+const version = 1
+
+/** The first line: what the file is, and when its times begin. */
+export interface Beginning {
+  readonly kind: 'beginning'
+  /** When the recording was begun, as ISO 8601 has it. Times are milliseconds since then. */
+  readonly began: string
+}
+
+/** The head of the response. */
+export interface Head {
+  readonly kind: 'head'
+  readonly at: number
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/** Bytes as they arrived, in one piece. */
+export interface Piece {
+  readonly kind: 'piece'
+  readonly at: number
+  readonly bytes: Uint8Array
+}
+
+/** How a stream ended: in good order, cut, stalled, left by its reader, or failed otherwise. */
+export type Ending = 'end' | 'cut' | 'stalled' | 'left' | 'failed'
+
+/** The last line. A recording without one was broken off with the process that wrote it. */
+export interface End {
+  readonly kind: 'end'
+  readonly at: number
+  readonly end: Ending
+  readonly error?: RecordedError
+}
+
+/** An error as it is kept: the facts of this library's own, and of others what names them. */
+export interface RecordedError {
+  readonly name: string
+  readonly message: string
+  readonly code?: string
+  readonly [fact: string]: unknown
+}
+
+export type Entry = Beginning | Head | Piece | End
+
+/** A line of a recording, with its line end. */
+export function lineOf(entry: Entry): string {
+  return `${JSON.stringify(fieldsOf(entry))}\n`
+}
+
+function fieldsOf(entry: Entry): object {
+  if (entry.kind === 'beginning') return { recording: version, began: entry.began }
+  const at = Math.round(entry.at * 1000) / 1000
+  if (entry.kind === 'head') return { at, status: entry.status, headers: entry.headers }
+  if (entry.kind === 'end') return { at, end: entry.end, error: entry.error }
+  const bytes = Buffer.from(entry.bytes.buffer, entry.bytes.byteOffset, entry.bytes.byteLength)
+  // A piece may be cut within a character; text would then give other bytes back.
+  return isUtf8(bytes) ? { at, text: bytes.toString() } : { at, base64: bytes.toString('base64') }
+}
+
+/** Whether a file begins as a recording does. */
+export function looksRecorded(beginning: string): boolean {
+  return /^\uFEFF?\s*\{\s*"recording"\s*:/.test(beginning)
+}
+
+/**
+ * Reads a line. Undefined for a blank one, and for one of a kind that a later version may have added.
+ *
+ * Throws `CS_ERR_INVALID_RECORDING` for what is no line of a recording.
+ */
+export function entryOf(line: string): Entry | undefined {
+  if (line.trim() === '') return undefined
+  const value = parsed(line) ?? parsed(line.slice(Math.max(line.lastIndexOf('{"recording":'), 0)))
+  if (!value) throw invalidRecording('a line is no JSON')
+  if ('recording' in value) return beginningOf(value)
+  const { at, text, base64, status, headers, end, error } = value
+  if (typeof at !== 'number' || !(at >= 0)) throw invalidRecording('a line has no time')
+  if (typeof text === 'string') return { kind: 'piece', at, bytes: Buffer.from(text) }
+  if (typeof base64 === 'string') return { kind: 'piece', at, bytes: Buffer.from(base64, 'base64') }
+  if (typeof status === 'number') return { kind: 'head', at, status, headers: textsOf(headers) }
+  if (!isEnding(end)) return undefined
+  return { kind: 'end', at, end, ...(isRecordedError(error) && { error }) }
+}
+
+/** How a stream ended that was destroyed with an error, or without one. */
+export function endingOf(error: Error | null): Ending {
+  if (error === null || error.name === 'AbortError') return 'left'
+  const code = 'code' in error ? error.code : undefined
+  if (code === 'ERR_STREAM_PREMATURE_CLOSE') return 'left'
+  if (code === 'CS_ERR_TRUNCATED') return 'cut'
+  return code === 'CS_ERR_STALLED' ? 'stalled' : 'failed'
+}
+
+/** What is kept of an error. Of one that is not this library's, nothing but what names it. */
+export function recordedError(error: Error): RecordedError {
+  // What `toJSON` gives has the name, the code and the message.
+  if (error instanceof CompletionError) return error.toJSON() as RecordedError
+  const { name, message } = error
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined
+  return { name, message, ...(code !== undefined && { code }) }
+}
+
+/** The error that was kept, made again. */
+export function errorOf({ name, message, code, cause, ...facts }: RecordedError): Error {
+  const inner = isRecordedError(cause) ? errorOf(cause) : undefined
+  if (code?.startsWith('CS_ERR_')) {
+    // A file from outside may name any code; programs compare it with those they know.
+    const known = code as CompletionError['code']
+    const own = Object.entries(facts).filter(([fact]) => !(fact in CompletionError.prototype))
+    return new CompletionError(known, message, { ...Object.fromEntries(own), ...(inner && { cause: inner }) })
+  }
+  const error = new Error(message, inner && { cause: inner })
+  Object.defineProperty(error, 'name', { value: name, configurable: true })
+  return code === undefined ? error : Object.assign(error, { code })
+}
+
+export function invalidRecording(message: string): CompletionError {
+  return new CompletionError('CS_ERR_INVALID_RECORDING', message)
+}
+
+function beginningOf({ recording, began }: Record<string, unknown>): Beginning {
+  if (recording !== version) {
+    const given = typeof recording === 'number' ? String(recording) : 'unknown'
+    throw invalidRecording(`the recording is of version ${given}; this library reads version ${version}`)
+  }
+  return { kind: 'beginning', began: typeof began === 'string' ? began : '' }
+}
+
+function parsed(line: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(line)
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function textsOf(headers: unknown): Record<string, string> {
+  const entries = Object.entries(typeof headers === 'object' && headers !== null ? headers : {})
+  return Object.fromEntries(entries.filter(([, value]) => typeof value === 'string'))
+}
+
+function isEnding(value: unknown): value is Ending {
+  return value === 'end' || value === 'cut' || value === 'stalled' || value === 'left' || value === 'failed'
+}
+
+function isRecordedError(value: unknown): value is RecordedError {
+  return isErrorLike(value) && typeof value.name === 'string'
+}
