@@ -15,6 +15,7 @@ import { isStopped, stopSignsBehind } from '../stopping.js'
 import { type BodyReader, readerOf } from './body.js'
 import { EndMark } from './end-mark.js'
 import { onAbort } from './on-abort.js'
+import { ReadAhead } from './read-ahead.js'
 import { connectionReader, isLostConnection } from './read-failure.js'
 import { refusal } from './refusal.js'
 import { tellHead } from './response-head.js'
@@ -31,7 +32,8 @@ export interface ResponseOptions {
   endAtMark?: boolean
   /**
    * How many bytes are read ahead of the stage behind. When the connection dies, what is still in the HTTP
-   * client's own buffer is lost; what was read ahead is not. Default: 1048576 (1 MiB).
+   * client's own buffer is lost; what was read ahead is not. Default: 1048576 (1 MiB), and less where more than 64 sources
+   * are open: 64 MiB shared by all, but never less than 64 KiB each.
    */
   highWaterMark?: number
   /**
@@ -40,9 +42,6 @@ export interface ResponseOptions {
    */
   deliveryTimeout?: number
 }
-
-/** 1 MiB, which holds most completions whole. */
-const defaultHighWaterMark = 1024 * 1024
 
 /** Milliseconds that a server has behind its end mark to end the response, so that the connection can be used again. */
 const graceTime = 250
@@ -64,14 +63,15 @@ export function responseSource(
   const { signal, endAtMark, highWaterMark, deliveryTimeout } = settled(factory, options, {
     signal: undefined as AbortSignal | undefined,
     endAtMark: undefined as boolean | undefined,
-    highWaterMark: defaultHighWaterMark,
+    highWaterMark: undefined as number | undefined,
     deliveryTimeout: defaultDeliveryTimeout
   })
   if (endAtMark !== undefined) checkBoolean('endAtMark', endAtMark)
   if (signal !== undefined) checkSignal(signal)
-  checkIndex('highWaterMark', highWaterMark)
+  if (highWaterMark !== undefined) checkIndex('highWaterMark', highWaterMark)
   checkLimit('deliveryTimeout', deliveryTimeout)
   const controller = new AbortController()
+  const readAhead = highWaterMark === undefined ? new ReadAhead() : undefined
   let reader: BodyReader | undefined
   let starting: Promise<BodyReader> | undefined
   let readers: CompletionReader[] = []
@@ -104,6 +104,7 @@ export function responseSource(
   async function pull(): Promise<void> {
     starting ??= start()
     const body = await starting
+    readAhead?.enter()
     while (isWanted && !isOver && !stream.destroyed) {
       const piece = await body.read().catch(failedRead)
       if (stream.destroyed || isOver) return
@@ -112,6 +113,7 @@ export function responseSource(
       const found = endMark?.find(bytes)
       // The push may ask for the next read before it returns; that request must not be lost.
       isWanted = false
+      readAhead?.apply(stream)
       if (stream.push(found ? bytes.subarray(0, found.length) : bytes)) isWanted = true
       if (!found) continue
       stream.push(found.missing)
@@ -175,6 +177,7 @@ export function responseSource(
     },
     destroy(error) {
       stopWaiting()
+      readAhead?.leave()
       if (isOver) return
       controller.abort()
       reader?.cancel(error)
@@ -199,8 +202,8 @@ interface SourceWork {
 class OpenableReadable extends Readable {
   readonly #work: SourceWork
 
-  constructor(highWaterMark: number, work: SourceWork) {
-    super({ highWaterMark })
+  constructor(highWaterMark: number | undefined, work: SourceWork) {
+    super(highWaterMark === undefined ? {} : { highWaterMark })
     this.#work = work
   }
 
