@@ -63,6 +63,13 @@ export function checkChunk(taker: string, item: unknown): asserts item is Chunk 
   throw new CompletionError('CS_ERR_INVALID_CHUNK', `${taker} takes chunks, not ${adviceFor(item)}`)
 }
 
+/** Throws `CS_ERR_INVALID_CHUNK` for what is no text. */
+export function checkText(taker: string, item: unknown): asserts item is string {
+  if (typeof item === 'string') return
+  const message = `${taker} takes text, not ${show(item)}: put toText() before it`
+  throw new CompletionError('CS_ERR_INVALID_CHUNK', message)
+}
+
 /** What an object is, and what to write instead. No text of it is shown: it may be that of a completion. */
 export function adviceFor(item: unknown): string {
   if (typeof item === 'string') return 'a string: put toChunks() before it'

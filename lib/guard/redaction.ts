@@ -1,3 +1,4 @@
+import { checkText } from '../chunk/foreign.js'
 import { CompletionError } from '../errors.js'
 import { checkFunction, invalid, show } from '../options.js'
 import { type Stage, stage } from '../stage.js'
@@ -88,13 +89,6 @@ export function redact(rules: readonly RedactionRule[]): RedactStage {
   })
   const counted = Object.assign(redaction, { held: 0, redacted: 0 })
   return counted
-}
-
-/** Throws `CS_ERR_INVALID_CHUNK` for what is no text. */
-export function checkText(taker: string, item: unknown): asserts item is string {
-  if (typeof item === 'string') return
-  const message = `${taker} takes text, not ${show(item)}: put toText() before it`
-  throw new CompletionError('CS_ERR_INVALID_CHUNK', message)
 }
 
 interface SettledRule {

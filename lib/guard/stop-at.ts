@@ -1,9 +1,9 @@
+import { checkText } from '../chunk/foreign.js'
 import { invalid } from '../options.js'
 import { type Stage, stage } from '../stage.js'
 import { markStop } from '../stopping.js'
 import { HoldBack } from './hold-back.js'
 import { Pattern } from './pattern.js'
-import { checkText } from './redaction.js'
 
 /** The stage that `stopAt` returns. */
 export interface StopStage extends Stage<string, string> {
