@@ -57,7 +57,8 @@ export function tapSummary(
   return tap
 }
 
-function outcomeOf(error: Error | null): Outcome {
+/** How a stream ended that was destroyed with an error, or without one. */
+export function outcomeOf(error: Error | null): Outcome {
   if (error === null || error.name === 'AbortError' || isPrematureClose(error)) return 'aborted'
   if (!(error instanceof CompletionError)) return 'failed'
   if (error.code === 'CS_ERR_TRUNCATED') return 'truncated'

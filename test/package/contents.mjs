@@ -22,7 +22,8 @@ await inTemporaryFolder(async folder => {
       const sources = (await run('git', ['ls-files', 'lib/*.ts'])).trim().split('\n')
       const names = sources.map(source => source.replace(/^lib\//, '').replace(/\.ts$/, ''))
       const esm = names.flatMap(name => [`dist/${name}.js`, `dist/${name}.js.map`, `dist/${name}.d.ts`])
-      const types = names.map(name => `dist/cjs/${name}.d.ts`)
+      // The command is an ES module alone.
+      const types = names.filter(name => !/^cli\b/.test(name)).map(name => `dist/cjs/${name}.d.ts`)
       const entries = ['index', 'testing/index'].flatMap(name => [
         `dist/cjs/${name}.js`,
         `dist/cjs/${name}.js.map`
