@@ -30,7 +30,7 @@ async function checked(
     stream: true,
     stream_options: { include_usage: true }
   })
-  const source = fromResponse(fetch(`${server.url}/${path}`, { method: 'POST', body }))
+  const source = fromResponse(signal => fetch(`${server.url}/${path}`, { method: 'POST', body, signal }))
   return await withFolder(async folder => {
     const file = join(folder, 'recording.ndjson')
     const limits = timeLimits<Uint8Array>({ first: 60_000, idle: 100 })

@@ -19,7 +19,9 @@ async function withRecording(
 ): Promise<void> {
   await using server = await serve({ script: counting, faults })
   const body = JSON.stringify({ ...questions.chat, stream: true })
-  const source = fromResponse(fetch(`${server.url}/chat/completions`, { method: 'POST', body }))
+  const source = fromResponse(signal =>
+    fetch(`${server.url}/chat/completions`, { method: 'POST', body, signal })
+  )
   await withFolder(async folder => {
     const file = join(folder, 'recording.ndjson')
     await use(file, await run<Buffer>(source, record(createWriteStream(file))))

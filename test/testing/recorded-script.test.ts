@@ -36,7 +36,9 @@ async function withRecording(faults: Faults, use: (file: string) => Promise<void
   await withFolder(async folder => {
     const file = join(folder, 'incident.ndjson')
     const body = JSON.stringify({ ...questions.chat, stream: true })
-    const source = fromResponse(fetch(`${server.url}/chat/completions`, { method: 'POST', body }))
+    const source = fromResponse(signal =>
+      fetch(`${server.url}/chat/completions`, { method: 'POST', body, signal })
+    )
     await run(source, record(createWriteStream(file)), timeLimits<Uint8Array>({ first: 60_000, idle: 100 }))
     await use(file)
   })
