@@ -36,9 +36,12 @@ export { type StopStage, stopAt } from './guard/stop-at.js'
 export { splitThinking, type ThinkingOptions, type ThinkingStage } from './guard/thinking.js'
 export { type SomeTimeLimit, type TimeLimits, timeLimits } from './guard/time-limits.js'
 export { isRetryable } from './retryable.js'
+export type { FailedCandidate } from './source/candidates.js'
 export { type Fetch, type GuardFetchOptions, guardFetch } from './source/guard-fetch.js'
 export { type RecordingFile, type ReplayOptions, replay } from './source/replay.js'
 export {
+  type Candidate,
+  type CandidateOptions,
   type CompletionClient,
   type CompletionParams,
   type RequestOptions,

@@ -1,7 +1,8 @@
 import type OpenAI from 'openai'
 import { failInOrder } from '../fail-in-order.js'
-import { invalid, settled } from '../options.js'
+import { checkFunction, checkLimit, invalid, settled } from '../options.js'
 import type { Source } from '../stage.js'
+import { type FailedCandidate, firstToShowToken } from './candidates.js'
 import { type OpenableSource, type ResponseOptions, responseSource } from './response-source.js'
 
 /** The parameters of a request, as its API has them. `stream: true` and the request for usage are added. */
@@ -42,6 +43,20 @@ export interface RequestOptions extends ResponseOptions {
   request?: Omit<NonNullable<Parameters<OpenAI.Chat.Completions['create']>[1]>, 'signal' | 'stream'>
 }
 
+/** One of several ways to have a completion: what to ask, and whom. */
+export interface Candidate {
+  client: CompletionClient
+  params: CompletionParams
+}
+
+/** The options of `requestCompletion` for a list of candidates. */
+export interface CandidateOptions extends RequestOptions {
+  /** How long a candidate may take to its first token, in milliseconds, before the next one is asked. Default: no limit. */
+  firstToken?: number
+  /** Called for each candidate that failed, when the next one is asked. Default: nobody is told. */
+  onFallback?: (failed: FailedCandidate) => void
+}
+
 /** What is known of a response before its body comes. */
 export interface ResponseHead {
   /** The HTTP status, 2xx: any other is an error of the client's. */
@@ -57,6 +72,15 @@ export interface RequestSource extends Source<Uint8Array> {
    */
   readonly response: Promise<ResponseHead>
 }
+
+/** Undefined where the source has a default of its own. */
+const defaultsOfRequest = {
+  request: {},
+  signal: undefined,
+  endAtMark: undefined,
+  highWaterMark: undefined,
+  deliveryTimeout: undefined
+} as unknown as Required<RequestOptions>
 
 /**
  * Asks for a completion and emits the bytes of its stream. The endpoint follows from the parameters: `messages`
@@ -78,16 +102,74 @@ export interface RequestSource extends Source<Uint8Array> {
 export function requestCompletion(
   client: CompletionClient,
   params: CompletionParams,
-  given?: RequestOptions
+  options?: RequestOptions
+): RequestSource
+/**
+ * Asks one candidate after the other, until one shows a token: the next one is asked when a candidate refuses, cannot be
+ * reached, reports an error, ends without a token, or is silent for `firstToken` milliseconds. Its request is aborted then.
+ * Once a token is out, no other is asked: it would repeat text. What the last one fails with fails the source; an abort does
+ * at once. `response` is the head of the answer that counts.
+ *
+ * @example
+ * const request = requestCompletion([{ client, params }, { client, params: { ...params, model: 'other' } }], { firstToken: 5000 })
+ */
+export function requestCompletion(candidates: readonly Candidate[], options?: CandidateOptions): RequestSource
+export function requestCompletion(
+  first: CompletionClient | readonly Candidate[],
+  second?: CompletionParams | CandidateOptions,
+  third?: RequestOptions
 ): RequestSource {
-  const create = endpointOf(client, params)
-  const { request, ...options } = settled<RequestOptions>('requestCompletion', given, {
-    request: {},
-    signal: undefined,
-    endAtMark: undefined,
-    highWaterMark: undefined,
-    deliveryTimeout: undefined
+  // The overloads say which of the two it is.
+  if (isList(first)) return requestOfCandidates(first, second as CandidateOptions | undefined)
+  const params = second as CompletionParams
+  const create = endpointOf(first, params)
+  const { request, ...options } = settled<RequestOptions>('requestCompletion', third, defaultsOfRequest)
+  return requestSource(
+    signal => create({ ...request, signal }),
+    options,
+    () => choicesOf(params)
+  )
+}
+
+function isList(first: CompletionClient | readonly Candidate[]): first is readonly Candidate[] {
+  return Array.isArray(first)
+}
+
+function requestOfCandidates(candidates: readonly Candidate[], given?: CandidateOptions): RequestSource {
+  const { request, firstToken, onFallback, ...options } = settled<Required<CandidateOptions>>(
+    'requestCompletion',
+    given,
+    { ...defaultsOfRequest, firstToken: Number.POSITIVE_INFINITY, onFallback: () => {} }
+  )
+  checkLimit('firstToken', firstToken)
+  checkFunction('onFallback', onFallback)
+  if (candidates.length === 0)
+    throw invalid('candidates', candidates, 'a list of one or more { client, params }')
+  const sends = candidates.map(candidate => {
+    if (typeof candidate !== 'object' || candidate === null)
+      throw invalid('one of the candidates', candidate, 'an object { client, params }')
+    const create = endpointOf(candidate.client, candidate.params)
+    // Of what a response has, it is asked here for what all of them have.
+    return (own: { signal: AbortSignal }) => create({ ...request, ...own }) as Promise<Response>
   })
+  let chosen = 0
+  return requestSource(
+    async signal => {
+      const { index, response } = await firstToShowToken(sends, firstToken, onFallback, signal)
+      chosen = index
+      return response as unknown as AnyResponse
+    },
+    options,
+    () => choicesOf((candidates[chosen] as Candidate).params)
+  )
+}
+
+/** The source that sends a request when it is read, and tells of its response. */
+function requestSource(
+  send: (signal: AbortSignal) => Promise<AnyResponse>,
+  options: ResponseOptions,
+  choices: () => number
+): RequestSource {
   let settle: { resolve(head: ResponseHead): void; reject(error: unknown): void }
   const response = new Promise<ResponseHead>((resolve, reject) => {
     settle = { resolve, reject }
@@ -97,7 +179,7 @@ export function requestCompletion(
 
   const source = responseSource(
     async signal => {
-      const answer = await create({ ...request, signal })
+      const answer = await send(signal)
       const headers = new Headers()
       answer.headers.forEach((value, name) => void headers.append(name, value))
       const head = { status: answer.status, headers }
@@ -108,7 +190,7 @@ export function requestCompletion(
     },
     'requestCompletion',
     options,
-    choicesOf(params)
+    choices
   )
   source.once('close', () => {
     settle.reject(

@@ -58,7 +58,7 @@ export function responseSource(
   open: (signal: AbortSignal) => Promise<ResponseLike>,
   factory: string,
   options?: ResponseOptions,
-  choices = 0
+  choices: () => number = () => 0
 ): OpenableSource {
   const { signal, endAtMark, highWaterMark, deliveryTimeout } = settled(factory, options, {
     signal: undefined as AbortSignal | undefined,
@@ -93,8 +93,9 @@ export function responseSource(
     for (const sign of stopSignsBehind(stream)) sign.onStop(stopOnce)
     const endsAtMark = endAtMark ?? !(body instanceof ReadStream)
     if (endsAtMark) endMark = new EndMark()
+    const expected = choices()
     for (const behind of readers) {
-      if (choices > 0) behind.expect(choices)
+      if (expected > 0) behind.expect(expected)
       // A stage that reads the events knows ends that the bytes alone do not show.
       if (endsAtMark) behind.onOver(endOnce)
     }
