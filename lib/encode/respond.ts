@@ -41,6 +41,10 @@ interface Http2Stream {
 /** How long a reader has to take the last of what came before its connection is cut, in milliseconds. */
 const longestFarewell = 30_000
 
+/** How long a compressor in front of a response has to give what it holds before that is cut, in milliseconds. */
+const timeForCompressor = 100
+
+/** HTTP/2's code for a stream that the server could not finish. */
 const internalError = 2
 
 /**
@@ -95,10 +99,11 @@ class NodeOutlet implements Outlet {
 
   open(status: number, headers: Readonly<Record<string, string>>): void {
     const response = this.#response
-    // What stands for the answer is not of the type that the user has set for it.
     const isFailure = status !== 200
-    if (isFailure || response.statusCode === undefined) response.statusCode = status
+    // An answer that is there is no failure, whatever the framework begins with (Koa with 404).
+    if (isFailure || !(response.statusCode >= 200 && response.statusCode < 300)) response.statusCode = status
     for (const [name, value] of Object.entries(headers)) {
+      // What stands for the answer is not of the type that the user has set for it.
       if (isFailure || response.getHeader(name) === undefined) response.setHeader(name, value)
     }
   }
@@ -118,6 +123,12 @@ class NodeOutlet implements Outlet {
   }
 
   cut(): void {
+    // A compressor does not say when it has given what it was told to.
+    if (Object.hasOwn(this.#response, 'flush')) setTimeout(() => this.#cut(), timeForCompressor)
+    else this.#cut()
+  }
+
+  #cut(): void {
     const { stream, socket, req, chunkedEncoding } = this.#inner
     if (stream?.id !== undefined) return cutStream(stream)
     if (!socket) return

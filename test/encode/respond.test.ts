@@ -6,135 +6,17 @@ import { PassThrough, Readable } from 'node:stream'
 import { text as textOf } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { expect } from 'chai'
-import {
-  type RespondOptions,
-  type ResponseForm,
-  requestCompletion,
-  respond,
-  type ServerResponseLike,
-  type Summary,
-  tapSummary,
-  tapUsage,
-  toChunks,
-  toText,
-  type Usage
-} from 'completion-streams'
-import { type CompletionServer, type Faults, type ServerOptions, script } from 'completion-streams/testing'
+import { type ResponseForm, requestCompletion, respond, toChunks } from 'completion-streams'
+import { type Faults, script } from 'completion-streams/testing'
 import OpenAI from 'openai'
 import OpenAI4 from 'openai4'
 import OpenAI5 from 'openai5'
-import { clientOf, type Failure, failureOf, questions, serve as serveScript } from '../answers.js'
-import { type LocalServer, serve } from '../helpers.js'
+import { type Failure, failureOf, questions } from '../answers.js'
+import { serve } from '../helpers.js'
+import { answer, Relay, read, readBody, textIn } from './relay.js'
 
-const answer = 'Hello, world! One\ntwo \ud83d\ude00'
 const clients = { 'openai 4': OpenAI4, 'openai 5': OpenAI5, 'openai 6': OpenAI }
 const forms: ResponseForm[] = ['events', 'text', 'lines']
-
-/** A provider that plays the answer, and a relay that answers with it. */
-class Relay implements AsyncDisposable {
-  readonly outcomes: (Failure | 'whole')[] = []
-  readonly summaries: Summary[] = []
-  usage: Usage | undefined
-  #wake: (() => void) | undefined
-
-  readonly provider: CompletionServer
-  readonly options: RespondOptions
-  server: LocalServer | undefined
-
-  private constructor(provider: CompletionServer, options: RespondOptions) {
-    this.provider = provider
-    this.options = options
-  }
-
-  static async start(options: RespondOptions, faults: Faults = {}, more: ServerOptions = {}) {
-    const provider = await serveScript({ script: { ...script(answer), faults }, ...more })
-    const relay = new Relay(provider, options)
-    const server = await serve((_incoming, outgoing) => relay.answer(outgoing))
-    return Object.assign(relay, { server, url: server.url, port: server.port })
-  }
-
-  /** What the server of a relay does with each request. */
-  answer(response: ServerResponseLike, endpoint: 'chat' | 'responses' = 'chat'): void {
-    const source = requestCompletion(clientOf(this.provider), questions[endpoint])
-    const stages = this.options.as === 'text' ? [toText()] : []
-    pipeline([
-      source,
-      toChunks(),
-      tapUsage(usage => {
-        this.usage = usage
-      }),
-      tapSummary(summary => void this.summaries.push(summary)),
-      ...stages,
-      respond(response, this.options)
-    ])
-      .then(() => 'whole' as const)
-      // What is thrown is an error; the tests say which.
-      .catch(error => error as Failure)
-      .then(outcome => {
-        this.outcomes.push(outcome)
-        this.#wake?.()
-      })
-  }
-
-  /** How the pipeline of the first request ended. */
-  async outcome(): Promise<Failure | 'whole'> {
-    if (this.outcomes.length === 0) await new Promise<void>(resolve => (this.#wake = resolve))
-    return this.outcomes[0] as Failure | 'whole'
-  }
-
-  async [Symbol.asyncDispose]() {
-    await this.server?.[Symbol.asyncDispose]()
-    await this.provider[Symbol.asyncDispose]()
-  }
-}
-
-/** Reads a chat completion by the official client to its text. */
-async function read(url: string, Client: unknown = OpenAI): Promise<{ text: string; error?: Failure }> {
-  // What is called here all majors share.
-  const client = new (Client as typeof OpenAI)({ baseURL: url, apiKey: 'none', maxRetries: 0 })
-  let text = ''
-  try {
-    for await (const chunk of await client.chat.completions.create({ ...questions.chat, stream: true }))
-      text += chunk.choices[0]?.delta.content ?? ''
-    return { text }
-  } catch (error) {
-    // What is thrown is an error; the tests say which.
-    return { text, error: error as Failure }
-  }
-}
-
-/** Reads a body as far as it comes. */
-async function readBody(
-  url: string
-): Promise<{ status: number; headers: Headers; body: string; error?: Failure }> {
-  const response = await fetch(url)
-  const decoder = new TextDecoder()
-  let body = ''
-  const { status, headers } = response
-  try {
-    for await (const bytes of response.body ?? []) body += decoder.decode(bytes, { stream: true })
-    return { status, headers, body }
-  } catch (error) {
-    // What is thrown is an error; the tests say which.
-    return { status, headers, body, error: error as Failure }
-  }
-}
-
-const textIn: Record<ResponseForm, (body: string) => string> = {
-  events: body =>
-    body
-      .split('\n\n')
-      .filter(event => event.startsWith('data: {'))
-      .map(event => JSON.parse(event.slice(6)).choices?.[0]?.delta?.content ?? '')
-      .join(''),
-  text: body => body,
-  lines: body =>
-    body
-      .split('\n')
-      .slice(0, -1)
-      .map(line => JSON.parse(line).choices?.[0]?.delta?.content ?? '')
-      .join('')
-}
 
 describe('respond', () => {
   describe('a whole answer', () => {
