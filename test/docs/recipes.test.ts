@@ -107,6 +107,21 @@ const expectations: Record<string, { faults?: Faults; needs?: string; check: (ru
   'guard-a-client 1': {
     check: ({ stdout }) => expect(stdout).to.match(/^Two\.\n complete \{.*total_tokens: 20/s)
   },
+  'respond 1': { check: ({ stdout }) => expect(stdout).to.match(/^200 data: \{.*"Two".*data: \[DONE\]/s) },
+  'respond 2': { check: ({ stdout }) => expect(stdout).to.equal('Two.\n') },
+  'web-response 1': {
+    check: ({ stdout }) => expect(stdout).to.match(/^200 text\/event-stream.*"Two".*data: \[DONE\]/s)
+  },
+  'event-source 1': {
+    check: ({ stdout }) => expect(stdout).to.match(/^retry: \d+\n\ndata: Two\n\ndata: \.\n\nevent: done/)
+  },
+  'gateway 1': {
+    async check({ stdout, fileOf }) {
+      expect(stdout).to.equal('Two.')
+      const { user, usage, outcome } = JSON.parse(await fileOf('users.ndjson'))
+      expect([user, usage.total_tokens, outcome]).to.deep.equal(['ada', 20, 'complete'])
+    }
+  },
   'testing 1': { check: answerIs('It was a') }
 }
 
