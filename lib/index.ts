@@ -51,6 +51,13 @@ export {
 } from './source/request.js'
 export { fromResponse, type ResponseLike, type ResponseOptions, type SendRequest } from './source/response.js'
 export { type Bytes, type Source, type Stage, type StageWork, stage } from './stage.js'
+export {
+  type AttributeValue,
+  type MeterLike,
+  type MetricsOptions,
+  type TracerLike,
+  tapMetrics
+} from './tap/metrics.js'
 export { type RecordOptions, type RecordStage, record } from './tap/record.js'
 export { type Outcome, type Summary, type SummaryOptions, tapSummary } from './tap/summary.js'
 export { type TeeOptions, type TeeStage, tee } from './tap/tee.js'

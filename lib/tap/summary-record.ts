@@ -11,7 +11,9 @@ import {
 } from '../chunk/fields.js'
 import { isCut } from '../chunk/finish-reason.js'
 import { choiceText } from '../chunk/text.js'
+import { type TokenCounts, tokensOf } from '../chunk/usage.js'
 import { JoinedText } from '../collect/joined-text.js'
+import { TokenEstimate } from './token-estimate.js'
 
 /** How a stream came to its end. */
 export type Outcome = 'complete' | 'stopped' | 'truncated' | 'failed' | 'stalled' | 'aborted'
@@ -32,8 +34,12 @@ export interface Summary {
   model?: string
   /** The last usage that the provider reported. */
   usage?: Usage
-  /** Whether the provider reported any usage. */
-  usageStatus: 'reported' | 'missing'
+  /** Whether the provider reported any usage; if not, whether the output tokens were estimated (`estimate`). */
+  usageStatus: 'reported' | 'estimated' | 'missing'
+  /** The tokens of the usage in one shape for all APIs; where they are estimated, `output` alone. Absent when missing. */
+  tokens?: TokenCounts
+  /** What the answer cost, as `cost` says; absent without one, and when no tokens are known. */
+  cost?: number
   /**
    * Whether the answer is whole: the stream is complete, and the model itself ended every choice. False where `length`,
    * `content_filter` or their like ended one (see `finishReasons`), and where the model refused.
@@ -53,10 +59,18 @@ export interface Summary {
   total: number
   /** Times between two chunks that hold tokens, to a hundredth of their value; absent when there are not two. */
   gaps?: { p50: number; p95: number; max: number }
-  /** Output tokens that the provider reported per second since the first token; absent when it reported none. */
+  /** Output tokens, reported or estimated, per second since the first token; absent when they are not known. */
   tokensPerSecond?: number
   /** The answer, of choice 0, as far as it came (`text: true`). */
   text?: string
+}
+
+/** What the caller knows of tokens. */
+export interface TokenMath {
+  /** How many tokens a text has. */
+  estimate?: ((text: string) => number) | undefined
+  /** What tokens cost. */
+  cost?: ((tokens: TokenCounts, model: string | undefined) => number) | undefined
 }
 
 /** An hour, in microseconds: a gap that is longer counts as an hour. */
@@ -65,6 +79,8 @@ const longestGap = 3_600_000_000
 /** Adds up what a summary tells. Knows no clock: each call says what time it is, in milliseconds. */
 export class SummaryRecord {
   readonly #text: JoinedText | undefined
+  readonly #estimate: TokenEstimate | undefined
+  readonly #cost: TokenMath['cost']
   readonly #finishReasons = new Map<number, string>()
   readonly #answer = new ChoiceText(0, 'content')
   #hasRefusal = false
@@ -79,14 +95,21 @@ export class SummaryRecord {
   #newestToken = 0
   #gaps: RecordableHistogram | undefined
 
-  constructor(withText: boolean, now: number) {
+  constructor(withText: boolean, now: number, { estimate, cost }: TokenMath = {}) {
     if (withText) this.#text = new JoinedText()
+    if (estimate) this.#estimate = new TokenEstimate(estimate)
+    this.#cost = cost
     this.#start = now
   }
 
   /** Takes the moment from which times count, when that turns out to be later. */
   start(now: number): void {
     if (this.#chunks === 0) this.#start = now
+  }
+
+  /** The model, as soon as a chunk has named it. */
+  get model(): string | undefined {
+    return this.#model
   }
 
   add(chunk: object, now: number): void {
@@ -96,6 +119,7 @@ export class SummaryRecord {
     this.#id ??= filled(id) ?? filled(response?.id)
     this.#model ??= filled(model) ?? filled(response?.model)
     this.#usage = usageOf(chunk) ?? this.#usage
+    this.#estimate?.add(chunk)
     if (response) this.#addResponse(response)
     const hasToken = 'choices' in chunk ? this.#addChoices(chunk) : this.#addEvent(chunk)
     if (!hasToken) return
@@ -108,14 +132,17 @@ export class SummaryRecord {
     const since = (time: number | undefined) => time && time - this.#start
     const total = now - this.#start
     const generating = this.#firstToken === undefined ? 0 : now - this.#firstToken
-    const tokens = outputTokens(this.#usage)
+    const tokens = this.#tokens()
+    const output = tokens?.output
     const summary: Summary = {
       outcome,
       error,
       id: this.#id,
       model: this.#model,
       usage: this.#usage,
-      usageStatus: this.#usage ? 'reported' : 'missing',
+      usageStatus: this.#usage ? 'reported' : tokens ? 'estimated' : 'missing',
+      tokens,
+      cost: tokens && this.#cost?.(tokens, this.#model),
       isWhole: outcome === 'complete' && !this.#hasRefusal && ![...this.#finishReasons.values()].some(isCut),
       finishReasons: Object.fromEntries(this.#finishReasons),
       chunks: this.#chunks,
@@ -128,13 +155,18 @@ export class SummaryRecord {
         p95: this.#gaps.percentile(95) / 1000,
         max: this.#gaps.max / 1000
       },
-      tokensPerSecond: tokens !== undefined && generating > 0 ? (tokens / generating) * 1000 : undefined,
+      tokensPerSecond: output !== undefined && generating > 0 ? (output / generating) * 1000 : undefined,
       text: this.#text?.value
     }
     // A fact that is not known is left out instead of set to undefined, so that a summary is the same after JSON.
     return Object.fromEntries(
       Object.entries(summary).filter(([, value]) => value !== undefined)
     ) as typeof summary
+  }
+
+  #tokens(): TokenCounts | undefined {
+    if (this.#usage) return tokensOf(this.#usage)
+    return this.#estimate && { output: this.#estimate.end() }
   }
 
   #addChoices(chunk: object): boolean {
@@ -185,12 +217,6 @@ function bringsToken(choice: LooseChoice): boolean {
   // vLLM fills the lists of tool calls that it has not: an empty one is none.
   if (Array.isArray(calls) ? calls.length > 0 : call) return true
   return choiceText(choice, 'reasoning') !== ''
-}
-
-/** The output tokens of a usage: each API has its own name for them. */
-function outputTokens(usage: Usage | undefined): number | undefined {
-  const { completion_tokens: completion, output_tokens: output } = (usage ?? {}) as Record<string, unknown>
-  return [completion, output].find(count => typeof count === 'number')
 }
 
 function filled(value: unknown): string | undefined {

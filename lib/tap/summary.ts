@@ -1,5 +1,6 @@
 import type { Chunk } from '../chunk/fields.js'
 import { checkChunk } from '../chunk/foreign.js'
+import type { TokenCounts } from '../chunk/usage.js'
 import { CompletionError } from '../errors.js'
 import { checkBoolean, checkFunction, settled } from '../options.js'
 import { isPrematureClose } from '../sink.js'
@@ -13,6 +14,14 @@ export type { Outcome, Summary } from './summary-record.js'
 export interface SummaryOptions {
   /** Whether the summary carries the text of the answer, as far as it came. Default: false. */
   text?: boolean
+  /**
+   * How many tokens a text has, for streams that end without usage. It is called on the way, with pieces of at most 512
+   * characters that end before a space where there is one, so that no tokenizer takes long over one; a cut may cost a token
+   * more. All that the model writes is counted, reasoning and the arguments of tool calls included. Default: no estimate.
+   */
+  estimate?: (text: string) => number
+  /** What tokens cost, in whatever currency, for `summary.cost`. It gets what is known: of an estimate, `output` alone. Default: none. */
+  cost?: (tokens: TokenCounts, model: string | undefined) => number
 }
 
 /**
@@ -31,10 +40,16 @@ export function tapSummary(
   onSummary: (summary: Summary) => void | Promise<void>,
   options?: SummaryOptions
 ): Stage<Chunk, Chunk> {
-  const { text } = settled('tapSummary', options, { text: false })
+  const { text, estimate, cost } = settled('tapSummary', options, {
+    text: false,
+    estimate: undefined as SummaryOptions['estimate'],
+    cost: undefined as SummaryOptions['cost']
+  })
   checkFunction('onSummary', onSummary)
   checkBoolean('text', text)
-  const record = new SummaryRecord(text, performance.now())
+  if (estimate !== undefined) checkFunction('estimate', estimate)
+  if (cost !== undefined) checkFunction('cost', cost)
+  const record = new SummaryRecord(text, performance.now(), { estimate, cost })
   let isReported = false
 
   function report(outcome: Outcome, error?: Error): void | Promise<void> {

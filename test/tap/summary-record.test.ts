@@ -46,6 +46,7 @@ describe('SummaryRecord', () => {
       model: 'gpt-4o-mini',
       usage,
       usageStatus: 'reported',
+      tokens: { input: 5, output: 8, total: 13 },
       finishReasons: { 0: 'stop' },
       chunks: 6,
       characters: 12,
