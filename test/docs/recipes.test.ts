@@ -47,6 +47,20 @@ const expectations: Record<string, { faults?: Faults; needs?: string; check: (ru
       expect(stdout).to.equal('Two.')
     }
   },
+  'prometheus 1': {
+    check: ({ stdout }) =>
+      expect(stdout).to.match(
+        /^gen_ai_client_operation_duration_count\{.*gen_ai_request_model="gpt-4o-mini".*server_address="api\.openai\.com".*\} 1$/m
+      )
+  },
+  'pino 1': {
+    check({ stdout }) {
+      const line = JSON.parse(stdout)
+      expect(line).to.include({ msg: 'completion', outcome: 'complete', usageStatus: 'reported' })
+      expect(line).to.have.property('cost').that.is.a('number')
+    }
+  },
+  'incident 1': { check: ({ stdout }) => expect(stdout).to.match(/pass 1\n.*fail 0\n/s) },
   'bill 1': {
     async check({ fileOf }) {
       await answerIs('Two.')({ fileOf })
@@ -159,13 +173,15 @@ describe('recipes', () => {
     if (needs !== undefined && !isBuiltin(needs)) continue
     it(name, async () => {
       await writeFile(join(folder, 'recording.sse.gz'), gzipSync(recording))
+      await writeFile(join(folder, 'incident.ndjson'), incident)
       await using server = await serveCompletions({ script: answerFor, faults })
       const store = await startStore(folder)
       const variables = {
         AWS_ENDPOINT_URL: store.url,
         AWS_ACCESS_KEY_ID: 'an-id',
         AWS_SECRET_ACCESS_KEY: 'a-secret',
-        AWS_REGION: 'nowhere'
+        AWS_REGION: 'nowhere',
+        METRICS_PORT: String(await freePort())
       }
       await check(await runProgram(`docs/recipes/${name}`, server, folder, variables))
       store.close()
@@ -186,6 +202,25 @@ async function startStore(folder: string): Promise<{ url: string; close(): void 
 
 const recorded = { index: 0, delta: { content: 'Recorded' }, finish_reason: 'stop' }
 const recording = `data: ${JSON.stringify({ choices: [recorded] })}\n\ndata: [DONE]\n\n`
+
+/** A recording of an answer whose connection was cut. */
+const incident = [
+  { recording: 1, began: '2026-11-26T03:00:00.000Z' },
+  { at: 100, status: 200, headers: { 'content-type': 'text/event-stream' } },
+  { at: 120, text: 'data: {"choices":[{"index":0,"delta":{"content":"It was"},"finish_reason":null}]}\n\n' },
+  { at: 130, end: 'cut', error: { name: 'CompletionError', code: 'CS_ERR_TRUNCATED', message: 'it was cut' } }
+]
+  .map(line => `${JSON.stringify(line)}\n`)
+  .join('')
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
 
 /** The guide's answer, unless something else is asked for. */
 function answerFor({ body }: ReceivedRequest): Script | undefined {

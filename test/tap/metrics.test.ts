@@ -20,7 +20,15 @@ import {
   SimpleSpanProcessor
 } from '@opentelemetry/sdk-trace-base'
 import { expect } from 'chai'
-import { compose, type MetricsOptions, stopAt, tapMetrics, timeLimits, toChunks, toText } from 'completion-streams'
+import {
+  compose,
+  type MetricsOptions,
+  stopAt,
+  tapMetrics,
+  timeLimits,
+  toChunks,
+  toText
+} from 'completion-streams'
 import { type Faults, script } from 'completion-streams/testing'
 import { ask, closed, questions, run, serve } from '../answers.js'
 
