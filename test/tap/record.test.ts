@@ -253,7 +253,8 @@ describe('record', () => {
   })
 
   it('fails with CS_ERR_INVALID_CHUNK for what is no bytes', async () => {
-    const { error } = await run(ask(await serve({ script: counting })), toChunks(), record(drain()) as never)
+    await using server = await serve({ script: counting })
+    const { error } = await run(ask(server), toChunks(), record(drain()) as never)
     expect(error).to.have.property('code', 'CS_ERR_INVALID_CHUNK')
   })
 
