@@ -12,7 +12,7 @@ import { expect } from 'chai'
 import { drain, record } from 'completion-streams'
 import { type Faults, script } from 'completion-streams/testing'
 import { help } from '#lib/cli/help.js'
-import { ask, serve } from './answers.js'
+import { ask, closed, serve } from './answers.js'
 
 const program = join(import.meta.dirname, '../../dist/cli.js')
 
@@ -65,7 +65,9 @@ describe('npx completion-streams', () => {
 
   async function recordTo(file: string, faults: Faults): Promise<void> {
     await using server = await serve({ script: script('one two three'), faults })
-    await pipeline(ask(server), record(createWriteStream(file)), drain()).catch(() => {})
+    const recorder = record(createWriteStream(file))
+    await pipeline(ask(server), recorder, drain()).catch(() => {})
+    await closed(recorder)
   }
 
   it('prints the text of standard input, and what became of it', async () => {

@@ -41,53 +41,89 @@ export async function* bytesOf(file: RecordingFile): AsyncGenerator<Uint8Array> 
   }
 }
 
-/**
- * The entries of one recording, of a file that several may have been appended to. Ends without an `end` where the process
- * that wrote it died; the half line that it may have left is nothing.
- */
-export async function* entriesOf(bytes: AsyncIterable<Uint8Array>, index = 0): AsyncGenerator<Entry> {
-  let found = -1
-  for await (const { line, isWhole } of linesOf(bytes)) {
-    const entry = isWhole || found === -1 ? entryOf(line) : entryOfHalf(line)
-    if (!entry) continue
-    if (found === -1 && entry.kind !== 'beginning') throw invalidRecording('the file is no recording')
-    if (entry.kind === 'beginning') found++
-    if (found > index) return
-    if (found === index) yield entry
-    if (found === index && entry.kind === 'end') return
+/** Reads the entries of one recording, of a file that several may have been appended to. */
+export class EntryReader {
+  readonly #index: number
+  readonly #decoder = new TextDecoder()
+  #found = -1
+  #parts: string[] = []
+  #size = 0
+  #isOver = false
+
+  constructor(index = 0) {
+    this.#index = index
   }
-  if (found < index)
-    throw invalidRecording(found === -1 ? 'the recording is empty' : `the file has ${found + 1} recordings`)
+
+  /** Whether the recording has come to its end, whatever stands behind it in the file. */
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
+  /** Takes the next bytes; gives the entries whose lines end in them. */
+  add(bytes: Uint8Array): Entry[] {
+    const lines = this.#decoder.decode(bytes, { stream: true }).split('\n')
+    const last = lines.pop() ?? ''
+    const entries: Entry[] = []
+    for (const line of lines) {
+      this.#hold(line)
+      this.#take(entryOf(this.#line()), entries)
+    }
+    this.#hold(last)
+    return entries
+  }
+
+  /**
+   * Takes the end of the file. A last line without its line end may be whole all the same, where an editor took it off; half
+   * of one, that the process which wrote it left, is nothing.
+   */
+  end(): Entry[] {
+    const entries: Entry[] = []
+    const line = this.#line()
+    this.#take(this.#found === -1 ? entryOf(line) : entryOfHalf(line), entries)
+    if (this.#found >= this.#index) return entries
+    throw invalidRecording(
+      this.#found === -1 ? 'the recording is empty' : `the file has ${this.#found + 1} recordings`
+    )
+  }
+
+  #take(entry: Entry | undefined, entries: Entry[]): void {
+    if (!entry || this.#isOver) return
+    if (this.#found === -1 && entry.kind !== 'beginning') throw invalidRecording('the file is no recording')
+    if (entry.kind === 'beginning') this.#found++
+    if (this.#found === this.#index) entries.push(entry)
+    this.#isOver = this.#found > this.#index || (this.#found === this.#index && entry.kind === 'end')
+  }
+
+  #hold(part: string): void {
+    this.#parts.push(part)
+    this.#size += part.length
+    if (this.#size > longestLine) throw invalidRecording('a line of the recording is too long')
+  }
+
+  #line(): string {
+    const line = this.#parts.join('')
+    this.#parts = []
+    this.#size = 0
+    return line
+  }
 }
 
-/** A last line without its line end may be whole all the same, where an editor took it off. */
+/** The entries of one recording. Ends without an `end` where the process that wrote it died. */
+export async function* entriesOf(bytes: AsyncIterable<Uint8Array>, index = 0): AsyncGenerator<Entry> {
+  const reader = new EntryReader(index)
+  for await (const block of bytes) {
+    yield* reader.add(block)
+    if (reader.isOver) return
+  }
+  yield* reader.end()
+}
+
 function entryOfHalf(line: string): Entry | undefined {
   try {
     return entryOf(line)
   } catch {
     return undefined
   }
-}
-
-async function* linesOf(
-  bytes: AsyncIterable<Uint8Array>
-): AsyncGenerator<{ line: string; isWhole: boolean }> {
-  const decoder = new TextDecoder()
-  let parts: string[] = []
-  let size = 0
-  for await (const block of bytes) {
-    const lines = decoder.decode(block, { stream: true }).split('\n')
-    for (const [place, line] of lines.entries()) {
-      parts.push(line)
-      size += line.length
-      if (size > longestLine) throw invalidRecording('a line of the recording is too long')
-      if (place === lines.length - 1) break
-      yield { line: parts.join(''), isWhole: true }
-      parts = []
-      size = 0
-    }
-  }
-  yield { line: parts.join(''), isWhole: false }
 }
 
 async function* startingWith(first: Uint8Array, rest: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
@@ -108,6 +144,8 @@ async function* blocksOf(path: string | URL): AsyncGenerator<Uint8Array> {
     if (block.length === 0) return
     position += block.length
     yield block
+    // A block that is not full was the last one: a file that is still written to is not followed.
+    if (block.length < blockSize) return
   }
 }
 

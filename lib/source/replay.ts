@@ -1,11 +1,11 @@
 import { Readable } from 'node:stream'
-import { setImmediate, setTimeout } from 'node:timers/promises'
+import { clearImmediate, clearTimeout, setImmediate, setTimeout } from 'node:timers'
 import { AbortError } from '../abort-error.js'
 import { CompletionError } from '../errors.js'
 import { failInOrder } from '../fail-in-order.js'
 import { checkIndex, checkLimit, checkSignal, settled } from '../options.js'
 import { type Entry, errorOf, type Head } from '../recording/format.js'
-import { bytesOf, checkRecordingFile, entriesOf, type RecordingFile } from '../recording/read.js'
+import { bytesOf, checkRecordingFile, EntryReader, type RecordingFile } from '../recording/read.js'
 import type { Source } from '../stage.js'
 import { onAbort } from './on-abort.js'
 import { refusal } from './refusal.js'
@@ -52,46 +52,122 @@ export function replay(file: RecordingFile, options?: ReplayOptions): Source<Uin
   checkLimit('speed', speed)
   checkIndex('index', index)
   if (signal !== undefined) checkSignal(signal)
-  const leaving = new AbortController()
-  let pieces: AsyncGenerator<Uint8Array> | undefined
+  const reader = new EntryReader(index)
+  const blocks = bytesOf(file)
+  let entries: Entry[] = []
+  let place = 0
+  /** The block behind the entries at hand: it is read while they are played, so that no piece waits for the file. */
+  let next: Promise<Entry[] | undefined> | undefined
+  let start: number | undefined
+  let head: Head | undefined
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let immediate: ReturnType<typeof setImmediate> | undefined
+  let isWanted = false
+  let isWaiting = false
+  let isOver = false
 
-  async function* played(): AsyncGenerator<Uint8Array> {
-    const start = performance.now()
-    const entries = entriesOf(bytesOf(file), index)
-    for await (const entry of entries) {
-      if (entry.kind === 'beginning') continue
-      if (speed !== Number.POSITIVE_INFINITY) await waitUntil(start + entry.at / speed, leaving.signal)
-      if (entry.kind === 'piece') yield entry.bytes
-      else if (entry.kind === 'head') {
-        const { status, headers } = entry
-        tellHead(source, { status, headers, at: performance.now() })
-        if (status < 200 || status > 299) throw await refusalOf(entry, entries)
-      } else if (entry.error) throw errorOf(entry.error)
-      else if (entry.end === 'end') return
-      else throw new AbortError()
+  async function load(): Promise<Entry[] | undefined> {
+    if (reader.isOver) return undefined
+    const { done, value } = await blocks.next()
+    if (!done) return reader.add(value)
+    // What is behind the end is asked for once only.
+    const last = reader.end()
+    return last.length > 0 ? last : undefined
+  }
+
+  function loadAhead(): Promise<Entry[] | undefined> {
+    next = load()
+    // It is awaited later, and must not be an unhandled rejection until then.
+    next.catch(() => {})
+    return next
+  }
+
+  /** Plays what is due, as long as it is wanted. */
+  function play(): void {
+    start ??= performance.now()
+    while (isWanted && !isWaiting && !isOver && !source.destroyed) {
+      const entry = entries[place]
+      if (!entry) return loadMore()
+      if (
+        speed !== Number.POSITIVE_INFINITY &&
+        entry.kind !== 'beginning' &&
+        !isDue(start + entry.at / speed)
+      )
+        return
+      place++
+      take(entry)
     }
-    const message = 'the recording has no end: the process that wrote it did not live to see it'
-    throw new CompletionError('CS_ERR_TRUNCATED', message)
+  }
+
+  function loadMore(): void {
+    isWaiting = true
+    const loading = next ?? loadAhead()
+    loading.then(more => {
+      isWaiting = false
+      if (!more) return fail(brokenOff())
+      entries = more
+      place = 0
+      loadAhead()
+      play()
+    }, fail)
+  }
+
+  function take(entry: Entry): void {
+    if (entry.kind === 'head') {
+      head = entry
+      tellHead(source, { status: entry.status, headers: entry.headers, at: performance.now() })
+    } else if (entry.kind === 'piece') {
+      if (head && (head.status < 200 || head.status > 299)) refuse(head, entry.bytes)
+      else isWanted = source.push(entry.bytes)
+    } else if (entry.kind === 'end') {
+      if (entry.error) fail(errorOf(entry.error))
+      else if (entry.end !== 'end') fail(new AbortError())
+      else {
+        isOver = true
+        source.push(null)
+      }
+    }
+  }
+
+  /** Fails with the error for an answer that was refused, of its recorded body. */
+  function refuse({ status, headers }: Head, body: Uint8Array): void {
+    isOver = true
+    const pieces = [body]
+    refusal({ read: async () => pieces.pop(), cancel: () => {} }, status, headers).then(fail, fail)
+  }
+
+  function fail(error: unknown): void {
+    isOver = true
+    if (!source.destroyed) failInOrder(source, error)
+  }
+
+  /** Whether a time has come; if not, plays on when it has. */
+  function isDue(time: number): boolean {
+    const left = time - performance.now()
+    if (left <= soon) return true
+    isWaiting = true
+    const goOn = () => {
+      isWaiting = false
+      play()
+    }
+    // A timer may fire a millisecond late, so the last one is left to the event loop.
+    if (left < 1) immediate = setImmediate(goOn)
+    else timer = setTimeout(goOn, Math.min(Math.floor(left), longestDelay))
+    return false
   }
 
   const source = new Readable({
     objectMode: true,
     highWaterMark: 16,
     read() {
-      pieces ??= played()
-      pieces.next().then(
-        ({ done, value }) => {
-          if (!source.destroyed) source.push(done ? null : value)
-        },
-        error => {
-          if (!source.destroyed) failInOrder(source, error)
-        }
-      )
+      isWanted = true
+      play()
     },
     destroy(error, callback) {
       stopWaiting()
-      leaving.abort()
-      pieces?.return(undefined).catch(() => {})
+      clearTimeout(timer)
+      clearImmediate(immediate)
+      blocks.return(undefined).catch(() => {})
       callback(error)
     }
   }) as Source<Uint8Array>
@@ -101,19 +177,7 @@ export function replay(file: RecordingFile, options?: ReplayOptions): Source<Uin
   return source
 }
 
-async function waitUntil(time: number, signal: AbortSignal): Promise<void> {
-  for (let left = time - performance.now(); left > soon; left = time - performance.now()) {
-    // A timer may fire almost a millisecond late, so the last one is left to the event loop.
-    if (left < 1) await setImmediate(undefined, { signal })
-    else await setTimeout(Math.min(Math.floor(left), longestDelay), undefined, { signal })
-  }
-}
-
-/** The error for an answer that was refused, of its recorded body. */
-function refusalOf({ status, headers }: Head, entries: AsyncIterator<Entry>): Promise<CompletionError> {
-  const read = async () => {
-    const { done, value } = await entries.next()
-    return !done && value.kind === 'piece' ? value.bytes : undefined
-  }
-  return refusal({ read, cancel: () => {} }, status, headers)
+function brokenOff(): CompletionError {
+  const message = 'the recording has no end: the process that wrote it did not live to see it'
+  return new CompletionError('CS_ERR_TRUNCATED', message)
 }

@@ -42,7 +42,7 @@ const mostHeld = 1024 * 1024
  * otherwise, headers with secrets.
  *
  * Each piece is written as it comes, so that what a process wrote before it died can be read. However the stream ends, the
- * recording is closed in good order. Fails with what the sink fails with (`onError: 'fail'`), and with
+ * recording is closed in good order: before the pipeline resolves, or, after a failure, before the stage emits `close`. Fails with what the sink fails with (`onError: 'fail'`), and with
  * `CS_ERR_INVALID_CHUNK` for what is neither bytes nor text.
  *
  * @example

@@ -9,6 +9,7 @@ import { type Table, toMarkdown } from './measure.js'
 import { memory } from './memory.js'
 import { openPipelines } from './open-pipelines.js'
 import { payloads } from './payloads.js'
+import { replayAtOnce, replayTiming } from './replay.js'
 import { stages } from './stages.js'
 import { throughput } from './throughput.js'
 
@@ -23,6 +24,8 @@ const benches: ReadonlyMap<string, () => Promise<Table>> = new Map([
   ['guards', guardDelays],
   ['memory', memory],
   ['open-pipelines', openPipelines],
+  ['replay', replayTiming],
+  ['replay-at-once', replayAtOnce],
   ['added-delay', addedDelay]
 ])
 

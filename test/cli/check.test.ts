@@ -7,7 +7,7 @@ import { type Endpoint, type Faults, script } from 'completion-streams/testing'
 import { check, type Findings } from '#lib/cli/check.js'
 import type { Entry } from '#lib/recording/format.js'
 import { bytesOf, entriesOf } from '#lib/recording/read.js'
-import { questions, run, serve, withFolder } from '../answers.js'
+import { closed, questions, run, serve, withFolder } from '../answers.js'
 
 const counting = script('one two three')
 
@@ -35,7 +35,9 @@ async function checked(
     const file = join(folder, 'recording.ndjson')
     const limits = timeLimits<Uint8Array>({ first: 60_000, idle: 100 })
     // The recorder learns of the response from the source before it, and of the stall from the stage behind.
-    await run(source, record(createWriteStream(file)), limits)
+    const recorder = record(createWriteStream(file))
+    await run(source, recorder, limits)
+    await closed(recorder)
     const lines = (await readFile(file, 'utf8')).trim().split('\n')
     const text = lines.map(line => JSON.parse(line).text ?? '').join('')
     return { recorded: await check(entriesOf(bytesOf(file))), body: await check(bodyOf(text)) }

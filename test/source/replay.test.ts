@@ -7,7 +7,7 @@ import { gzipSync } from 'node:zlib'
 import { expect } from 'chai'
 import { CompletionError, fromResponse, record, replay, toChunks, toText } from 'completion-streams'
 import { type Faults, script } from 'completion-streams/testing'
-import { all, questions, run, serve, withFolder } from '../answers.js'
+import { all, closed, questions, run, serve, withFolder } from '../answers.js'
 
 const counting = script('one two €three')
 const fast = { speed: Infinity }
@@ -24,7 +24,10 @@ async function withRecording(
   )
   await withFolder(async folder => {
     const file = join(folder, 'recording.ndjson')
-    await use(file, await run<Buffer>(source, record(createWriteStream(file))))
+    const recorder = record(createWriteStream(file))
+    const came = await run<Buffer>(source, recorder)
+    await closed(recorder)
+    await use(file, came)
   })
 }
 

@@ -35,7 +35,9 @@ async function recorded(faults: Faults = {}, options?: Parameters<typeof record>
   await using server = await serve({ script: counting, faults })
   return await withFolder(async folder => {
     const file = join(folder, 'recording.ndjson')
-    const { error } = await run(ask(server), record(createWriteStream(file), options), toChunks(), toText())
+    const recorder = record(createWriteStream(file), options)
+    const { error } = await run(ask(server), recorder, toChunks(), toText())
+    await closed(recorder)
     return { error, lines: await linesIn(file) }
   })
 }

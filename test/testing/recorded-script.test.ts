@@ -7,7 +7,7 @@ import { gzipSync } from 'node:zlib'
 import { expect } from 'chai'
 import { fromResponse, record, timeLimits, toChunks, toText } from 'completion-streams'
 import { type Faults, type RecordingFile, recordedScript, script } from 'completion-streams/testing'
-import { ask, questions, run, serve, withFolder } from '../answers.js'
+import { ask, closed, questions, run, serve, withFolder } from '../answers.js'
 
 const counting = script('one two three')
 
@@ -39,7 +39,9 @@ async function withRecording(faults: Faults, use: (file: string) => Promise<void
     const source = fromResponse(signal =>
       fetch(`${server.url}/chat/completions`, { method: 'POST', body, signal })
     )
-    await run(source, record(createWriteStream(file)), timeLimits<Uint8Array>({ first: 60_000, idle: 100 }))
+    const recorder = record(createWriteStream(file))
+    await run(source, recorder, timeLimits<Uint8Array>({ first: 60_000, idle: 100 }))
+    await closed(recorder)
     await use(file)
   })
 }
