@@ -98,6 +98,16 @@ describe('examples', () => {
     })
   })
 
+  describe('time-machine', () => {
+    it('records an answer, plays it back, and serves it', async () => {
+      await using server = await serveCompletions({ speed: Infinity })
+      const { stdout, code } = await run('time-machine', server)
+      expect(code).to.equal(0)
+      expect(stdout.split(numbers)).to.have.lengthOf(3)
+      expect(await fileOf('demo.ndjson')).to.match(/^\{"recording":1,.*"end":"end"\}\n$/s)
+    })
+  })
+
   describe('to-file', () => {
     it('writes the answer to a file', async () => {
       const { stdout, code } = await run('to-file')

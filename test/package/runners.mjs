@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { build } from 'esbuild'
-import { check, finish, inTemporaryFolder, pack, run } from './checks.mjs'
+import { check, finish, inTemporaryFolder, pack, root, run } from './checks.mjs'
 
 /** What every runner is to find true, by names that it has from the package. */
 const body = `
@@ -31,18 +31,24 @@ const body = `
     await pipeline(fromResponse(fetch(server.url + '/chat/completions', { method: 'POST', body: '{"stream":true}' })), toChunks(), toText(), async pieces => { for await (const piece of pieces) sink.push(piece) })
     equal(sink.join(''), 'Two.')
     await server.close()
+    const line = JSON.stringify
+    const recording = [line({ recording: 1, began: '' }), line({ at: 0, text: events }), line({ at: 1, end: 'cut' }), ''].join('\\n')
+    const incident = await serveCompletions({ script: await recordedScript(Readable.from([recording])) })
+    const answer = fromResponse(fetch(incident.url + '/chat/completions', { method: 'POST', body: '{"stream":true}' }))
+    equal((await pipeline(answer, toChunks(), drain()).catch(error => error)).code, 'CS_ERR_TRUNCATED')
+    await incident.close()
   }
 `
-const names = 'CompletionError, fromResponse, tapUsage, toChunks, toText'
+const names = 'CompletionError, drain, fromResponse, tapUsage, toChunks, toText'
 const esm = `import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { ${names} } from 'completion-streams'
-import { script, serveCompletions } from 'completion-streams/testing'
+import { recordedScript, script, serveCompletions } from 'completion-streams/testing'
 ${body}`
 const cjs = `const { Readable } = require('node:stream')
 const { pipeline } = require('node:stream/promises')
 const { ${names} } = require('completion-streams')
-const { script, serveCompletions } = require('completion-streams/testing')
+const { recordedScript, script, serveCompletions } = require('completion-streams/testing')
 ${body}`
 
 await inTemporaryFolder(async folder => {
@@ -60,6 +66,12 @@ await inTemporaryFolder(async folder => {
     for (const [file, text] of Object.entries(files)) await writeFile(join(place, file), text)
     return place
   }
+
+  await check('has the command', async () => {
+    const place = await project('command', 'commonjs', [], { 'body.sse': 'data: [DONE]\n\n' })
+    const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
+    assert.equal((await run('npx', ['completion-streams', '--version'], { cwd: place })).trim(), version)
+  })
 
   await check('runs in Jest, in a CommonJS project, also under fake timers', async () => {
     const place = await project('jest-cjs', 'commonjs', ['jest@30'], {

@@ -34,6 +34,17 @@ describe('TokenEstimate', () => {
     expect(estimate.end()).to.equal(2000)
   })
 
+  it('cuts what has no space anywhere, and no pair', () => {
+    for (const text of ['a'.repeat(2000), `a${'😀'.repeat(1000)}`]) {
+      const pieces: string[] = []
+      const estimate = new TokenEstimate(piece => pieces.push(piece))
+      estimate.add(chunkOf({ content: text }))
+      estimate.end()
+      expect(pieces.join('')).to.equal(text)
+      for (const piece of pieces) expect(Buffer.from(piece).toString()).to.equal(piece)
+    }
+  })
+
   it('counts reasoning, refusals and arguments, and what is repeated once', () => {
     const pieces: string[] = []
     const estimate = new TokenEstimate(text => pieces.push(text))
