@@ -4,6 +4,8 @@ import { type ReceivedRequest, type Script, script } from 'completion-streams/te
 export function localScript({ body }: ReceivedRequest): Script | undefined {
   if (Array.isArray(body.tools)) return weatherCalls
   if (body.n === 3) return script(mottos, { interval: 20 })
+  if (Array.isArray(body.messages) && /chat|stream/i.test(lastOf(body.messages)))
+    return explained(body.messages)
   return JSON.stringify(body.messages).includes('1 < 2') ? script('Yes: 1 < 2 & 2 > 1.') : undefined
 }
 
@@ -20,4 +22,23 @@ const weatherCalls: Script = {
       ]
     }
   ]
+}
+
+function lastOf(messages: unknown[]): string {
+  const { content } = (messages.at(-1) ?? {}) as { content?: unknown }
+  return typeof content === 'string' ? content : ''
+}
+
+/** An answer with thoughts before it, as the chat shows them. */
+function explained(messages: unknown[]): Script {
+  const turns =
+    messages.length > 1 ? `\n\n(This is turn ${(messages.length + 1) / 2} of our conversation.)` : ''
+  const thoughts = 'They ask how an answer is streamed. A picture helps: water in a pipe.'
+  const text = `A model writes one token at a time. A stream passes each of them on at once, through pipes that hold only a little:\n\n1. The source reads the bytes.\n2. Each stage does one thing.\n3. The sink shows the words, as you see here. \ud83d\udca7\n\nIf the sink is slow, the source waits. If you stop, the model stops too.${turns}`
+  const words = (from: string) => from.match(/\s*\S+/g) ?? []
+  const reasoning = words(thoughts).map((reasoning, n) => ({ at: 150 + n * 35, reasoning }))
+  const start = 150 + reasoning.length * 35
+  return {
+    choices: [{ pieces: [...reasoning, ...words(text).map((text, n) => ({ at: start + n * 45, text }))] }]
+  }
 }

@@ -16,9 +16,13 @@ export interface ServerResponseLike extends NodeJS.EventEmitter {
   readonly writableEnded: boolean
   readonly writableFinished?: boolean
   readonly destroyed?: boolean
+  /** The header of this name, if it is set. */
   getHeader(name: string): unknown
+  /** Sets a header. */
   setHeader(name: string, value: string): unknown
+  /** Writes a part of the body; false where `drain` is to be waited for. */
   write(chunk: string): boolean
+  /** Ends the body. */
   end(): unknown
 }
 

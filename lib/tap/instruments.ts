@@ -3,7 +3,9 @@ import type { AttributeValue } from './operation.js'
 
 /** What of an OpenTelemetry meter is called. By what it can do, so that any version of its API fits. */
 export interface MeterLike {
+  /** Makes what durations and counts of tokens are recorded in. */
   createHistogram(name: string, options?: InstrumentOptions): HistogramLike
+  /** Makes what is counted up. */
   createCounter(name: string, options?: InstrumentOptions): CounterLike
 }
 

@@ -22,6 +22,7 @@ export type { AttributeValue } from './operation.js'
 
 /** What of an OpenTelemetry tracer is called. By what it can do, so that any version of its API fits. */
 export interface TracerLike {
+  /** Begins a span. */
   startSpan(name: string, options?: { kind?: number; attributes?: Record<string, never> }): SpanLike
 }
 
