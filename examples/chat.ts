@@ -14,6 +14,10 @@ import OpenAI from 'openai'
 
 const client = new OpenAI()
 const model = process.env.OPENAI_MODEL ?? 'gpt-4o-mini'
+const manner = {
+  role: 'system' as const,
+  content: 'You are in a chat. The page shows plain text, no markup.'
+}
 const page = join(import.meta.dirname, '../../examples/chat')
 const types: Record<string, string> = {
   'index.html': 'text/html; charset=utf-8',
@@ -45,7 +49,7 @@ async function answer(
   messages: OpenAI.ChatCompletionMessageParam[],
   outgoing: ServerResponse
 ): Promise<void> {
-  const request = requestCompletion(client, { model, messages })
+  const request = requestCompletion(client, { model, messages: [manner, ...messages] })
   await pipeline(request, toChunks(), splitThinking(), respond(outgoing, { heartbeat: 15_000 }))
 }
 

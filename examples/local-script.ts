@@ -24,15 +24,9 @@ const weatherCalls: Script = {
   ]
 }
 
-function lastOf(messages: unknown[]): string {
-  const { content } = (messages.at(-1) ?? {}) as { content?: unknown }
-  return typeof content === 'string' ? content : ''
-}
-
 /** An answer with thoughts before it, as the chat shows them. */
 function explained(messages: unknown[]): Script {
-  const turns =
-    messages.length > 1 ? `\n\n(This is turn ${(messages.length + 1) / 2} of our conversation.)` : ''
+  const turns = messages.length > 2 ? `\n\nThis is turn ${messages.length / 2} of our conversation.` : ''
   const thoughts = 'They ask how an answer is streamed. A picture helps: water in a pipe.'
   const text = `A model writes one token at a time. A stream passes each of them on at once, through pipes that hold only a little:\n\n1. The source reads the bytes.\n2. Each stage does one thing.\n3. The sink shows the words, as you see here. \ud83d\udca7\n\nIf the sink is slow, the source waits. If you stop, the model stops too.${turns}`
   const words = (from: string) => from.match(/\s*\S+/g) ?? []

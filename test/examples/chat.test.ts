@@ -181,20 +181,20 @@ describe('examples: chat', function () {
         await page.getByRole('alert').waitFor()
         // The same question, and nothing of the answer that failed.
         expect(requests().length).to.be.greaterThan(before)
-        expect(requests().at(-1)?.body.messages).to.deep.equal([{ role: 'user', content: 'Count.' }])
+        expect(messagesOf(requests().at(-1))).to.deep.equal([{ role: 'user', content: 'Count.' }])
       })
     })
   }
 
   it('goes on with the conversation in the next turn, and begins a new one', async () => {
     await open(
-      ({ body }) => script(`Answer ${(body.messages as object[]).length}`),
+      ({ body }) => script(`Answer ${(body.messages as object[]).length - 1}`),
       async (page, requests) => {
         await ask(page, 'One')
         await finished(page)
         await ask(page, 'Two')
         await page.getByText('Answer 3').waitFor()
-        expect(requests()[1]?.body.messages).to.deep.equal([
+        expect(messagesOf(requests()[1])).to.deep.equal([
           { role: 'user', content: 'One' },
           { role: 'assistant', content: 'Answer 1' },
           { role: 'user', content: 'Two' }
@@ -202,7 +202,7 @@ describe('examples: chat', function () {
         await page.getByRole('button', { name: 'New chat' }).click()
         await ask(page, 'Three')
         await page.getByText('Answer 1').waitFor()
-        expect(requests()[2]?.body.messages).to.deep.equal([{ role: 'user', content: 'Three' }])
+        expect(messagesOf(requests()[2])).to.deep.equal([{ role: 'user', content: 'Three' }])
       }
     )
   })
@@ -246,7 +246,7 @@ describe('examples: chat', function () {
         await page.getByText('One two').waitFor()
         // While an answer is being written, nothing is asked.
         await ask(page, 'Again')
-        expect(requests().map(({ body }) => body.messages)).to.deep.equal([
+        expect(requests().map(messagesOf)).to.deep.equal([
           [{ role: 'user', content: 'First line\nsecond line' }]
         ])
         await page.keyboard.press('Escape')
@@ -283,6 +283,11 @@ describe('examples: chat', function () {
     await page.close()
   })
 })
+
+/** The conversation that a request brings, behind what the example tells the model. */
+function messagesOf(request: ReceivedRequest | undefined): unknown[] {
+  return (request?.body.messages as unknown[]).slice(1)
+}
 
 /** A function of a node that runs in the page, where there are names that Node has not. */
 function inPage(expression: string): (node: object) => unknown {
