@@ -4,8 +4,8 @@ import { type ReceivedRequest, type Script, script } from 'completion-streams/te
 export function localScript({ body }: ReceivedRequest): Script | undefined {
   if (Array.isArray(body.tools)) return weatherCalls
   if (body.n === 3) return script(mottos, { interval: 20 })
-  if (Array.isArray(body.messages) && /chat|stream/i.test(lastOf(body.messages)))
-    return explained(body.messages)
+  if (JSON.stringify(body.messages ?? '').includes('You are in a chat'))
+    return explained(body.messages as unknown[])
   return JSON.stringify(body.messages).includes('1 < 2') ? script('Yes: 1 < 2 & 2 > 1.') : undefined
 }
 

@@ -286,7 +286,7 @@ describe('examples: chat', function () {
 
 /** The conversation that a request brings, behind what the example tells the model. */
 function messagesOf(request: ReceivedRequest | undefined): unknown[] {
-  return (request?.body.messages as unknown[]).slice(1)
+  return ((request?.body.messages ?? []) as unknown[]).slice(1)
 }
 
 /** A function of a node that runs in the page, where there are names that Node has not. */
