@@ -257,7 +257,7 @@ describe('examples', () => {
   it('are listed when another is asked for', async () => {
     const { stderr, code } = await run('nonsense')
     expect(code).to.equal(1)
-    expect(stderr).to.include('cancel, completion-log, demo, each-choice, failures')
+    expect(stderr).to.include('cancel, chat, completion-log, demo, each-choice, failures')
   })
 })
 
