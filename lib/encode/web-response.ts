@@ -45,8 +45,10 @@ export async function webResponse(
   if (signal !== undefined) checkSignal(signal)
   const outlet = new WebOutlet()
   const sink = responseSink('webResponse', outlet, rest)
+  const done = pipeline(source, sink)
+  // Only now is there somebody who hears of the sink's failure.
   const stopWaiting = signal ? onAbort(signal, () => outlet.leave()) : () => {}
-  pipeline(source, sink).catch(onError).finally(stopWaiting)
+  done.catch(onError).finally(stopWaiting)
   return outlet.response
 }
 

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { arch, cpus, loadavg, platform, totalmem } from 'node:os'
 import { addedDelay } from './added-delay.js'
 import { elements, partials } from './elements.js'
+import { encoding } from './encoding.js'
 import { guardDelays } from './guards.js'
 import { largeEvent } from './large-event.js'
 import { manyEvents } from './many-events.js'
@@ -19,6 +20,7 @@ const benches: ReadonlyMap<string, () => Promise<Table>> = new Map([
   ['large-event', largeEvent],
   ['many-events', manyEvents],
   ['stages', stages],
+  ['encoding', encoding],
   ['elements', elements],
   ['partials', partials],
   ['guards', guardDelays],

@@ -85,9 +85,9 @@ describe('candidates', () => {
     it(`asks the next one for one that is silent for too long, and aborts it: ${JSON.stringify(stallAfter)}`, async () => {
       await using silent = await serve({ script: script('late'), faults: { stallAfter } })
       await using good = await second()
-      const { text, failed } = await ask([candidate(silent), candidate(good)], { firstToken: 50 })
+      const { text, failed } = await ask([candidate(silent), candidate(good)], { firstToken: 400 })
       expect(text).to.equal(answer)
-      expect(failed[0]?.error).to.include({ code: 'CS_ERR_STALLED', timeLimit: 'first', limit: 50 })
+      expect(failed[0]?.error).to.include({ code: 'CS_ERR_STALLED', timeLimit: 'first', limit: 400 })
       expect((await silent.requests[0]?.over)?.aborted).to.equal(true)
     })
   }
