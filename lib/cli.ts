@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { constants } from 'node:os'
 import { parseArgs } from 'node:util'
+import { AbortError } from './abort-error.js'
 import type { TextKind } from './chunk/fields.js'
 import { type Call, commands, isAbort } from './cli/commands.js'
 import { help } from './cli/help.js'
@@ -41,9 +42,17 @@ await main()
 
 async function main(): Promise<void> {
   const leaving = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => leaving.abort())
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    // The second one ends the process, as Node does by itself.
+    process.once(signal, () => {
+      leaving.abort()
+      // Whoever waits for input may not have begun a pipeline yet.
+      process.stdin.destroy(new AbortError())
+    })
+  }
   // The commands learn of it by what they write; when they have written nothing, it is no concern of theirs.
   process.stdout.on('error', () => {})
+  process.stdin.on('error', () => {})
   process.exitCode = await run(process.argv.slice(2), leaving.signal).catch(exitCodeOf)
   // Standard input may be open still, and a pipeline that failed does not let go of it.
   process.stdin.destroy()

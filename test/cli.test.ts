@@ -194,6 +194,17 @@ describe('npx completion-streams', () => {
     expect(stderr).to.match(/^aborted · m · /)
   })
 
+  for (const command of ['text', 'check', 'summary', 'events']) {
+    it(`${command} ends at Ctrl-C while nothing has come`, async () => {
+      const child = start(command)
+      // It has come far enough to read its input when it has taken more than a pipe holds.
+      const taken = child.stdin?.write(' '.repeat(1000_000))
+      if (!taken) await once(child.stdin as NodeJS.WritableStream, 'drain')
+      child.kill('SIGINT')
+      expect((await ended(child)).code).to.equal(130)
+    })
+  }
+
   it('closes its recording at Ctrl-C', async () => {
     const file = join(folder, 'interrupted.ndjson')
     const child = start('record', file)

@@ -3,7 +3,7 @@ import { CompletionError } from '../errors.js'
 import { printable } from '../printable.js'
 import type { Entry } from '../recording/format.js'
 import type { Summary } from '../tap/summary-record.js'
-import { Answer } from './answer.js'
+import { Answer, isOfInput } from './answer.js'
 import { BodyLook } from './body-look.js'
 import { count, grouped } from './words.js'
 
@@ -27,7 +27,7 @@ export async function check(entries: AsyncIterable<Entry> | Iterable<Entry>): Pr
   } catch (error) {
     // What the reading of an answer throws is an error; what is Node's is no finding.
     failure = error as Error
-    if (isOfFile(failure)) throw failure
+    if (isOfInput(failure, answer)) throw failure
   }
   await look.finish()
   const summary = answer.summary()
@@ -37,12 +37,6 @@ export async function check(entries: AsyncIterable<Entry> | Iterable<Entry>): Pr
     notes: problems.length > 0 ? [] : notesOf(look, summary),
     facts: `${count(look.bytes, 'byte')}, ${count(summary.chunks, 'chunk')}, ${count(summary.characters, 'character')} of text`
   }
-}
-
-/** An error of the file system or of zlib, and of a recording that is damaged. */
-function isOfFile(error: Error): boolean {
-  const code = 'code' in error ? error.code : undefined
-  return code === 'CS_ERR_INVALID_RECORDING' || 'syscall' in error || /^Z_/.test(String(code))
 }
 
 function problemsOf(

@@ -11,7 +11,7 @@ import { toNDJSON } from '../encode/ndjson.js'
 import { iterableSource } from '../source/iterable.js'
 import { replay } from '../source/replay.js'
 import { record } from '../tap/record.js'
-import { Answer } from './answer.js'
+import { Answer, isOfInput } from './answer.js'
 import { check } from './check.js'
 import { diff } from './diff.js'
 import { type Input, openInput, piecesOf } from './input.js'
@@ -72,7 +72,7 @@ async function finish(run: Promise<void>, answer: Answer, input: Input, { isQuie
   })
   const summary = answer.summary()
   const isOfAnswer = failure !== undefined && failure === summary.error
-  if (failure !== undefined && (!isOfAnswer || isOfFile(failure))) {
+  if (failure !== undefined && (!isOfAnswer || isOfInput(failure, answer))) {
     if (!isQuiet && isAbort(failure)) tell(summaryLine(summary, input.hasTimes))
     throw failure
   }
@@ -181,10 +181,6 @@ async function diffFiles({ files, index }: Call): Promise<number> {
 
 export function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === 'AbortError'
-}
-
-function isOfFile(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'CS_ERR_INVALID_RECORDING'
 }
 
 /** Writes a line to standard output; rejects when its reader has left. */

@@ -1,7 +1,7 @@
 import { tokensOf } from '../chunk/usage.js'
 import type { Entry } from '../recording/format.js'
 import type { Summary } from '../tap/summary-record.js'
-import { Answer, type TimedChunk } from './answer.js'
+import { Answer, isOfInput, type TimedChunk } from './answer.js'
 import { count, errorLine, grouped, seconds } from './words.js'
 
 /** What a difference is. */
@@ -36,8 +36,8 @@ async function read(entries: AsyncIterable<Entry> | Iterable<Entry>): Promise<Si
   try {
     for await (const chunk of answer.chunks(entries)) chunks.push(chunk)
   } catch (error) {
-    // A failure is a part of the summary; a file that cannot be read is none of either side.
-    if (answer.summary().outcome === 'failed' && error instanceof Error && 'syscall' in error) throw error
+    // A failure of the answer is a part of the summary.
+    if (isOfInput(error, answer)) throw error
   }
   return { chunks, summary: answer.summary() }
 }

@@ -95,7 +95,7 @@ export function entryOf(line: string): Entry | undefined {
 export function endingOf(error: Error | null): Ending {
   if (error === null || error.name === 'AbortError') return 'left'
   const code = 'code' in error ? error.code : undefined
-  if (code === 'ERR_STREAM_PREMATURE_CLOSE') return 'left'
+  if (code === 'ERR_STREAM_PREMATURE_CLOSE' || code === 'EPIPE') return 'left'
   if (code === 'CS_ERR_TRUNCATED') return 'cut'
   return code === 'CS_ERR_STALLED' ? 'stalled' : 'failed'
 }

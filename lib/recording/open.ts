@@ -15,19 +15,23 @@ export interface OpenOptions {
   parse: ((text: string) => unknown) | undefined
 }
 
-/** How much is looked at to tell what a file is. */
+/** How much is looked at to tell what a file is, in characters behind the blanks that it may begin with. */
 const longestBeginning = 64
+
+/** How many blanks it may begin with, in bytes. */
+const mostBlanks = 1024
 
 /** Tells by its beginning what a file is: a recording, a HAR file, a cassette, or a body as it is. */
 export async function openRecording(file: RecordingFile, { index, parse }: OpenOptions): Promise<Opened> {
   const all = bytesOf(file)
   const held: Uint8Array[] = []
   let beginning = ''
-  while (beginning.length < longestBeginning) {
+  for (let size = 0; beginning.length < longestBeginning && size < mostBlanks; ) {
     const { done, value } = await all.next()
     if (done) break
     held.push(value)
-    beginning = Buffer.concat(held).toString('latin1', 0, 1024).trimStart()
+    size += value.length
+    beginning = Buffer.concat(held).toString('latin1', 0, mostBlanks).trimStart()
     // A body that comes slowly is not held back: no other file begins like this.
     if (/^(?:data|event|id|retry)?:/.test(beginning)) break
   }

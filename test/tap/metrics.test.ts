@@ -31,6 +31,7 @@ import {
 } from 'completion-streams'
 import { type Faults, script } from 'completion-streams/testing'
 import { ask, closed, questions, run, serve } from '../answers.js'
+import { allowNoComplaints } from '../helpers.js'
 
 const counting = script('one two three')
 const params = { ...questions.chat, temperature: 0.5, max_completion_tokens: 7, stop: 'END', n: 1 }
@@ -77,6 +78,8 @@ class Telemetry {
 const error = 2
 
 describe('tapMetrics', () => {
+  allowNoComplaints()
+
   let telemetry: Telemetry
 
   beforeEach(() => {
