@@ -41,7 +41,10 @@ export async function* bytesOf(file: RecordingFile): AsyncGenerator<Uint8Array> 
   }
 }
 
-/** Reads the entries of one recording, of a file that several may have been appended to. */
+/**
+ * Reads the entries of one recording, of a file that several may have been appended to: bytes to lines, and each line to its
+ * entry when that is wanted, so that a player does not stop to read many at once.
+ */
 export class EntryReader {
   readonly #index: number
   readonly #decoder = new TextDecoder()
@@ -59,49 +62,48 @@ export class EntryReader {
     return this.#isOver
   }
 
-  /** Takes the next bytes; gives the entries whose lines end in them. */
-  add(bytes: Uint8Array): Entry[] {
+  /** Takes the next bytes; gives the lines that end in them. */
+  linesOf(bytes: Uint8Array): string[] {
     const lines = this.#decoder.decode(bytes, { stream: true }).split('\n')
     const last = lines.pop() ?? ''
-    const entries: Entry[] = []
-    for (const line of lines) {
-      this.#hold(line)
-      this.#take(entryOf(this.#line()), entries)
-    }
-    this.#hold(last)
-    return entries
+    if (lines.length > 0) lines[0] = this.#begunWith(lines[0] ?? '')
+    this.#parts.push(last)
+    this.#size += last.length
+    if (this.#size > longestLine) throw invalidRecording('a line of the recording is too long')
+    return lines
+  }
+
+  /** The entry in a line; undefined where it belongs to another recording of the file, or says nothing. */
+  entryIn(line: string): Entry | undefined {
+    return this.#isOver ? undefined : this.#chosen(entryOf(line))
   }
 
   /**
-   * Takes the end of the file. A last line without its line end may be whole all the same, where an editor took it off; half
-   * of one, that the process which wrote it left, is nothing.
+   * Takes the end of the file, and gives what its last line holds. A line without its line end may be whole all the same, where
+   * an editor took it off; half of one, that the process which wrote it left, is nothing.
    */
-  end(): Entry[] {
-    const entries: Entry[] = []
-    const line = this.#line()
-    this.#take(this.#found === -1 ? entryOf(line) : entryOfHalf(line), entries)
-    if (this.#found >= this.#index) return entries
+  end(): Entry | undefined {
+    const line = this.#begunWith('')
+    const entry = this.#isOver
+      ? undefined
+      : this.#chosen(this.#found === -1 ? entryOf(line) : entryOfHalf(line))
+    if (this.#found >= this.#index) return entry
     throw invalidRecording(
       this.#found === -1 ? 'the recording is empty' : `the file has ${this.#found + 1} recordings`
     )
   }
 
-  #take(entry: Entry | undefined, entries: Entry[]): void {
-    if (!entry || this.#isOver) return
+  #chosen(entry: Entry | undefined): Entry | undefined {
+    if (!entry) return undefined
     if (this.#found === -1 && entry.kind !== 'beginning') throw invalidRecording('the file is no recording')
     if (entry.kind === 'beginning') this.#found++
-    if (this.#found === this.#index) entries.push(entry)
-    this.#isOver = this.#found > this.#index || (this.#found === this.#index && entry.kind === 'end')
+    const isChosen = this.#found === this.#index
+    this.#isOver = this.#found > this.#index || (isChosen && entry.kind === 'end')
+    return isChosen ? entry : undefined
   }
 
-  #hold(part: string): void {
-    this.#parts.push(part)
-    this.#size += part.length
-    if (this.#size > longestLine) throw invalidRecording('a line of the recording is too long')
-  }
-
-  #line(): string {
-    const line = this.#parts.join('')
+  #begunWith(rest: string): string {
+    const line = this.#parts.join('') + rest
     this.#parts = []
     this.#size = 0
     return line
@@ -112,10 +114,14 @@ export class EntryReader {
 export async function* entriesOf(bytes: AsyncIterable<Uint8Array>, index = 0): AsyncGenerator<Entry> {
   const reader = new EntryReader(index)
   for await (const block of bytes) {
-    yield* reader.add(block)
+    for (const line of reader.linesOf(block)) {
+      const entry = reader.entryIn(line)
+      if (entry) yield entry
+    }
     if (reader.isOver) return
   }
-  yield* reader.end()
+  const last = reader.end()
+  if (last) yield last
 }
 
 function entryOfHalf(line: string): Entry | undefined {

@@ -54,28 +54,28 @@ export function replay(file: RecordingFile, options?: ReplayOptions): Source<Uin
   if (signal !== undefined) checkSignal(signal)
   const reader = new EntryReader(index)
   const blocks = bytesOf(file)
-  let entries: Entry[] = []
+  let lines: string[] = []
   let place = 0
-  /** The block behind the entries at hand: it is read while they are played, so that no piece waits for the file. */
-  let next: Promise<Entry[] | undefined> | undefined
+  /** The entry that waits for its time. */
+  let entry: Entry | undefined
+  /** The lines behind those at hand: they are read while those are played, so that no piece waits for the file. */
+  let next: Promise<string[] | undefined> | undefined
   let start: number | undefined
   let head: Head | undefined
   let timer: ReturnType<typeof setTimeout> | undefined
   let immediate: ReturnType<typeof setImmediate> | undefined
   let isWanted = false
   let isWaiting = false
+  let hasEnded = false
   let isOver = false
 
-  async function load(): Promise<Entry[] | undefined> {
+  async function load(): Promise<string[] | undefined> {
     if (reader.isOver) return undefined
     const { done, value } = await blocks.next()
-    if (!done) return reader.add(value)
-    // What is behind the end is asked for once only.
-    const last = reader.end()
-    return last.length > 0 ? last : undefined
+    return done ? undefined : reader.linesOf(value)
   }
 
-  function loadAhead(): Promise<Entry[] | undefined> {
+  function loadAhead(): Promise<string[] | undefined> {
     next = load()
     // It is awaited later, and must not be an unhandled rejection until then.
     next.catch(() => {})
@@ -84,32 +84,44 @@ export function replay(file: RecordingFile, options?: ReplayOptions): Source<Uin
 
   /** Plays what is due, as long as it is wanted. */
   function play(): void {
-    start ??= performance.now()
-    while (isWanted && !isWaiting && !isOver && !source.destroyed) {
-      const entry = entries[place]
-      if (!entry) return loadMore()
-      if (
-        speed !== Number.POSITIVE_INFINITY &&
-        entry.kind !== 'beginning' &&
-        !isDue(start + entry.at / speed)
-      )
-        return
-      place++
-      take(entry)
+    try {
+      start ??= performance.now()
+      while (isWanted && !isWaiting && !isOver && !source.destroyed) {
+        while (!entry && place < lines.length) entry = reader.entryIn(lines[place++] ?? '')
+        if (!entry) return loadMore()
+        if (
+          speed !== Number.POSITIVE_INFINITY &&
+          entry.kind !== 'beginning' &&
+          !isDue(start + entry.at / speed)
+        )
+          return
+        const due = entry
+        entry = undefined
+        take(due)
+      }
+    } catch (error) {
+      // A line that is none.
+      fail(error)
     }
   }
 
   function loadMore(): void {
     isWaiting = true
     const loading = next ?? loadAhead()
-    loading.then(more => {
-      isWaiting = false
-      if (!more) return fail(brokenOff())
-      entries = more
-      place = 0
-      loadAhead()
-      play()
-    }, fail)
+    loading
+      .then(more => {
+        isWaiting = false
+        lines = more ?? []
+        place = 0
+        if (more) loadAhead()
+        else if (hasEnded) return fail(brokenOff())
+        else {
+          hasEnded = true
+          entry = reader.end()
+        }
+        play()
+      })
+      .catch(fail)
   }
 
   function take(entry: Entry): void {

@@ -47,11 +47,17 @@ if (kind !== 'at-once') {
 }
 await rm(folder, { recursive: true })
 
-/** How many milliseconds each piece came before or behind its time. */
+/** How many milliseconds each piece came before or behind its time, which counts from the first read. */
 async function playedInTime(): Promise<number[]> {
-  const start = performance.now()
+  const source = replay(file)
+  const read = source._read
+  let start = Number.NaN
+  source._read = size => {
+    if (Number.isNaN(start)) start = performance.now()
+    read.call(source, size)
+  }
   const errors: number[] = []
-  for await (const _piece of replay(file)) {
+  for await (const _piece of source) {
     errors.push(Math.abs(performance.now() - start - (pieces[errors.length]?.at ?? Number.NaN)))
   }
   return errors
