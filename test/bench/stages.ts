@@ -1,5 +1,11 @@
 import { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import {
+  AggregationTemporality,
+  InMemoryMetricExporter,
+  MeterProvider,
+  PeriodicExportingMetricReader
+} from '@opentelemetry/sdk-metrics'
 import * as library from 'completion-streams'
 import { race, spread, summaryOf, type Table, type Times, verdict } from './measure.js'
 import { sourceOf } from './peers.js'
@@ -13,6 +19,16 @@ type Make = (stage: (...options: unknown[]) => NodeJS.ReadWriteStream | NodeJS.W
 
 const ignore = () => {}
 
+/** A meter of the real SDK, that a reader collects from. */
+const meter = new MeterProvider({
+  readers: [
+    new PeriodicExportingMetricReader({
+      exporter: new InMemoryMetricExporter(AggregationTemporality.DELTA),
+      exportIntervalMillis: 3_600_000
+    })
+  ]
+}).getMeter('bench')
+
 /** What each stage is given. */
 const stagesByInput: Readonly<Record<string, Readonly<Record<string, Make>>>> = {
   'text chunks': {
@@ -20,6 +36,7 @@ const stagesByInput: Readonly<Record<string, Readonly<Record<string, Make>>>> = 
     toCompletion: stage => stage(),
     tapUsage: stage => stage(ignore),
     tapSummary: stage => stage(ignore),
+    tapMetrics: stage => stage({ meter }),
     tee: stage => stage(nullSink()),
     timeLimits: stage => stage({ idle: 60_000 }),
     toSSE: stage => stage(),

@@ -1,12 +1,14 @@
 import { createWriteStream } from 'node:fs'
 import { appendFile, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
+import { PassThrough, Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { pathToFileURL } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { expect } from 'chai'
-import { CompletionError, fromResponse, record, replay, toChunks, toText } from 'completion-streams'
+import { CompletionError, drain, fromResponse, record, replay, toChunks, toText } from 'completion-streams'
 import { type Faults, script } from 'completion-streams/testing'
+import fc from 'fast-check'
 import { all, closed, questions, run, serve, withFolder } from '../answers.js'
 import { allowNoComplaints } from '../helpers.js'
 
@@ -54,6 +56,18 @@ describe('replay', () => {
       })
     })
   }
+
+  it('gives the same pieces for any bytes, cut anywhere, packed or not', async () => {
+    const pieces = fc.array(fc.uint8Array({ minLength: 1 }), { maxLength: 20 })
+    await fc.assert(
+      fc.asyncProperty(pieces, fc.boolean(), async (pieces, gzip) => {
+        const sink = new PassThrough({ highWaterMark: 2 ** 20 })
+        await pipeline(Readable.from(pieces), record(sink, { gzip }), drain())
+        const played = await all<Buffer>(replay(sink, fast))
+        expect(played.map(piece => [...piece])).to.deep.equal(pieces.map(piece => [...piece]))
+      })
+    )
+  })
 
   it("gives the same end after a provider's error in the stream", async () => {
     await withRecording({ errorAfter: { events: 2 } }, async file => {
