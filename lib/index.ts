@@ -7,6 +7,7 @@ export { type ElementStage, type ElementsOptions, toElements } from './collect/e
 export { type PartialsOptions, toPartials } from './collect/partials.js'
 export type { SchemaIssue, SchemaResult, StandardSchema } from './collect/standard-schema.js'
 export { type ToolCall, toToolCalls } from './collect/tool-calls.js'
+export { type CompletionSource, type ReadCompletion, readCompletion, readText } from './collect/whole.js'
 export { compose } from './compose.js'
 export { type Chunk, type ChunkStage, type ChunksOptions, toChunks } from './decode/chunks.js'
 export { type EventsOptions, type ServerSentEvent, toEvents } from './decode/events.js'

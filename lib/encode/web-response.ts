@@ -48,7 +48,11 @@ export async function webResponse(
   const done = pipeline(source, sink)
   // Only now is there somebody who hears of the sink's failure.
   const stopWaiting = signal ? onAbort(signal, () => outlet.leave()) : () => {}
-  done.catch(onError).finally(stopWaiting)
+  done
+    .catch(onError)
+    .finally(stopWaiting)
+    // There is nobody to tell what a callback throws when it is told of a failure.
+    .catch(() => {})
   return outlet.response
 }
 
