@@ -14,6 +14,7 @@ import { printable } from './printable.js'
  * - `CS_ERR_BLOCKED`: a moderation check refused the text, or gave no verdict
  * - `CS_ERR_REPETITION`: the model repeated the same text again and again
  * - `CS_ERR_INVALID_RECORDING`: a file is no recording, or of a version that is not known
+ * - `CS_ERR_JOURNAL`: the journal of a batch is none, is of another run, or in use
  * - `CS_ERR_TEE_OVERFLOW`: a tee's destination was slower than its limit allows
  */
 export type CompletionErrorCode =
@@ -27,6 +28,7 @@ export type CompletionErrorCode =
   | 'CS_ERR_BLOCKED'
   | 'CS_ERR_REPETITION'
   | 'CS_ERR_INVALID_RECORDING'
+  | 'CS_ERR_JOURNAL'
   | 'CS_ERR_TEE_OVERFLOW'
 
 /** The facts that an error may carry, beside its code. */

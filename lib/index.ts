@@ -1,3 +1,11 @@
+export {
+  type BatchOptions,
+  type BatchProgress,
+  completeEach,
+  type RateLimits,
+  type RowError,
+  type RowRecord
+} from './batch/complete-each.js'
 export { isChatChunk, isLegacyChunk, isResponsesEvent } from './chunk/guards.js'
 export { type TokenCounts, tokensOf } from './chunk/usage.js'
 export { type ArgumentsOptions, toArguments } from './collect/arguments.js'

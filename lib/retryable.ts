@@ -84,7 +84,13 @@ function isPassingStatus(status: number, error: LooseError & { readonly provider
   return passingStatuses.has(status) || (status >= 500 && status !== 501 && status !== 505)
 }
 
-function isUsedUp({ code, type, error, ...rest }: LooseError & { readonly providerCode?: unknown }): boolean {
+/** Whether an error says that the balance is used up, though its status may be that of too many requests. */
+export function isUsedUp({
+  code,
+  type,
+  error,
+  ...rest
+}: LooseError & { readonly providerCode?: unknown }): boolean {
   const { providerCode } = rest
   const inner = typeof error === 'object' && error !== null ? (error as LooseError) : {}
   return [code, type, providerCode, inner.code, inner.type].some(

@@ -11,6 +11,7 @@ import { addProgram, compilePrograms, root, runTogether } from './programs.js'
 const prelude = `
 import { createWriteStream } from 'node:fs'
 import { createServer } from 'node:http'
+import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Chunk } from 'completion-streams'
 import * as all from 'completion-streams'

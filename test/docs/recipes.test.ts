@@ -121,6 +121,21 @@ const expectations: Record<string, { faults?: Faults; needs?: string; check: (ru
   'guard-a-client 1': {
     check: ({ stdout }) => expect(stdout).to.match(/^Two\.\n complete \{.*total_tokens: 20/s)
   },
+  'batch 1': {
+    async check({ stderr, fileOf }) {
+      const records = (await fileOf('answers.ndjson'))
+        .trim()
+        .split('\n')
+        .map(line => JSON.parse(line))
+      expect(records.map(({ key }) => key).sort()).to.deep.equal(['a1', 'b2', 'c3'])
+      for (const { row, text } of records) expect(text).to.equal(`It is ${row.name}.`)
+      expect(stderr).to.match(/3 done, 0 failed, \d+ tokens$/)
+    }
+  },
+  'batch 2': {
+    needs: 'node:sqlite',
+    check: ({ stdout }) => expect(stdout).to.match(/sku: 'a1'.*sku: 'b2'/s)
+  },
   'respond 1': { check: ({ stdout }) => expect(stdout).to.match(/^200 data: \{.*"Two".*data: \[DONE\]/s) },
   'respond 2': { check: ({ stdout }) => expect(stdout).to.equal('Two.\n') },
   'web-response 1': {
@@ -175,6 +190,7 @@ describe('recipes', () => {
       await writeFile(join(folder, 'recording.sse.gz'), gzipSync(recording))
       await writeFile(join(folder, 'incident.ndjson'), incident)
       await using server = await serveCompletions({ script: answerFor, faults })
+      await writeFile(join(folder, 'products.csv'), 'sku,name\na1,a lamp\nb2,a chair\nc3,a door\n')
       const store = await startStore(folder)
       const variables = {
         AWS_ENDPOINT_URL: store.url,
@@ -229,6 +245,8 @@ function answerFor({ body }: ReceivedRequest): Script | undefined {
   if (asked.includes('my invoice')) return script('Ask ada@example.org about ORDER-123456.')
   if (asked.includes('Think, then answer')) return script('<think>One and one.</think>It is two.')
   if (asked.includes('a dialogue')) return script('Model: Hello.\nUser: Hello?\nModel: Yes?')
+  const product = /in one sentence: ([\w ]+)/.exec(asked)?.[1]
+  if (product) return script(`It is ${product}.`)
   if (body.tools) return { choices: [{ pieces: [call] }] }
   if (asked.includes('planets'))
     return script('{"planets": [{"name": "Mars", "moons": 2}, {"name": "Venus", "moons": 0}]}')

@@ -1,0 +1,309 @@
+import { type Stream, Transform } from 'node:stream'
+import { AbortError } from '../abort-error.js'
+import { CompletionError } from '../errors.js'
+import { failInOrder } from '../fail-in-order.js'
+import { checkTimeLimits, type TimeLimits } from '../guard/time-limits.js'
+import {
+  checkFunction,
+  checkIndex,
+  checkLimit,
+  checkOneOf,
+  checkSignal,
+  invalid,
+  settled
+} from '../options.js'
+import { onAbort } from '../source/on-abort.js'
+import type { CompletionClient, CompletionParams, RequestOptions } from '../source/request.js'
+import { type Stage, usedOnce } from '../stage.js'
+import { Journal } from './journal.js'
+import { RateLimiter, type RateLimits } from './rate-limits.js'
+import { askRow, type RowRecord } from './row.js'
+
+export type { RateLimits } from './rate-limits.js'
+export type { RowError, RowRecord } from './row.js'
+
+/** How far a batch is. */
+export interface BatchProgress {
+  /** Rows that have an answer. */
+  done: number
+  /** Rows that failed for good. */
+  failed: number
+  /** Rows, of those, that the journal had already. */
+  resumed: number
+  /** Rows that are being asked. */
+  inFlight: number
+  /** Attempts that failed and were made again. */
+  retried: number
+  /** Tokens of all attempts of this run, as far as they were reported. */
+  tokens: number
+  /** Milliseconds since the first row. */
+  elapsed: number
+  /** Milliseconds to the end, at the pace so far; undefined without `total`. */
+  left: number | undefined
+}
+
+/** The options of `completeEach`. */
+export interface BatchOptions<Row> {
+  /** How many rows are asked at once. Default: 16. */
+  concurrency?: number
+  /**
+   * Whether records come as rows are done, or in the order of the rows; then at most 1000 finished ones wait for a slow one.
+   * Default: `done`.
+   */
+  order?: 'done' | 'input'
+  /** By what a row is known in the journal and its record; each key may come once. Default: its place in the input, from 0. */
+  key?: (row: Row, index: number) => string
+  /** A file of the finished rows: the same program run again asks for none of them twice. Default: none. */
+  journal?: string
+  /** What the journal belongs to. Default: an empty name. */
+  run?: string
+  /** What the provider allows in a minute. Default: no limits. */
+  limits?: RateLimits
+  /** How many tokens a row is expected to use. Default: a quarter of the characters of its parameters, and what the answer may have. */
+  estimate?: (row: Row, params: CompletionParams) => number
+  /** How often a row is asked again after a failure that may pass. Default: 4. */
+  retries?: number
+  /** Whether a row that fails for good gives a record with its error, or fails the batch. Default: `emit`. */
+  onFailure?: 'emit' | 'fail'
+  /** Makes stages that stand between the chunks of a row and its record, such as `splitThinking()`. Default: none. */
+  through?: () => readonly Stream[]
+  /** Limits on the time of one attempt, as `timeLimits` has them. Default: none. */
+  timeLimits?: TimeLimits
+  /** More options for the client's requests. */
+  request?: RequestOptions['request']
+  /** How many rows there are, for the time left. */
+  total?: number
+  /** Called when a row is finished. */
+  onProgress?: (progress: BatchProgress) => void
+  /** Called when a row is about to be asked again, with the milliseconds until then. */
+  onRetry?: (told: { key: string; error: unknown; attempt: number; wait: number }) => void
+  /** Ends the batch: what is in flight is aborted, what is finished is in the journal. */
+  signal?: AbortSignal
+}
+
+/** So many finished rows may wait for the one before them. */
+const mostHeld = 1000
+/** What an answer is expected to have where its parameters do not say, in tokens. */
+const usualAnswer = 256
+
+/**
+ * Reads rows and asks for a completion of each: emits a record per row, with the answer or with what it failed with for good.
+ * `paramsOf` makes the parameters of a row's request. No row is lost and none is doubled; a slow sink stops the requests, a
+ * slow provider stops the reading, and memory does not grow with the number of rows (with a journal, by the keys).
+ *
+ * Failures that may pass are tried again, after what the provider asks to wait or longer and longer: nothing of the answer
+ * was shown, so that an answer that was cut may be asked for anew. With a `journal`, a row is on the disk before its record is
+ * emitted, and the same program run again emits it from there.
+ *
+ * Fails, after the records that came before have been taken, with what every row would fail with: a key that is refused, a
+ * model that does not exist, a balance that is used up. With `CS_ERR_JOURNAL` for a journal that is none, is of another
+ * run, or in use, and for a key that comes twice; with the first failure of a row where `onFailure` is `fail`; with what
+ * a callback throws.
+ *
+ * @example
+ * const rows = Readable.from([{ id: 'a', text: 'Hello?' }])
+ * const answers = completeEach(client, (row: { text: string }) => ({ model: 'gpt-4o-mini', messages: [{ role: 'user', content: row.text }] }), { concurrency: 8 })
+ * await pipeline(rows, answers, toNDJSON(), createWriteStream('answers.ndjson'))
+ */
+export function completeEach<Row>(
+  client: CompletionClient,
+  paramsOf: (row: Row) => CompletionParams | PromiseLike<CompletionParams>,
+  given?: BatchOptions<Row>
+): Stage<Row, RowRecord<Row>> {
+  checkFunction('paramsOf', paramsOf)
+  if (typeof client !== 'object' || client === null)
+    throw invalid('client', client, 'a client of the openai package')
+  const options = settled<Required<Omit<BatchOptions<Row>, Optional>> & Pick<BatchOptions<Row>, Optional>>(
+    'completeEach',
+    given,
+    {
+      concurrency: 16,
+      order: 'done',
+      key: (_row, index) => String(index),
+      journal: undefined,
+      run: '',
+      limits: {},
+      estimate: estimateOf,
+      retries: 4,
+      onFailure: 'emit',
+      through: () => [],
+      timeLimits: undefined,
+      request: undefined,
+      total: undefined,
+      onProgress: () => {},
+      onRetry: () => {},
+      signal: undefined
+    }
+  )
+  checkOptions(options)
+  const { concurrency, order, key: keyOf, onFailure, total, onProgress } = options
+  const limiter = new RateLimiter(options.limits)
+  const controller = new AbortController()
+  const settings = {
+    ...options,
+    client,
+    paramsOf,
+    onRetry(told: Parameters<typeof options.onRetry>[0]) {
+      retried++
+      options.onRetry(told)
+    }
+  }
+  let start: number | undefined
+  let opening: Promise<Journal | undefined> | undefined
+  let journal: Journal | undefined
+  /** The keys of this run, where a journal goes by them. */
+  const keys = new Set<string>()
+  /** Finished rows that wait for the one before them. */
+  const held = new Map<number, RowRecord<Row>>()
+  let taken = 0
+  let emitted = 0
+  let inFlight = 0
+  let [done, failed, resumed, retried, tokens] = [0, 0, 0, 0, 0]
+  let isFull = false
+  let isOver = false
+  /** Asks for the next row. */
+  let next: (() => void) | undefined
+  let finish: (() => void) | undefined
+
+  function goOn(): void {
+    if (isOver) return
+    if (finish && inFlight === 0 && held.size === 0) return finish()
+    if (!next || inFlight >= concurrency || isFull || held.size >= mostHeld) return
+    const call = next
+    next = undefined
+    call()
+  }
+
+  function emit(index: number, record: RowRecord<Row>): void {
+    if (order === 'done') push(record)
+    else {
+      held.set(index, record)
+      for (let due = held.get(emitted); due; due = held.get(emitted)) {
+        held.delete(emitted++)
+        push(due)
+      }
+    }
+  }
+
+  function push(record: RowRecord<Row>): void {
+    if (record.error === undefined) done++
+    else failed++
+    if (!stream.push(record)) isFull = true
+    const elapsed = performance.now() - (start ?? 0)
+    const all = done + failed
+    const asked = all - resumed
+    const left = total === undefined || asked === 0 ? undefined : (elapsed / asked) * Math.max(total - all, 0)
+    onProgress({ done, failed, resumed, inFlight: inFlight - 1, retried, tokens, elapsed, left })
+  }
+
+  async function complete(row: Row, index: number): Promise<void> {
+    opening ??=
+      options.journal === undefined ? Promise.resolve(undefined) : Journal.open(options.journal, options.run)
+    journal = await opening
+    const key = keyOf(row, index)
+    if (typeof key !== 'string') throw invalid('key', key, 'a function that gives a text for each row')
+    if (journal) {
+      if (keys.has(key)) throw new CompletionError('CS_ERR_JOURNAL', 'two rows have the same key', { index })
+      keys.add(key)
+    }
+    const kept = await journal?.get<RowRecord<Row>>(key)
+    if (kept) resumed++
+    const record = kept ?? (await askRow(key, row, settings, limiter, controller.signal))
+    if (isOver) return
+    if (!kept) {
+      tokens += record.tokens?.total ?? 0
+      await journal?.add(record)
+    }
+    if (record.error && onFailure === 'fail')
+      throw Object.assign(new Error(record.error.message), record.error, { row: key })
+    if (!isOver) emit(index, record)
+  }
+
+  function fail(error: unknown): void {
+    if (isOver) return
+    isOver = true
+    controller.abort()
+    failInOrder(stream, error)
+  }
+
+  const stream = new Transform({
+    objectMode: true,
+    writableHighWaterMark: 1,
+    read(size) {
+      isFull = false
+      goOn()
+      Transform.prototype._read.call(this, size)
+    },
+    transform(row: Row, _encoding, callback) {
+      if (isOver) return
+      start ??= performance.now()
+      inFlight++
+      complete(row, taken++).then(
+        () => {
+          inFlight--
+          goOn()
+        },
+        error => {
+          inFlight--
+          fail(error)
+        }
+      )
+      next = callback
+      goOn()
+    },
+    flush(callback) {
+      finish = () => {
+        finish = undefined
+        callback()
+      }
+      goOn()
+    },
+    destroy(error, callback) {
+      isOver = true
+      stopWaiting()
+      controller.abort()
+      Promise.resolve(opening)
+        .then(opened => opened?.close())
+        // What is wrong with the journal has been told.
+        .catch(() => {})
+        .then(() => callback(error))
+    }
+  })
+  const stopWaiting = options.signal
+    ? onAbort(options.signal, () => fail(new AbortError(undefined, options.signal?.reason)))
+    : () => {}
+  return usedOnce('completeEach', stream)
+}
+
+/** The options that have no default. */
+type Optional = 'journal' | 'timeLimits' | 'request' | 'total' | 'signal'
+
+function checkOptions<Row>(options: BatchOptions<Row>): void {
+  const { concurrency = 1, retries = 0, limits = {}, total } = options
+  checkLimit('concurrency', concurrency)
+  checkOneOf('order', options.order ?? 'done', ['done', 'input'])
+  checkOneOf('onFailure', options.onFailure ?? 'emit', ['emit', 'fail'])
+  checkIndex('retries', retries)
+  for (const name of ['key', 'estimate', 'through', 'onProgress', 'onRetry'] as const)
+    checkFunction(name, options[name] as () => unknown)
+  for (const name of ['journal', 'run'] as const) {
+    const text = options[name]
+    if (text !== undefined && typeof text !== 'string') throw invalid(name, text, 'a text')
+  }
+  const { requests, tokens } = settled<RateLimits>('limits of completeEach', limits, {
+    requests: Number.POSITIVE_INFINITY,
+    tokens: Number.POSITIVE_INFINITY
+  })
+  checkLimit('limits.requests', requests as number)
+  checkLimit('limits.tokens', tokens as number)
+  if (total !== undefined) checkIndex('total', total)
+  if (options.timeLimits !== undefined) checkTimeLimits(options.timeLimits)
+  if (options.signal !== undefined) checkSignal(options.signal)
+}
+
+/** English has about four characters a token; the answer has what it may have, or the usual. */
+function estimateOf(_row: unknown, params: CompletionParams): number {
+  const { max_tokens, max_completion_tokens, max_output_tokens } = params as Record<string, unknown>
+  const most = [max_completion_tokens, max_output_tokens, max_tokens].find(value => typeof value === 'number')
+  return Math.ceil(JSON.stringify(params).length / 4) + (typeof most === 'number' ? most : usualAnswer)
+}

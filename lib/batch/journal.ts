@@ -1,0 +1,208 @@
+import { type FileHandle, link, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { CompletionError } from '../errors.js'
+import { printable } from '../printable.js'
+
+/** The first line of a journal. */
+interface Head {
+  completionStreamsJournal: 1
+  run: string
+}
+
+/** What a journal keeps: anything with a key, as JSON. */
+interface Entry {
+  key: string
+}
+
+interface Place {
+  at: number
+  length: number
+}
+
+const lineFeed = 0x0a
+const readSize = 1024 * 1024
+
+/**
+ * The rows that are finished, in a file to which they are only ever added: a line of JSON each, on the disk before anybody
+ * is told of it. A line that is cut off, since the process died while it was written, is taken off again.
+ *
+ * One process at a time may have it open: a file beside it, `.lock`, holds the number of that process.
+ */
+export class Journal {
+  readonly #file: FileHandle
+  readonly #lock: string
+  readonly #places = new Map<string, Place>()
+  #end = 0
+  #waiting: { line: Buffer; key: string; resolve(): void; reject(error: unknown): void }[] = []
+  #isWriting = false
+
+  private constructor(file: FileHandle, lock: string) {
+    this.#file = file
+    this.#lock = lock
+  }
+
+  /** Opens a journal of a run, or begins one. Rejects with `CS_ERR_JOURNAL` for what is none, or of another run, or in use. */
+  static async open(path: string, run: string): Promise<Journal> {
+    const lock = `${path}.lock`
+    await takeLock(lock, path)
+    let file: FileHandle | undefined
+    try {
+      file = await open(path, 'a+')
+      const journal = new Journal(file, lock)
+      await journal.#read(path, run)
+      return journal
+    } catch (error) {
+      await file?.close()
+      await rm(lock, { force: true })
+      throw error
+    }
+  }
+
+  /** How many rows are finished. */
+  get size(): number {
+    return this.#places.size
+  }
+
+  has(key: string): boolean {
+    return this.#places.has(key)
+  }
+
+  /** What was kept under a key. */
+  async get<Kept extends Entry>(key: string): Promise<Kept | undefined> {
+    const place = this.#places.get(key)
+    if (!place) return undefined
+    const { buffer } = await this.#file.read(Buffer.alloc(place.length), 0, place.length, place.at)
+    // What stands there was written as such.
+    return JSON.parse(buffer.toString()) as Kept
+  }
+
+  /** Keeps a row; resolves when it is on the disk. Those that come up in the meantime are written together. */
+  add(entry: Entry): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ line: Buffer.from(`${JSON.stringify(entry)}\n`), key: entry.key, resolve, reject })
+      if (!this.#isWriting) this.#write()
+    })
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close()
+    await rm(this.#lock, { force: true })
+  }
+
+  async #write(): Promise<void> {
+    this.#isWriting = true
+    while (this.#waiting.length > 0) {
+      const group = this.#waiting
+      this.#waiting = []
+      try {
+        await this.#file.appendFile(Buffer.concat(group.map(({ line }) => line)))
+        await this.#file.datasync()
+        for (const { line, key, resolve } of group) {
+          this.#places.set(key, { at: this.#end, length: line.length - 1 })
+          this.#end += line.length
+          resolve()
+        }
+      } catch (error) {
+        // On a full disk a part of it may have been written.
+        await this.#file.truncate(this.#end).catch(() => {})
+        for (const { reject } of group) reject(error)
+      }
+    }
+    this.#isWriting = false
+  }
+
+  async #read(path: string, run: string): Promise<void> {
+    const { size } = await this.#file.stat()
+    let rest = Buffer.alloc(0)
+    let isHead = true
+    for (let at = 0; at < size; ) {
+      const { bytesRead, buffer } = await this.#file.read(Buffer.alloc(readSize), 0, readSize, at)
+      if (bytesRead === 0) break
+      at += bytesRead
+      const bytes = Buffer.concat([rest, buffer.subarray(0, bytesRead)])
+      let start = 0
+      for (let end = bytes.indexOf(lineFeed); end !== -1; end = bytes.indexOf(lineFeed, start)) {
+        const line = bytes.subarray(start, end)
+        if (isHead) checkHead(path, line.toString(), run)
+        else this.#places.set(keyOf(path, line.toString()), { at: this.#end, length: line.length })
+        isHead = false
+        this.#end += line.length + 1
+        start = end + 1
+      }
+      rest = bytes.subarray(start)
+    }
+    // What is only the beginning of a line was being written when the process died. The beginning of a file of another kind stays.
+    if (isHead && rest.length > 0 && !headLine(run).startsWith(rest.toString()))
+      throw new CompletionError('CS_ERR_JOURNAL', `${shown(path)} is no journal: nothing is written to it`)
+    if (rest.length > 0) await this.#file.truncate(this.#end)
+    if (isHead) {
+      await this.#file.appendFile(headLine(run))
+      this.#end = Buffer.byteLength(headLine(run))
+    }
+  }
+}
+
+function headLine(run: string): string {
+  const head: Head = { completionStreamsJournal: 1, run }
+  return `${JSON.stringify(head)}\n`
+}
+
+function checkHead(path: string, line: string, run: string): void {
+  let head: Partial<Head> | null = null
+  try {
+    head = JSON.parse(line)
+  } catch {
+    // Told below.
+  }
+  if (head?.completionStreamsJournal !== 1)
+    throw new CompletionError('CS_ERR_JOURNAL', `${shown(path)} is no journal: nothing is written to it`)
+  if (head.run === run) return
+  const message = `${shown(path)} is the journal of another run: give another file, or the same name in run`
+  throw new CompletionError('CS_ERR_JOURNAL', message)
+}
+
+function keyOf(path: string, line: string): string {
+  try {
+    const { key } = JSON.parse(line) as Partial<Entry>
+    if (typeof key === 'string') return key
+  } catch {
+    // Told below.
+  }
+  throw new CompletionError('CS_ERR_JOURNAL', `${shown(path)} holds a line that is damaged`)
+}
+
+function shown(path: string): string {
+  return printable(path)
+}
+
+/** A link to a file that holds the number already: nobody sees a lock without its owner. */
+async function takeLock(lock: string, path: string): Promise<void> {
+  const own = `${lock}.${process.pid}`
+  await writeFile(own, String(process.pid))
+  try {
+    for (;;) {
+      try {
+        return await link(own, lock)
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+      }
+      const owner = Number(await readFile(lock, 'utf8').catch(() => ''))
+      if (owner !== 0 && isAlive(owner)) {
+        const message = `${shown(path)} is in use by process ${owner}; if that is another program, remove ${shown(lock)}`
+        throw new CompletionError('CS_ERR_JOURNAL', message)
+      }
+      // Its process has died.
+      await rm(lock, { force: true })
+    }
+  } finally {
+    await rm(own, { force: true })
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}

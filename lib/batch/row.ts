@@ -1,0 +1,245 @@
+import { type Stream, Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { setTimeout } from 'node:timers/promises'
+import { ChoiceText } from '../chunk/choice-text.js'
+import { type Chunk, type Usage, usageOf } from '../chunk/fields.js'
+import { isChunkLike } from '../chunk/foreign.js'
+import { type TokenCounts, tokensOf } from '../chunk/usage.js'
+import { CompletionAssembler } from '../collect/assemble.js'
+import { ToolCallAssembler } from '../collect/chat/tool-call-assembler.js'
+import type { WholeCompletion } from '../collect/completion.js'
+import { JoinedText } from '../collect/joined-text.js'
+import type { ToolCall } from '../collect/tool-calls.js'
+import { toChunks } from '../decode/chunks.js'
+import { CompletionError, isErrorLike } from '../errors.js'
+import { type SomeTimeLimit, type TimeLimits, timeLimits } from '../guard/time-limits.js'
+import { isRetryable, isUsedUp } from '../retryable.js'
+import { headerFacts } from '../source/headers.js'
+import {
+  type CompletionClient,
+  type CompletionParams,
+  type RequestOptions,
+  requestCompletion
+} from '../source/request.js'
+import { stage } from '../stage.js'
+import { type RateLimiter, waitInHeaders } from './rate-limits.js'
+
+/** What came of a row. */
+export interface RowRecord<Row = unknown> {
+  /** By which the row is known. */
+  key: string
+  row: Row
+  /** The whole completion, as without `stream: true`; absent if the row failed, or its stages emit no chunks. */
+  completion?: WholeCompletion
+  /** The text of choice 0. */
+  text?: string
+  /** The tool calls, if there are any. */
+  toolCalls?: ToolCall[]
+  /** What the stages of `through` emitted that is neither text nor a chunk, if they did. */
+  elements?: unknown[]
+  /** What the provider reported for the answer. */
+  usage?: Usage
+  /** The tokens of all attempts together, as far as they were reported. */
+  tokens?: TokenCounts
+  /** How often the row was asked. */
+  attempts: number
+  /** From its first attempt to its end, in milliseconds. */
+  elapsed: number
+  /** What it failed with for good, as JSON. */
+  error?: RowError
+}
+
+/** An error as JSON: of this library's its `toJSON`, of others what can be told of them. */
+export type RowError = { name: string; message: string } & Record<string, unknown>
+
+/** How rows are asked. */
+export interface RowSettings<Row> {
+  client: CompletionClient
+  paramsOf(row: Row): CompletionParams | PromiseLike<CompletionParams>
+  request?: RequestOptions['request']
+  retries: number
+  through: () => readonly Stream[]
+  timeLimits?: TimeLimits
+  estimate(row: Row, params: CompletionParams): number
+  onRetry(told: { key: string; error: unknown; attempt: number; wait: number }): void
+}
+
+/** The waits between attempts, in milliseconds: from the first, doubled each time, up to the longest. */
+const firstWait = 500
+const longestWait = 30_000
+/** No provider is waited for longer than that, whatever it asks for. */
+const longestRetryAfter = 10 * 60_000
+
+/** Asks for a row until there is an answer, or a failure that lasts. Rejects only for what concerns all rows, and for an abort. */
+export async function askRow<Row>(
+  key: string,
+  row: Row,
+  settings: RowSettings<Row>,
+  limiter: RateLimiter,
+  signal: AbortSignal
+): Promise<RowRecord<Row>> {
+  const start = performance.now()
+  const params = await settings.paramsOf(row)
+  const spent = new Spent()
+  const end = (more: Partial<RowRecord<Row>>, attempts: number): RowRecord<Row> => ({
+    key,
+    row,
+    ...more,
+    ...(spent.tokens && { tokens: spent.tokens }),
+    attempts,
+    elapsed: Math.round(performance.now() - start)
+  })
+  for (let attempt = 1; ; attempt++) {
+    const reserved = settings.estimate(row, params)
+    const stages = settings.through()
+    await limiter.reserve(reserved, signal)
+    const answer = new Answer()
+    try {
+      await run(params, settings, stages, answer, limiter, signal)
+      limiter.settle(reserved, spent.add(answer.usage) ?? reserved)
+      return end(answer.facts(), attempt)
+    } catch (error) {
+      limiter.settle(reserved, spent.add(answer.usage) ?? 0)
+      if (signal.aborted || concernsAll(error)) throw error
+      if (attempt > settings.retries || !isRetryable(error))
+        return end({ error: jsonOfError(error) }, attempt)
+      const wait = waitBefore(error, attempt)
+      if (statusOf(error) === 429) limiter.pause(retryAfterOf(error) ?? 0)
+      settings.onRetry({ key, error, attempt, wait })
+      await setTimeout(wait, undefined, { signal })
+    }
+  }
+}
+
+async function run<Row>(
+  params: CompletionParams,
+  { client, request, timeLimits: limits }: RowSettings<Row>,
+  stages: readonly Stream[],
+  answer: Answer,
+  limiter: RateLimiter,
+  signal: AbortSignal
+): Promise<void> {
+  // What is tried again is decided here, where it is also counted.
+  const source = requestCompletion(client, params, { signal, request: { ...request, maxRetries: 0 } })
+  source.once('response', ({ headers }) => limiter.pause(waitInHeaders(headers)))
+  const bill = stage<Chunk, Chunk>({
+    transform(chunk, push) {
+      answer.usage = usageOf(chunk) ?? answer.usage
+      push(chunk)
+    }
+  })
+  const limited = limits === undefined ? [] : [timeLimits(limits as SomeTimeLimit)]
+  // Whatever streams `through` makes, they are streams.
+  const streams: unknown[] = [source, toChunks(), ...limited, bill, ...stages, answer.sink()]
+  await pipeline(streams as NodeJS.ReadWriteStream[])
+}
+
+/** What an attempt gives. */
+class Answer {
+  usage: Usage | undefined
+  readonly #completion = new CompletionAssembler()
+  readonly #calls = new ToolCallAssembler()
+  readonly #toolCalls: ToolCall[] = []
+  readonly #reader = new ChoiceText(0, 'content')
+  readonly #text = new JoinedText()
+  readonly #elements: unknown[] = []
+  #hasChunks = false
+  #hasText = false
+
+  sink(): Writable {
+    return new Writable({
+      objectMode: true,
+      write: (item: unknown, _encoding, callback) => {
+        try {
+          this.#add(item)
+          callback()
+        } catch (error) {
+          callback(error as Error)
+        }
+      }
+    })
+  }
+
+  facts(): Omit<Partial<RowRecord>, 'row'> {
+    this.#toolCalls.push(...this.#calls.end())
+    this.#text.add(this.#reader.end())
+    return {
+      ...(this.#hasChunks && { completion: this.#completion.result() }),
+      ...((this.#hasChunks || this.#hasText) && { text: this.#text.value }),
+      ...(this.#toolCalls.length > 0 && { toolCalls: this.#toolCalls }),
+      ...(this.#elements.length > 0 && { elements: this.#elements }),
+      ...(this.usage && { usage: this.usage })
+    }
+  }
+
+  #add(item: unknown): void {
+    if (typeof item === 'string') {
+      this.#hasText = true
+      this.#text.add(item)
+    } else if (typeof item === 'object' && item !== null && !Array.isArray(item) && isChunkLike(item)) {
+      this.#hasChunks = true
+      this.#completion.add(item)
+      this.#toolCalls.push(...this.#calls.add(item))
+      this.#text.add(this.#reader.read(item))
+    } else this.#elements.push(item)
+  }
+}
+
+/** The tokens of several attempts. */
+class Spent {
+  tokens: TokenCounts | undefined
+
+  /** Adds what an attempt used; gives how many tokens that were. */
+  add(usage: Usage | undefined): number | undefined {
+    if (!usage) return undefined
+    const counts = tokensOf(usage)
+    const sum: Record<string, number> = { ...this.tokens }
+    for (const [name, count] of Object.entries(counts))
+      if (typeof count === 'number') sum[name] = (sum[name] ?? 0) + count
+    // Of the same names, added up.
+    this.tokens = sum as unknown as TokenCounts
+    return counts.total
+  }
+}
+
+/** Failures that every row would share: the key, the balance, the model. A hundred thousand of them help nobody. */
+function concernsAll(error: unknown): boolean {
+  if (typeof error !== 'object' || error === null) return false
+  const { code, providerCode } = error as { code?: unknown; providerCode?: unknown }
+  const status = statusOf(error)
+  if (status === 401 || status === 402 || status === 403 || isUsedUp(error)) return true
+  return [code, providerCode].some(value => value === 'model_not_found' || value === 'invalid_api_key')
+}
+
+function statusOf(error: unknown): number | undefined {
+  const { status } = (error ?? {}) as { status?: unknown }
+  return typeof status === 'number' ? status : undefined
+}
+
+/** How long the provider asks to wait, in milliseconds. */
+function retryAfterOf(error: unknown): number | undefined {
+  const { retryAfter, headers } = (error ?? {}) as { retryAfter?: unknown; headers?: unknown }
+  const asked = typeof retryAfter === 'number' ? retryAfter : headerFacts(headers).retryAfter
+  return asked === undefined ? undefined : Math.min(asked, longestRetryAfter)
+}
+
+/** Half of it is left to chance, so that rows that failed together do not come again together. */
+function waitBefore(error: unknown, attempt: number): number {
+  const backoff = Math.min(firstWait * 2 ** (attempt - 1), longestWait) * (0.5 + Math.random() / 2)
+  return retryAfterOf(error) ?? backoff
+}
+
+function jsonOfError(error: unknown): RowError {
+  if (error instanceof CompletionError) return error.toJSON() as RowError
+  if (!isErrorLike(error)) return { name: 'Error', message: String(error) }
+  const { name, message } = error
+  const facts = error as unknown as Record<string, unknown>
+  const told = ['status', 'code', 'type', 'param'].filter(fact =>
+    ['string', 'number'].includes(typeof facts[fact])
+  )
+  return {
+    name: error.constructor?.name || name,
+    message,
+    ...Object.fromEntries(told.map(fact => [fact, facts[fact]]))
+  }
+}

@@ -1,0 +1,472 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createWriteStream } from 'node:fs'
+import { appendFile, readFile, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Readable, Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { expect } from 'chai'
+import {
+  type BatchOptions,
+  type BatchProgress,
+  type CompletionParams,
+  completeEach,
+  type RowRecord,
+  splitThinking,
+  toElements,
+  toNDJSON,
+  toText
+} from 'completion-streams'
+import {
+  type CompletionServer,
+  type ReceivedRequest,
+  type ServerOptions,
+  script
+} from 'completion-streams/testing'
+import OpenAI from 'openai'
+import { all, clientOf, GatedSink, run, serve, settle, withFolder } from '../answers.js'
+
+type Row = { id: number; text?: string }
+
+const rows = (count: number): Row[] => Array.from({ length: count }, (_, id) => ({ id }))
+const paramsOf = ({ id, text }: Row): CompletionParams => ({
+  model: 'm',
+  messages: [{ role: 'user', content: text ?? `row ${id}` }]
+})
+const idIn = ({ body }: ReceivedRequest) => Number(/row (\d+)/.exec(JSON.stringify(body.messages))?.[1])
+const echo: ServerOptions = { script: request => script(`answer ${idIn(request)}`) }
+
+function complete(server: CompletionServer, input: readonly Row[], options: BatchOptions<Row> = {}) {
+  return run<RowRecord<Row>>(Readable.from(input), completeEach(clientOf(server), paramsOf, options))
+}
+
+/** A server of which each row's first requests get a fault of their own. */
+function faulty(faultOf: (id: number, attempt: number) => object | undefined) {
+  const seen = new Map<number, number>()
+  return serve({
+    script(request) {
+      const id = idIn(request)
+      const attempt = (seen.get(id) ?? 0) + 1
+      seen.set(id, attempt)
+      return { ...script(`answer ${id}`), faults: faultOf(id, attempt) ?? {} }
+    }
+  })
+}
+
+describe('completeEach', () => {
+  it('gives a record for each row, with the answer and what it took', async () => {
+    await using server = await serve(echo)
+    const { items, error } = await complete(server, rows(20))
+    expect(error).to.equal(undefined)
+    expect(items.map(({ key }) => Number(key)).sort((a, b) => a - b)).to.deep.equal(
+      rows(20).map(({ id }) => id)
+    )
+    for (const { key, row, text, completion, usage, tokens, attempts, elapsed } of items) {
+      expect(row).to.deep.equal({ id: Number(key) })
+      expect(text).to.equal(`answer ${key}`)
+      expect(completion).to.have.nested.property('choices[0].message.content', text)
+      expect(usage).to.have.property('total_tokens', tokens?.total)
+      expect([attempts, typeof elapsed]).to.deep.equal([1, 'number'])
+    }
+  })
+
+  it('asks no more rows at once than it may, and as many as it may', async () => {
+    let open = 0
+    let most = 0
+    await using server = await serve({
+      async script(request) {
+        most = Math.max(most, ++open)
+        request.over.then(() => open--)
+        await settle(30)
+        return script('x')
+      }
+    })
+    await complete(server, rows(60), { concurrency: 7 })
+    expect(most).to.equal(7)
+  })
+
+  it('lets no slow row delay another, or keeps the order of the rows', async () => {
+    let release = () => {}
+    const slow = new Promise<void>(resolve => {
+      release = resolve
+    })
+    await using server = await serve({
+      async script(request) {
+        if (idIn(request) === 0) await slow
+        return script(`answer ${idIn(request)}`)
+      }
+    })
+    const done: number[] = []
+    const stage = completeEach(clientOf(server), paramsOf, { concurrency: 3 })
+    stage.on('data', ({ row }: RowRecord<Row>) => {
+      done.push(row.id)
+      if (done.length === 9) release()
+    })
+    await pipeline(Readable.from(rows(10)), stage)
+    expect(done.at(-1)).to.equal(0)
+    const { items } = await complete(server, rows(10), { concurrency: 3, order: 'input' })
+    expect(items.map(({ row }) => row.id)).to.deep.equal(rows(10).map(({ id }) => id))
+  })
+
+  it('asks again after a failure that may pass, and tells of it', async () => {
+    const faults = [
+      { status: { code: 429, retryAfter: 0.01 } },
+      { status: 500 },
+      { cutAfter: { events: 2 } },
+      { errorAfter: { events: 2, error: { type: 'server_error' } } },
+      { status: { code: 503, retryAfter: 0.001, body: '<html>' } }
+    ]
+    await using server = await faulty((id, attempt) =>
+      attempt === 1 ? faults[id % faults.length] : undefined
+    )
+    const told: string[] = []
+    const { items, error } = await complete(server, rows(10), {
+      concurrency: 10,
+      onRetry: ({ key }) => void told.push(key)
+    })
+    expect(error).to.equal(undefined)
+    expect(items).to.have.length(10)
+    for (const { text, key, attempts } of items) expect([text, attempts]).to.deep.equal([`answer ${key}`, 2])
+    expect(told.sort()).to.deep.equal(rows(10).map(({ id }) => String(id)))
+    expect(server.requests).to.have.length(20)
+  })
+
+  it('gives a record with the error for a row that fails for good, and the tokens of its attempts', async () => {
+    const usage = { prompt_tokens: 3, completion_tokens: 0, total_tokens: 3 }
+    await using server = await serve({
+      script: request =>
+        idIn(request) === 1
+          ? {
+              writes: [
+                {
+                  bytes: `data: ${JSON.stringify({ choices: [], usage, error: { message: 'no', type: 'server_error' } })}\n\n`
+                }
+              ]
+            }
+          : idIn(request) === 2
+            ? {
+                ...script('x'),
+                faults: { status: { code: 400, body: { error: { message: 'bad', code: 'bad_thing' } } } }
+              }
+            : script('x')
+    })
+    const { items, error } = await complete(server, rows(4), { retries: 1 })
+    expect(error).to.equal(undefined)
+    const failed = new Map(items.filter(({ error }) => error).map(item => [item.key, item]))
+    expect([...failed.keys()].sort()).to.deep.equal(['1', '2'])
+    expect(failed.get('1')).to.deep.include({ attempts: 2, tokens: { input: 6, output: 0, total: 6 } })
+    expect(failed.get('1')?.error).to.include({
+      code: 'CS_ERR_PROVIDER',
+      message: 'provider reported an error: no'
+    })
+    expect(failed.get('2')).to.include({ attempts: 1 }).and.not.have.property('text')
+    expect(failed.get('2')?.error).to.deep.equal({
+      name: 'BadRequestError',
+      message: '400 bad',
+      status: 400,
+      code: 'bad_thing'
+    })
+  })
+
+  it('ends with the first failure where that is asked for, and with one that all rows share', async () => {
+    await using server = await faulty(id => (id === 3 ? { status: 400 } : undefined))
+    const first = await complete(server, rows(10), { onFailure: 'fail', concurrency: 1 })
+    expect(first.items).to.have.length(3)
+    expect(first.error).to.include({ status: 400, row: '3' })
+    for (const fault of [
+      { status: 401 },
+      { status: 403 },
+      { status: { code: 404, body: { error: { message: 'no such model', code: 'model_not_found' } } } },
+      { status: { code: 429, body: { error: { message: 'pay', code: 'insufficient_quota' } } } }
+    ]) {
+      await using refusing = await faulty(id => (id >= 2 ? fault : undefined))
+      const { items, error } = await complete(refusing, rows(100), { concurrency: 2 })
+      expect(items.length).to.be.at.most(3)
+      expect(error?.status).to.be.oneOf([401, 403, 404, 429])
+      expect(refusing.requests.length).to.be.below(10)
+    }
+  })
+
+  it('asks for no more rows than its sink takes', async () => {
+    await using server = await serve(echo)
+    const sink = new GatedSink({ objectMode: true })
+    const work = pipeline(
+      Readable.from(rows(150)),
+      completeEach(clientOf(server), paramsOf, { concurrency: 4 }),
+      sink
+    )
+    let before = -1
+    while (server.requests.length !== before) {
+      before = server.requests.length
+      await settle(500)
+    }
+    expect(before).to.be.below(40)
+    sink.open()
+    await work
+    expect(sink.received).to.have.length(150)
+  })
+
+  it('puts stages between the chunks and the record', async () => {
+    await using server = await serve({ script: script('<think>hm</think>[{"a":1},{"a":2}]') })
+    const [split] = await all<RowRecord<Row>>(
+      Readable.from(rows(1)),
+      completeEach(clientOf(server), paramsOf, { through: () => [splitThinking()] })
+    )
+    expect(split?.text).to.equal('[{"a":1},{"a":2}]')
+    const [elements] = await all<RowRecord<Row>>(
+      Readable.from(rows(1)),
+      completeEach(clientOf(server), paramsOf, { through: () => [splitThinking(), toText(), toElements()] })
+    )
+    expect(elements?.elements).to.deep.equal([{ a: 1 }, { a: 2 }])
+    expect(elements).to.not.have.property('completion')
+  })
+
+  it('has the tool calls of a row in its record', async () => {
+    const pieces = [{ at: 0, toolCall: { id: 'c', name: 'f', arguments: '{"x":1}' } }]
+    await using server = await serve({ script: { choices: [{ pieces }] } })
+    const { items } = await complete(server, rows(1))
+    expect(items[0]?.toolCalls?.[0]).to.include({ name: 'f', arguments: '{"x":1}' })
+  })
+
+  it('tells how far it is', async () => {
+    await using server = await faulty(id => (id === 2 ? { status: 400 } : undefined))
+    const told: BatchProgress[] = []
+    await complete(server, rows(5), { total: 5, onProgress: progress => void told.push(progress) })
+    expect(told).to.have.length(5)
+    expect(told.at(-1)).to.include({ done: 4, failed: 1, resumed: 0, inFlight: 0, left: 0 })
+    expect(told.at(-1)?.tokens).to.be.above(0)
+  })
+
+  it('ends when it is aborted, and stops what is in flight', async () => {
+    await using server = await serve({ script: script('x'), faults: { stallAfter: { events: 1 } } })
+    const controller = new AbortController()
+    const work = complete(server, rows(5), { signal: controller.signal, concurrency: 3 })
+    while (server.requests.length < 3) await settle(1)
+    controller.abort()
+    const { error } = await work
+    expect(error).to.include({ name: 'AbortError' })
+    for (const request of server.requests) expect((await request.over).aborted).to.equal(true)
+  })
+
+  it('keeps to its limits', async () => {
+    await using server = await serve(echo)
+    const start = performance.now()
+    // 600 a minute are 10 a second, of which a second's worth may go at once.
+    await complete(server, rows(20), { concurrency: 20, limits: { requests: 600 } })
+    expect(performance.now() - start).to.be.above(900)
+    const tokens = performance.now()
+    await complete(server, rows(4), { concurrency: 20, limits: { tokens: 600 }, estimate: () => 7 })
+    expect(performance.now() - tokens).to.be.above(900)
+  })
+
+  it('fails with what its callbacks throw', async () => {
+    await using server = await serve(echo)
+    const oops = new Error('oops')
+    const throwing = () => {
+      throw oops
+    }
+    for (const options of [
+      { key: throwing },
+      { onProgress: throwing },
+      { through: throwing },
+      { estimate: throwing }
+    ]) {
+      const { error } = await complete(server, rows(3), options)
+      expect(error, Object.keys(options)[0]).to.equal(oops)
+    }
+    const { error } = await run(Readable.from(rows(1)), completeEach(clientOf(server), throwing))
+    expect(error).to.equal(oops)
+  })
+
+  it('checks its options at the call', () => {
+    const client = new OpenAI({ apiKey: 'none' })
+    for (const options of [
+      { concurrency: 0 },
+      { order: 'x' },
+      { retries: -1 },
+      { onFailure: 'x' },
+      { key: 'sku' },
+      { journal: 1 },
+      { limits: { requests: 0 } },
+      { limits: { other: 1 } },
+      { timeLimits: {} },
+      { total: -1 },
+      { signal: {} },
+      { other: 1 }
+    ])
+      expect(() => completeEach(client, paramsOf, options as never), JSON.stringify(options))
+        .to.throw()
+        .with.property('code', 'CS_ERR_INVALID_OPTION')
+    expect(() => completeEach(client, undefined as never)).to.throw(/paramsOf/)
+    expect(() => completeEach(undefined as never, paramsOf)).to.throw(/client/)
+  })
+
+  describe('with a journal', () => {
+    const journaled = (folder: string, more: BatchOptions<Row> = {}): BatchOptions<Row> => ({
+      journal: join(folder, 'run.ndjson'),
+      key: ({ id }) => `row ${id}`,
+      concurrency: 4,
+      ...more
+    })
+
+    it('asks for no row twice, and emits all of them again', async () => {
+      await withFolder(async folder => {
+        await using server = await serve(echo)
+        const first = await complete(server, rows(10), journaled(folder))
+        const asked = server.requests.length
+        let last: BatchProgress | undefined
+        const again = await complete(
+          server,
+          rows(15),
+          journaled(folder, {
+            onProgress(told) {
+              last = told
+            }
+          })
+        )
+        expect(server.requests.length - asked).to.equal(5)
+        expect(again.items).to.have.length(15)
+        const byKey = new Map(again.items.map(item => [item.key, item]))
+        for (const item of first.items)
+          expect(byKey.get(item.key)).to.deep.equal(JSON.parse(JSON.stringify(item)))
+        expect(last).to.include({ done: 15, resumed: 10 })
+      })
+    })
+
+    it('takes a line off that was cut, and asks for its row again', async () => {
+      await withFolder(async folder => {
+        await using server = await serve(echo)
+        await complete(server, rows(5), journaled(folder))
+        const file = join(folder, 'run.ndjson')
+        const { size } = await stat(file)
+        const text = await readFile(file, 'utf8')
+        await writeFile(file, text.slice(0, size - 20))
+        const { items, error } = await complete(server, rows(5), journaled(folder))
+        expect(error).to.equal(undefined)
+        expect(items).to.have.length(5)
+        expect(server.requests).to.have.length(6)
+        const lines = (await readFile(file, 'utf8')).trim().split('\n')
+        expect(lines.map(line => JSON.parse(line)).slice(1)).to.have.length(5)
+      })
+    })
+
+    it('refuses a file that is no journal, one of another run, and one in use, and changes none of them', async () => {
+      await withFolder(async folder => {
+        await using server = await serve(echo)
+        const file = join(folder, 'run.ndjson')
+        for (const text of [
+          '{"a":1}\n',
+          'no line end',
+          '{"completionStreamsJournal":1,"run":"other"}\n',
+          '{"completionStreamsJournal":1,"run":""}\nbroken\n'
+        ]) {
+          await writeFile(file, text)
+          const { error } = await complete(server, rows(1), journaled(folder))
+          expect(error).to.include({ code: 'CS_ERR_JOURNAL' })
+          expect(await readFile(file, 'utf8')).to.equal(text)
+        }
+        await writeFile(file, '')
+        await writeFile(`${file}.lock`, String(process.pid))
+        expect((await complete(server, rows(1), journaled(folder))).error?.message).to.match(
+          /in use by process/
+        )
+        // A process that is no more.
+        await writeFile(`${file}.lock`, '999999999')
+        expect((await complete(server, rows(1), journaled(folder))).error).to.equal(undefined)
+        expect(server.requests).to.have.length(1)
+      })
+    })
+
+    it('refuses a key that comes twice', async () => {
+      await withFolder(async folder => {
+        await using server = await serve(echo)
+        const { error } = await complete(server, rows(3), journaled(folder, { key: () => 'same' }))
+        expect(error).to.include({ code: 'CS_ERR_JOURNAL' })
+      })
+    })
+
+    it('fails with the error of a disk that is full', async () => {
+      await using server = await serve(echo)
+      const { error } = await complete(server, rows(3), { journal: '/dev/full' })
+      expect(error?.code).to.be.oneOf(['ENOSPC', 'CS_ERR_JOURNAL', 'EINVAL'])
+    })
+
+    it('loses and doubles nothing when its process is killed and started again', async () => {
+      await withFolder(async folder => {
+        await using server = await faulty((id, attempt) =>
+          attempt === 1 && id % 10 === 0 ? { cutAfter: { events: 2 } } : undefined
+        )
+        const count = 60
+        const program = join(folder, 'program.mjs')
+        await appendFile(
+          program,
+          `import { createWriteStream } from 'node:fs'
+          import { Readable } from 'node:stream'
+          import { pipeline } from 'node:stream/promises'
+          import OpenAI from ${JSON.stringify(import.meta.resolve('openai'))}
+          import { completeEach, toNDJSON } from ${JSON.stringify(import.meta.resolve('completion-streams'))}
+          const client = new OpenAI({ baseURL: ${JSON.stringify(server.url)}, apiKey: 'none' })
+          const rows = Array.from({ length: ${count} }, (_, id) => ({ id }))
+          await pipeline(Readable.from(rows), completeEach(client, ({ id }) => ({ model: 'm', messages: [{ role: 'user', content: 'row ' + id }] }), {
+            concurrency: 8, key: ({ id }) => String(id), journal: ${JSON.stringify(join(folder, 'run.ndjson'))}, onRetry: () => process.stdout.write('r')
+          }), toNDJSON(), createWriteStream(${JSON.stringify(join(folder, 'answers.ndjson'))}))`
+        )
+        let kills = 0
+        let code: number | null = null
+        while (code !== 0) {
+          const child = spawn(process.execPath, [program], {
+            stdio: ['ignore', 'ignore', 'inherit'],
+            env: { ...process.env, NODE_V8_COVERAGE: undefined }
+          })
+          const before = server.requests.length
+          let isOver = false
+          const closed = once(child, 'close').then(([code]) => {
+            isOver = true
+            return code as number | null
+          })
+          // Killed when a third of the rows has been asked for since.
+          while (!isOver && server.requests.length < before + count / 3)
+            await new Promise(resolve => setImmediate(resolve))
+          if (!isOver && kills < 2) {
+            kills++
+            child.kill('SIGKILL')
+          }
+          code = await closed
+        }
+        const keys = (await readFile(join(folder, 'answers.ndjson'), 'utf8'))
+          .trim()
+          .split('\n')
+          .map(line => JSON.parse(line).key as string)
+        expect(keys.map(Number).sort((a, b) => a - b)).to.deep.equal(rows(count).map(({ id }) => id))
+        expect(kills).to.be.above(0)
+        // One for each row, one more for each that was cut, and what was in flight at each kill.
+        expect(server.requests.length).to.be.at.most(count + count / 10 + 8 * kills * 2)
+      })
+    }).timeout(30_000)
+  })
+
+  it('goes into a file as lines', async () => {
+    await withFolder(async folder => {
+      await using server = await serve(echo)
+      const file = join(folder, 'answers.ndjson')
+      await pipeline(
+        Readable.from(rows(3)),
+        completeEach(clientOf(server), paramsOf),
+        toNDJSON(),
+        createWriteStream(file)
+      )
+      expect((await readFile(file, 'utf8')).trim().split('\n')).to.have.length(3)
+    })
+  })
+
+  it('leaves the process nothing to wait for', async () => {
+    await using server = await serve(echo)
+    const stage = completeEach(clientOf(server), paramsOf)
+    const sink = new Writable({
+      objectMode: true,
+      write: (_record, _encoding, callback) => callback(new Error('full'))
+    })
+    const error = await pipeline(Readable.from(rows(5)), stage, sink).catch((error: Error) => error)
+    expect(error).to.have.property('message', 'full')
+  })
+})
