@@ -4,7 +4,9 @@ import { pipeline } from 'node:stream/promises'
 import { expect } from 'chai'
 import {
   compose,
+  record,
   requestCompletion,
+  tapMetrics,
   tapSummary,
   tapUsage,
   tee,
@@ -42,6 +44,9 @@ const calling = texts.map((text, index) => {
 })
 const calls = await Readable.from(calling).pipe(toToolCalls()).toArray()
 const reason = new Error('the tap failed')
+
+/** A tracer that keeps nothing. */
+const telemetry = { startSpan: () => ({ setAttributes() {}, setStatus() {}, end() {} }) }
 
 /** A stage, what it makes of what, and what makes it fail. */
 interface Case {
@@ -106,6 +111,26 @@ const cases: Record<string, Case> = {
     },
     bad: [{ choices: [] }],
     code: undefined
+  },
+  record: {
+    make: () => record(new PassThrough().resume()),
+    input: pieces,
+    output: pieces,
+    makeFailing() {
+      const sink = collector([])
+      sink._final = callback => callback(reason)
+      return record(sink)
+    },
+    bad: [Buffer.from('data: [DONE]\n\n')],
+    code: undefined
+  },
+  tapMetrics: {
+    make: () => tapMetrics({ tracer: telemetry }),
+    input: chunks,
+    output: chunks,
+    makeFailing: () => tapMetrics({ tracer: telemetry }),
+    bad: ['no chunk'],
+    code: 'CS_ERR_INVALID_CHUNK'
   },
   timeLimits: {
     make: () => timeLimits({ first: 60_000, idle: 60_000, total: 60_000 }),
