@@ -55,7 +55,8 @@ export class ChunkParser implements CompletionReader {
     this.#events = new EventParser(maxEventSize, {
       onEvent: (data, event) => this.#takeEvent(data, event),
       onStrayLine: line => this.#takeStrayLine(line),
-      isWhole: isPayload
+      isWhole: isPayload,
+      splitsData: true
     })
     this.#json = new JsonBody(maxEventSize, {
       onValue: (value, text) => this.#takeBodyValue(value, text),

@@ -1,10 +1,11 @@
 import { CompletionError } from '../errors.js'
 import { checkLimit, checkOneOf, settled, show } from '../options.js'
 import type { Bytes, Stage } from '../stage.js'
-import { lastDataOf } from './event-data.js'
+import { isPayload, lastDataOf } from './event-data.js'
 import { splitter } from './splitter.js'
 import { EventParser, type ServerSentEvent, serverSentEvent } from './sse/event-parser.js'
 import type { EventScanner } from './sse/event-scanner.js'
+import { StrayEvents } from './stray-events.js'
 
 export type { ServerSentEvent } from './sse/event-parser.js'
 
@@ -16,8 +17,10 @@ export interface EventsOptions {
    */
   maxEventSize?: number
   /**
-   * What becomes of a last event that lacks its blank line. The standard discards it, but Azure, llama.cpp and
-   * several gateways end that way. Default: `emit`.
+   * What becomes of what servers send outside of the grammar: a last event that lacks its blank line (Azure, llama.cpp and
+   * several gateways end that way), an error in a line `error: …`, JSON in a line without `data:`, a text behind the
+   * events. `emit` makes events of it; an error gets the name `error`. `discard` ignores it, as the standard says.
+   * Default: `emit`.
    */
   unterminated?: 'emit' | 'discard'
 }
@@ -27,7 +30,7 @@ export const defaultMaxEventSize: number = 64 * 1024 * 1024
 
 /**
  * Reads the bytes of a `text/event-stream` and emits its events by the grammar of the HTML standard (9.2.6),
- * with one deviation, which `unterminated: 'discard'` turns off.
+ * but for what servers send outside of it, which `unterminated: 'discard'` ignores.
  *
  * Fails with `CS_ERR_EVENT_TOO_LARGE` when an event is larger than `maxEventSize`; with `CS_ERR_TRUNCATED` when
  * the input ends within the JSON text of an event, of which the error's `residue` is what there was, but not for one that
@@ -45,17 +48,35 @@ export function toEvents(options?: EventsOptions): Stage<Bytes, ServerSentEvent>
   checkOneOf('unterminated', unterminated, ['emit', 'discard'])
 
   return splitter(maxEventSize, emit => {
-    const parser = new EventParser(maxEventSize, {
-      onEvent: (data, event, id) => emit(serverSentEvent(data, event, id))
-    })
+    const strays = new StrayEvents(emit)
+    const add = (event: ServerSentEvent) => {
+      strays.lastFramed = event
+      emit(event)
+    }
+    const onEvent = (data: string, event: string, id: string) => {
+      strays.take(false)
+      add(serverSentEvent(data, event, id))
+    }
+    const isStrict = unterminated === 'discard'
+    const handlers = isStrict
+      ? { onEvent }
+      : { onEvent, onStrayLine: (line: string) => strays.add(line), isWhole: isPayload }
+    const parser = new EventParser(maxEventSize, handlers)
     const skipsIdle = (scanner: EventScanner) => {
       if (scanner.isDone || !scanner.skipIdle()) return false
       parser.begin()
       return true
     }
+    const endWith = (last: ServerSentEvent) => {
+      strays.take(false)
+      const { whole, residue } = lastDataOf(last.data)
+      if (last.data === '' || whole !== undefined) add({ ...last, data: whole ?? '' })
+      if (residue !== undefined)
+        throw new CompletionError('CS_ERR_TRUNCATED', 'the input ended within an event', { residue })
+    }
     return {
       get isBetweenEvents() {
-        return parser.isBetweenEvents
+        return strays.isEmpty && parser.isBetweenEvents
       },
       scan(scanner) {
         do {
@@ -63,7 +84,7 @@ export function toEvents(options?: EventsOptions): Stage<Bytes, ServerSentEvent>
             const data = scanner.data()
             scanner.take()
             parser.begin()
-            emit(serverSentEvent(data, scanner.event, parser.lastEventId))
+            add(serverSentEvent(data, scanner.event, parser.lastEventId))
           }
         } while (skipsIdle(scanner))
       },
@@ -76,11 +97,9 @@ export function toEvents(options?: EventsOptions): Stage<Bytes, ServerSentEvent>
       },
       end() {
         const last = parser.end()
-        if (!last || unterminated === 'discard') return
-        const { whole, residue } = lastDataOf(last.data)
-        if (last.data === '' || whole !== undefined) emit({ ...last, data: whole ?? '' })
-        if (residue !== undefined)
-          throw new CompletionError('CS_ERR_TRUNCATED', 'the input ended within an event', { residue })
+        if (isStrict) return
+        if (last) endWith(last)
+        strays.take(true)
       }
     }
   })

@@ -1,7 +1,13 @@
 import { Transform } from 'node:stream'
 import { inspect } from 'node:util'
 import { expect } from 'chai'
-import { CompletionError, type EventsOptions, type ServerSentEvent, toEvents } from 'completion-streams'
+import {
+  CompletionError,
+  type EventsOptions,
+  type ServerSentEvent,
+  toChunks,
+  toEvents
+} from 'completion-streams'
 import fc from 'fast-check'
 import { cutAt, inPiecesOf, outcomeOf, places } from '../pieces.js'
 
@@ -34,6 +40,95 @@ describe('toEvents', () => {
       })
     }
   }
+
+  for (const [name, line, event] of [
+    [
+      'an error in a line of its own',
+      'error: {"message":"No"}',
+      { event: 'error', data: '{"message":"No"}' }
+    ],
+    ['an error that is text', 'error: no', { event: 'error', data: 'no' }],
+    ['a chunk without data:', '{"choices":[]}', { data: '{"choices":[]}' }],
+    ['a chunk under a damaged name', 'ata: {"choices":[]}', { data: '{"choices":[]}' }],
+    ['JSON of a gateway', '{"detail":"gone"}', { event: 'error', data: '{"detail":"gone"}' }],
+    ['a text behind the events', 'upstream gone', { event: 'error', data: 'upstream gone' }]
+  ] as const) {
+    for (const end of ['', '\n', '\n\n']) {
+      it(`makes an event of ${name}, with ${end.length} line ends`, async () => {
+        const body = `data: 1\n\n${line}${end}`
+        expect(await eventsOf(body)).to.deep.equal([{ data: '1' }, event])
+        expect(await eventsOf(body, { unterminated: 'discard' })).to.deep.equal([{ data: '1' }])
+      })
+    }
+  }
+
+  it('emits an event before the JSON that stands behind its line', async () => {
+    const [first, second, third] = ['{"choices":[],"id":1}', '{"choices":[],"id":2}', '{"choices":[],"id":3}']
+    const events = await eventsOf(`data: ${first}\n${second}\ndata: ${third}\n\n`)
+    expect(events.map(({ data }) => data)).to.deep.equal([first, second, third])
+  })
+
+  it('makes no event of other lines that are no fields', async () => {
+    for (const line of [
+      'x-id: 7',
+      'x-meta: {"a":1}',
+      'ping',
+      'error: null',
+      'da',
+      ' data: 2',
+      'words\n\ndata: 2\n'
+    ])
+      expect(await eventsOf(`data: 1\n\n${line}`), line).to.deep.equal(
+        line.endsWith('\n') ? [{ data: '1' }, { data: '2' }] : [{ data: '1' }]
+      )
+  })
+
+  it('makes no error of what stands behind [DONE]', async () => {
+    expect(await eventsOf('data: 1\n\ndata: [DONE]\n\nbye')).to.deep.equal([
+      { data: '1' },
+      { data: '[DONE]' }
+    ])
+  })
+
+  it('fails with CS_ERR_TRUNCATED where the input ends within JSON without data:', async () => {
+    const { items, error } = await outcomeOf(['data: 1\n\n{"choices":[{"del'], toEvents())
+    expect(items).to.deep.equal([{ data: '1' }])
+    expect(error).to.include({ code: 'CS_ERR_TRUNCATED', residue: '{"choices":[{"del' })
+  })
+
+  it('gives toChunks the error that a gateway puts behind the events', async () => {
+    for (const tail of ['error: {"message":"No"}\n\n', '{"error":{"message":"No"}}', 'No']) {
+      const { error } = await outcomeOf(['data: {"choices":[]}\n\n', tail], toEvents(), toChunks())
+      expect(error, tail).to.include({ code: 'CS_ERR_PROVIDER', message: 'provider reported an error: No' })
+    }
+  })
+
+  it('skips blank lines and comments however they are cut', async () => {
+    const parts = fc.constantFrom(
+      '\n',
+      '\r',
+      '\r\n',
+      ':\n',
+      ': a\r',
+      ': a\r\n\r\n',
+      'data: 1\n\n',
+      'data: 2\r\r',
+      'id: 3\r\n'
+    )
+    await fc.assert(
+      fc.asyncProperty(fc.array(parts, { maxLength: 20 }), places, async (lines, cuts) => {
+        const text = lines.join('')
+        const whole = await outcomeOf([text.replace(/\r\n?/g, '\n')], toEvents())
+        const cut = await outcomeOf(cutAt(text, cuts), toEvents())
+        expect(cut.items).to.deep.equal(whole.items)
+      })
+    )
+  })
+
+  it('measures a comment that is longer than an event may be', async () => {
+    const { error } = await outcomeOf([`\n:${'x'.repeat(5000)}\n`], toEvents({ maxEventSize: 4000 }))
+    expect(error?.code).to.equal('CS_ERR_EVENT_TOO_LARGE')
+  })
 
   it('drops one leading byte order mark, not two', async () => {
     expect(await eventsOf('\uFEFFdata: a\n\n')).to.deep.equal([{ data: 'a' }])

@@ -120,21 +120,20 @@ describe('toChunks of odd framing', () => {
       for (const between of ['\n\n', '\n']) {
         it(`is read ${name}, with ${between.length} line ends behind it`, async () => {
           const body = eventStream(said('One')) + framed + between + eventStream(said(' three')) + end
-          // To a reader of events the line is no event, and is dropped.
-          await expectRead(body, { text: 'One two three' }, { events: false })
+          await expectRead(body, { text: 'One two three' })
         })
       }
     }
 
     it('is read in the order of the lines', async () => {
       const body = `data: ${line(said('One'))}\n${line(said(' two'))}\ndata: ${line(said(' three'))}\n\n${end}`
-      await expectRead(body, { text: 'One two three' }, { events: false })
+      await expectRead(body, { text: 'One two three' })
     })
 
     it('is told of where it is damaged', async () => {
       const damaged = line(said('two')).slice(0, -3)
       const body = `${eventStream(said('One'))}${damaged}\n\n${eventStream(said(' three'))}${end}`
-      await expectRead(body, { text: 'One', code: 'CS_ERR_INVALID_CHUNK' }, { events: false })
+      await expectRead(body, { text: 'One', code: 'CS_ERR_INVALID_CHUNK' })
     })
 
     it('is CS_ERR_TRUNCATED where the input ends in it', async () => {
@@ -152,7 +151,7 @@ describe('toChunks of odd framing', () => {
     })
 
     it('is the end mark, or a keep-alive', async () => {
-      await expectRead(`${eventStream(said('One'))}ping\n\n[DONE]\n`, { text: 'One' }, { events: false })
+      await expectRead(`${eventStream(said('One'))}ping\n\n[DONE]\n`, { text: 'One' })
     })
   })
 
@@ -167,7 +166,7 @@ describe('toChunks of odd framing', () => {
     })) {
       it(`may begin with ${name}, and hold it anywhere`, async () => {
         const body = [first, line(said('Hi')), first, line(said('!')), line(finish), first].join('\n')
-        await expectRead(body, { text: 'Hi!' }, { events: false })
+        await expectRead(body, { text: 'Hi!' })
       })
     }
 
@@ -186,7 +185,7 @@ describe('toChunks of odd framing', () => {
 
     it('may come behind a comment', async () => {
       const body = `: connected\n\n${line(said('Hi'))}\n${line(finish)}\n`
-      await expectRead(body, { text: 'Hi' }, { events: false })
+      await expectRead(body, { text: 'Hi' })
     })
   })
 
@@ -219,6 +218,6 @@ describe('toChunks of odd framing', () => {
   it('gives 200 characters of a plain text behind the events', async () => {
     const body = `${eventStream(said('Hi'))}upstream gone ${'x'.repeat(500)}\n`
     const message = `provider reported an error: upstream gone ${'x'.repeat(186)}…`
-    await expectRead(body, { text: 'Hi', code: 'CS_ERR_PROVIDER', message }, { events: false })
+    await expectRead(body, { text: 'Hi', code: 'CS_ERR_PROVIDER', message })
   })
 })

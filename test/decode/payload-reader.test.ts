@@ -89,7 +89,7 @@ describe('PayloadReader', () => {
     })) {
       it(`is CS_ERR_PROVIDER in ${name}`, async () => {
         const failure = { code: 'CS_ERR_PROVIDER', type: 'network_error' }
-        await expectRead(body, { text: 'One', usage, ...failure }, { events: false })
+        await expectRead(body, { text: 'One', usage, ...failure })
       })
     }
 
@@ -153,7 +153,7 @@ describe('PayloadReader', () => {
     it("is CS_ERR_TRUNCATED in a whole answer with onCut: 'fail'", async () => {
       const choices = [{ index: 0, message: { content: 'One' }, finish_reason: 'length' }]
       const failure = { text: 'One', usage, code: 'CS_ERR_TRUNCATED', finishReason: 'length' }
-      await expectRead(JSON.stringify({ choices, usage }), failure, { onCut: 'fail', events: false })
+      await expectRead(JSON.stringify({ choices, usage }), failure, { onCut: 'fail' })
     })
 
     for (const reason of ['stop', 'eos', 'end_turn', 'tool_calls', 'STOP']) {
@@ -226,7 +226,7 @@ describe('PayloadReader', () => {
     it('is CS_ERR_TRUNCATED in a whole answer', async () => {
       const choices = [{ index: 0, message: { content: 'One' }, finish_reason: 'stop' }]
       const read = { text: 'One', code: 'CS_ERR_TRUNCATED' }
-      await expectRead(JSON.stringify({ choices }), read, { choices: 2, events: false })
+      await expectRead(JSON.stringify({ choices }), read, { choices: 2 })
     })
 
     it('is CS_ERR_INVALID_CHUNK with more choices than maxChoices', async () => {

@@ -1,6 +1,6 @@
 import { CompletionError } from '../../errors.js'
 import { JoinedLines } from '../joined-lines.js'
-import { LineSplitter } from './lines.js'
+import { LineSplitter, longestIdleComment } from './lines.js'
 
 /** An event of a `text/event-stream` (HTML standard, 9.2.6). */
 export interface ServerSentEvent {
@@ -18,10 +18,12 @@ export interface EventHandlers {
   /** A line that is neither blank, nor a comment, nor a field of the standard: the standard ignores it. */
   onStrayLine?(line: string): void
   /**
-   * Whether the first line of data is a payload of its own. Where the next line is one too, or no field, a single line
-   * end parts the events, which the standard would join.
+   * Whether the first line of data is a payload of its own. Where the next line is no field, a single line end parts the
+   * events, which the standard would join.
    */
   isWhole?(data: string): boolean
+  /** Whether that also holds where the next line is data. */
+  splitsData?: boolean
 }
 
 /**
@@ -38,7 +40,10 @@ const mostUnmeasured = 65_536
 export class EventParser {
   readonly #handlers: EventHandlers
   readonly #maxEventSize: number
-  readonly #lines = new LineSplitter(line => this.#takeLine(line))
+  readonly #lines = new LineSplitter(
+    line => this.#takeLine(line),
+    () => this.#isIdle
+  )
   /** Undefined while the event has no data. */
   #data: string | undefined
   /** All lines of data, if there are more than one. */
@@ -58,9 +63,7 @@ export class EventParser {
 
   /** Whether what comes next begins an event. */
   get isBetweenEvents(): boolean {
-    const isBlank =
-      this.#data === undefined && this.#event === '' && this.#unmeasured === '' && this.#size === 0
-    return isBlank && this.#lines.isBetweenLines
+    return this.#isBlank && this.#lines.isBetweenLines
   }
 
   /** Says that an event stood before what comes next. */
@@ -90,6 +93,15 @@ export class EventParser {
     if (this.#data === undefined) return undefined
     const data = this.#joined.count === 0 ? this.#data : this.#joined.take()
     return serverSentEvent(data, this.#nextEvent ?? this.#event, this.#id)
+  }
+
+  get #isBlank(): boolean {
+    return this.#data === undefined && this.#event === '' && this.#unmeasured === '' && this.#size === 0
+  }
+
+  /** Whether blank lines and comments say nothing. Where the limit is small, they are measured. */
+  get #isIdle(): boolean {
+    return this.#isBlank && this.#maxEventSize >= 3 * longestIdleComment
   }
 
   #takeLine(line: string): void {
@@ -128,7 +140,7 @@ export class EventParser {
   }
 
   #takeData(value: string): void {
-    if (this.#data !== undefined && this.#isWhole()) this.#dispatchEarly()
+    if (this.#handlers.splitsData && this.#data !== undefined && this.#isWhole()) this.#dispatchEarly()
     if (this.#data === undefined) this.#data = value
     else {
       if (this.#joined.count === 0) this.#joined.add(this.#data)

@@ -1,6 +1,9 @@
 /** Pieces of an unfinished line are joined in groups of this many: a read may bring one character only. */
 const groupSize = 1024
 
+/** A longer comment, in characters, is read as a line, so that it is measured. */
+export const longestIdleComment = 1024
+
 /**
  * Cuts text into lines that end in LF, CRLF or CR, however the text comes in pieces. A CR ends its line at
  * once, and a LF that begins the next piece belongs to it. One leading byte order mark is dropped (HTML
@@ -11,6 +14,7 @@ const groupSize = 1024
  */
 export class LineSplitter {
   readonly #onLine: (line: string) => void
+  readonly #isIdle: () => boolean
   readonly #groups: string[] = []
   readonly #pieces: string[] = []
   #isFirst = true
@@ -20,8 +24,10 @@ export class LineSplitter {
   /** How many bytes the line has that has not ended yet. */
   carriedBytes = 0
 
-  constructor(onLine: (line: string) => void) {
+  /** While `isIdle` is true, blank lines and comments say nothing, and are skipped instead of called back for. */
+  constructor(onLine: (line: string) => void, isIdle: () => boolean = () => false) {
     this.#onLine = onLine
+    this.#isIdle = isIdle
   }
 
   /** Whether what comes next begins a line. */
@@ -38,6 +44,7 @@ export class LineSplitter {
   feed(text: string): void {
     if (text === '') return
     let start = this.#prefixLength(text)
+    if (this.carriedBytes === 0) start = this.#skipIdle(text, start)
     let lineFeed = text.indexOf('\n', start)
     let carriageReturn = text.indexOf('\r', start)
     while (lineFeed !== -1 || carriageReturn !== -1) {
@@ -47,7 +54,7 @@ export class LineSplitter {
       this.#onLine(this.carriedBytes === 0 ? rest : this.#join(rest))
       start = end + 1
       if (!isLineFeed) start = this.#behindLineFeed(text, start)
-      start = this.#takeBlankLines(text, start)
+      start = this.#skipIdle(text, this.#takeBlankLines(text, start))
       // Each is searched for again only when it lies behind: a text with one kind is not read once per line.
       if (lineFeed !== -1 && lineFeed < start) lineFeed = text.indexOf('\n', start)
       if (carriageReturn !== -1 && carriageReturn < start) carriageReturn = text.indexOf('\r', start)
@@ -64,11 +71,30 @@ export class LineSplitter {
   #takeBlankLines(text: string, start: number): number {
     for (;;) {
       const unit = text.charCodeAt(start)
+      if ((unit !== 0x0a && unit !== 0x0d) || this.#isIdle()) return start
       if (unit === 0x0a) start++
-      else if (unit === 0x0d) start = this.#behindLineFeed(text, start + 1)
-      else return start
+      else start = this.#behindLineFeed(text, start + 1)
       this.#onLine('')
     }
+  }
+
+  /** Where the first line begins that says something. A server that keeps a connection alive may send nothing else for hours. */
+  #skipIdle(text: string, start: number): number {
+    const { length } = text
+    if (start === length || !isIdleUnit(text.charCodeAt(start)) || !this.#isIdle()) return start
+    let at = start
+    while (at < length) {
+      let end = at
+      let unit = text.charCodeAt(end)
+      if (unit === 0x3a) {
+        const most = Math.min(length, at + longestIdleComment)
+        while (end < most && unit !== 0x0a && unit !== 0x0d) unit = text.charCodeAt(++end)
+        if (end >= most) break
+      } else if (unit !== 0x0a && unit !== 0x0d) break
+      at = end + 1
+    }
+    if (at > start && text.charCodeAt(at - 1) === 0x0d) return this.#behindLineFeed(text, at)
+    return at
   }
 
   /** Where the line begins behind a CR, which may be the first half of a line end. */
@@ -101,6 +127,10 @@ export class LineSplitter {
     // At once: texts that are added are copied again by whoever looks into them first.
     return [...this.#groups.splice(0), ...this.#pieces.splice(0), rest].join('')
   }
+}
+
+function isIdleUnit(unit: number): boolean {
+  return unit === 0x0a || unit === 0x0d || unit === 0x3a
 }
 
 function isHighSurrogate(unit: number): boolean {
