@@ -1,3 +1,4 @@
+export { type BatchFileOptions, type BatchResult, fromBatchFile, toBatchFile } from './batch/batch-file.js'
 export {
   type BatchOptions,
   type BatchProgress,

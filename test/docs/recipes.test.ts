@@ -136,6 +136,18 @@ const expectations: Record<string, { faults?: Faults; needs?: string; check: (ru
     needs: 'node:sqlite',
     check: ({ stdout }) => expect(stdout).to.match(/sku: 'a1'.*sku: 'b2'/s)
   },
+  'batch 3': {
+    async check({ fileOf }) {
+      expect(JSON.parse(await fileOf('requests.jsonl'))).to.include({
+        custom_id: 'a1',
+        url: '/v1/chat/completions'
+      })
+      expect(JSON.parse(await fileOf('batch-answers.ndjson'))).to.include({
+        key: 'a1',
+        text: 'It is a lamp.'
+      })
+    }
+  },
   'respond 1': { check: ({ stdout }) => expect(stdout).to.match(/^200 data: \{.*"Two".*data: \[DONE\]/s) },
   'respond 2': { check: ({ stdout }) => expect(stdout).to.equal('Two.\n') },
   'web-response 1': {
