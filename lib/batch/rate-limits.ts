@@ -21,8 +21,8 @@ const minute = 60_000
 /** A little less than is allowed is used, since two clocks never run alike. */
 const share = 0.985
 
-/** So much may be used at once, of what is allowed in a minute: a second's worth. */
-const burst = 1 / 60
+/** So much may be used at once, of what is allowed in a minute: what runs in in a tenth of a second. */
+const burst = 1 / 600
 
 /** What has run in at a steady rate and has not been used. */
 class Bucket {

@@ -1,6 +1,7 @@
 import { type Stream, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { setTimeout } from 'node:timers/promises'
+import { clearTimeout, setTimeout } from 'node:timers'
+import { AbortError } from '../abort-error.js'
 import { ChoiceText } from '../chunk/choice-text.js'
 import { type Chunk, type Usage, usageOf } from '../chunk/fields.js'
 import { isChunkLike } from '../chunk/foreign.js'
@@ -15,6 +16,7 @@ import { CompletionError, isErrorLike } from '../errors.js'
 import { type SomeTimeLimit, type TimeLimits, timeLimits } from '../guard/time-limits.js'
 import { isRetryable, isUsedUp } from '../retryable.js'
 import { headerFacts } from '../source/headers.js'
+import { onAbort } from '../source/on-abort.js'
 import {
   type CompletionClient,
   type CompletionParams,
@@ -106,7 +108,7 @@ export async function askRow<Row>(
       const wait = waitBefore(error, attempt)
       if (statusOf(error) === 429) limiter.pause(retryAfterOf(error) ?? 0)
       settings.onRetry({ key, error, attempt, wait })
-      await setTimeout(wait, undefined, { signal })
+      await waitFor(wait, signal)
     }
   }
 }
@@ -214,6 +216,20 @@ function concernsAll(error: unknown): boolean {
 function statusOf(error: unknown): number | undefined {
   const { status } = (error ?? {}) as { status?: unknown }
   return typeof status === 'number' ? status : undefined
+}
+
+/** Waits, and rejects when the signal aborts, to which however many wait have one listener. */
+function waitFor(duration: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      stopWaiting()
+      resolve()
+    }, duration)
+    const stopWaiting = onAbort(signal, () => {
+      clearTimeout(timer)
+      reject(new AbortError(undefined, signal.reason))
+    })
+  })
 }
 
 /** How long the provider asks to wait, in milliseconds. */
