@@ -7,6 +7,7 @@ import { checkIndex, checkLimit, checkSignal, settled } from '../options.js'
 import { type Entry, errorOf, type Head } from '../recording/format.js'
 import { bytesOf, checkRecordingFile, EntryReader, type RecordingFile } from '../recording/read.js'
 import type { Source } from '../stage.js'
+import { isStopped, stopSignsBehind } from '../stopping.js'
 import { onAbort } from './on-abort.js'
 import { refusal } from './refusal.js'
 import { tellHead } from './response-head.js'
@@ -85,7 +86,10 @@ export function replay(file: RecordingFile, options?: ReplayOptions): Source<Uin
   /** Plays what is due, as long as it is wanted. */
   function play(): void {
     try {
-      start ??= performance.now()
+      if (start === undefined) {
+        start = performance.now()
+        for (const sign of stopSignsBehind(source)) sign.onStop(stopOnce)
+      }
       while (isWanted && !isWaiting && !isOver && !source.destroyed) {
         while (!entry && place < lines.length) entry = reader.entryIn(lines[place++] ?? '')
         if (!entry) return loadMore()
@@ -150,7 +154,15 @@ export function replay(file: RecordingFile, options?: ReplayOptions): Source<Uin
 
   function fail(error: unknown): void {
     isOver = true
-    if (!source.destroyed) failInOrder(source, error)
+    if (!source.destroyed) failInOrder(source, error, () => void source.push(null))
+  }
+
+  /** A stage behind wants no more: ends in good order. */
+  function stopOnce(): void {
+    if (isOver || source.destroyed || !isStopped(source)) return
+    isOver = true
+    clearTimeout(timer)
+    source.push(null)
   }
 
   /** Whether a time has come; if not, plays on when it has. */

@@ -9,6 +9,7 @@ import { asSink, endInTime, endSink, isPrematureClose, watchSink } from '../sink
 import { headersOf, isSecretHeader } from '../source/headers.js'
 import { headOf } from '../source/response-head.js'
 import { type Bytes, type Stage, stage } from '../stage.js'
+import { isStopped } from '../stopping.js'
 import { refusedAnswer } from './refused-answer.js'
 
 /** The options of `record`. */
@@ -85,7 +86,8 @@ export function record(destination: NodeJS.WritableStream, options?: RecordOptio
     async flush() {
       if (isFailed) await forever()
       if (!isRecording()) return
-      close('end')
+      // A source also ends early, in good order, where a stage behind wants no more.
+      close(isStopped(stream) ? 'left' : 'end')
       // The recording is whole when the pipeline is done.
       await endSink(sink).catch(onSinkError)
       if (gzip && isRecording()) await endSink(file).catch(onSinkError)

@@ -22,7 +22,8 @@ const ofConnection =
 /**
  * The script that plays what was recorded: a recording of `record`, a plain body (a `.sse` file), a HAR file (browsers,
  * proxies, Polly) or a cassette of VCR. Each may be packed with gzip. The server plays it to every request, with the status,
- * the headers, the pieces and the times that it had, cut or stalled where it was. `faults` of the server can break it
+ * the headers, the pieces and the times that it had, cut or stalled where it was; what its reader left is
+ * cut there, since nobody knows how it would have gone on. `faults` of the server can break it
  * anywhere else.
  *
  * Only `record` keeps times and pieces: of the others, each event is a piece, and all come at once.
@@ -68,7 +69,7 @@ async function scriptOf(entries: AsyncIterable<Entry> | Iterable<Entry>): Promis
       const { end: ending, error } = entry
       // A stage that fails with what the provider reported has read all that there was to read.
       if (ending === 'end' || error?.code === 'CS_ERR_PROVIDER' || error?.status !== undefined) end = 'end'
-      else if (ending === 'stalled' || ending === 'left') end = 'hold'
+      else if (ending === 'stalled') end = 'hold'
     }
   }
   return {

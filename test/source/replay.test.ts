@@ -6,10 +6,19 @@ import { pipeline } from 'node:stream/promises'
 import { pathToFileURL } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { expect } from 'chai'
-import { CompletionError, drain, fromResponse, record, replay, toChunks, toText } from 'completion-streams'
+import {
+  CompletionError,
+  drain,
+  fromResponse,
+  record,
+  replay,
+  stopAt,
+  toChunks,
+  toText
+} from 'completion-streams'
 import { type Faults, script } from 'completion-streams/testing'
 import fc from 'fast-check'
-import { all, closed, questions, run, serve, withFolder } from '../answers.js'
+import { all, ask, closed, questions, run, serve, withFolder } from '../answers.js'
 import { allowNoComplaints } from '../helpers.js'
 
 const counting = script('one two €three')
@@ -114,6 +123,30 @@ describe('replay', () => {
     const recording = lines({ at: 1, text: 'a' }, { at: 2, end: 'left' })
     const { error } = await run(replay(Readable.from([recording]), fast))
     expect(error).to.have.property('name', 'AbortError')
+  })
+
+  it('ends in good order where a stage behind wants no more, and so does what was recorded then', async () => {
+    await using server = await serve({ script: counting })
+    await withFolder(async folder => {
+      const file = join(folder, 'stopped.ndjson')
+      const texts = await all<string>(
+        ask(server),
+        record(createWriteStream(file)),
+        toChunks(),
+        toText(),
+        stopAt([' two'])
+      )
+      expect(texts.join('')).to.equal('one')
+      expect(await readFile(file, 'utf8')).to.match(/"end":"left"\}\n$/)
+      const again = await all<string>(replay(file, fast), toChunks(), toText(), stopAt([' two']))
+      expect(again.join('')).to.equal('one')
+    })
+    const hour = lines(
+      { at: 0, text: 'data: {"choices":[{"delta":{"content":"a b"}}]}\n\n' },
+      { at: 3_600_000, end: 'end' }
+    )
+    const text = await all<string>(replay(Readable.from([hour])), toChunks(), toText(), stopAt([' b']))
+    expect(text.join('')).to.equal('a')
   })
 
   it('plays any of several recordings in one file, also behind one that was broken off', async () => {
