@@ -3,6 +3,7 @@ import split2 from 'split2'
 import { failInOrder } from '../fail-in-order.js'
 import { type Stage, usedOnce } from '../stage.js'
 import { HeldBytes } from './bytes/held-bytes.js'
+import { decoded, LargeBytes } from './bytes/large-bytes.js'
 import { EventScanner } from './sse/event-scanner.js'
 import { countWaitingBytes } from './waiting-bytes.js'
 
@@ -26,6 +27,14 @@ export interface RecordParser {
 const graceTime = 250
 
 /**
+ * An event of more bytes than this is large: its bytes are kept in memory that grows where it is, until its line ends, and then
+ * read by the plain parser. Below that, the fresh pages of such memory take longer than the copies of a buffer that doubles.
+ */
+const largeSize = 16 * 1024 * 1024
+/** No text can be longer; V8's limit is half a gigabyte. */
+const longestText = 2 ** 29 - 64
+
+/**
  * The door to split2: a stage from bytes, or strings, to the records that a parser emits. split2 decodes UTF-8
  * across writes, and is a Transform of node's own. It is given a splitter that keeps what is unfinished to
  * itself: its own way, to split all that is carried over again at each write, takes half a minute for an event
@@ -47,6 +56,9 @@ export function splitter<In, Out>(
   let isBetweenCharacters = true
   /** The beginning of an event whose end is yet to come, so that all of it can be scanned. */
   const held = new HeldBytes()
+
+  /** The same, of a large one. */
+  const large = new LargeBytes(Math.min(maxEventSize + largeSize, longestText))
 
   const feed = (text: string) => attempt(() => parser.feed(text))
 
@@ -120,7 +132,8 @@ export function splitter<In, Out>(
   }
 
   function takeBytes(read: Buffer): void {
-    if (held.length > 0) goOnHolding(read)
+    if (large.length > 0) goOnWithLarge(read)
+    else if (held.length > 0) goOnHolding(read)
     // The middle of an event that is not held is not looked at twice.
     else if (isBetweenCharacters && (parser.isBetweenEvents || read.includes(0x0a)))
       scanBytes(read, read.length)
@@ -130,11 +143,28 @@ export function splitter<In, Out>(
   function goOnHolding(read: Buffer): void {
     const isSmall = read.length < held.length
     held.add(read, 0, read.length)
-    // Otherwise each of many small reads would search everything that is held again.
-    if (isSmall && held.length <= scanner.safeSize && !read.includes(0x0a) && !read.includes(0x0d)) return
     const { room, length, view } = held
+    // Otherwise each of many small reads would search everything that is held again.
+    if (isSmall && !read.includes(0x0a) && !read.includes(0x0d)) {
+      if (length > largeSize && large.add(room.subarray(0, length))) return held.clear()
+      if (length <= scanner.safeSize) return
+    }
     held.clear()
     scanBytes(room, length, view)
+  }
+
+  /** Keeps the bytes of a large event up to the end of its line, or to the limit. */
+  function goOnWithLarge(read: Buffer): void {
+    const end = lineEndIn(read)
+    const isAdded = large.add(end === 0 ? read : read.subarray(0, end))
+    if (isAdded && end > 0) {
+      feed(large.take(decoded))
+      if (end < read.length) takeBytes(read.subarray(end))
+    } else if (!isAdded || large.length > maxEventSize) {
+      // The parser measures it, and says that it is too large.
+      large.take(decode)
+      if (!isAdded) decode(read)
+    }
   }
 
   /** Takes the first bytes of a buffer. */
@@ -170,6 +200,7 @@ export function splitter<In, Out>(
   }
 
   function decodeHeld(): void {
+    if (large.length > 0) large.take(decode)
     if (held.length === 0) return
     const { room, length } = held
     held.clear()
@@ -187,6 +218,13 @@ function asBuffer(bytes: ArrayBufferView): Buffer | undefined {
   } catch {
     return undefined
   }
+}
+
+/** Where the first line ends, behind its LF or CR; 0 if none does. */
+function lineEndIn(bytes: Buffer): number {
+  const lineFeed = bytes.indexOf(0x0a) + 1
+  const carriageReturn = bytes.indexOf(0x0d) + 1
+  return lineFeed > 0 && carriageReturn > 0 ? Math.min(lineFeed, carriageReturn) : lineFeed || carriageReturn
 }
 
 function ignore(): void {}

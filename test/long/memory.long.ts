@@ -32,11 +32,17 @@ describe('a body within maxEventSize', () => {
       'CS_ERR_EVENT_TOO_LARGE'
     ],
     'chunks that a single line end parts': ['', 'data: {"choices":[]}\n', '\n', 'CS_ERR_TRUNCATED'],
+    'an image': [
+      'data: {"choices":[{"index":0,"delta":{"content":"',
+      'iVBORw0KGgoAAAANSUhEUg',
+      '"},"finish_reason":"stop"}]}\n\n',
+      'none'
+    ],
     'lines that are no fields': ['data: {}\n\n', 'a\n', '\n', 'CS_ERR_PROVIDER']
   })) {
     it(`takes at most three times its size: ${name}`, async function () {
-      // From version 24 on, Node's own heap grows by more before it is collected.
-      if (Number(process.versions.node.split('.')[0]) >= 24) return this.skip()
+      // From version 24 on, Node's own heap grows by more before it is collected; an image is not in it.
+      if (name !== 'an image' && Number(process.versions.node.split('.')[0]) >= 24) return this.skip()
       const args = [head, unit, tail, size].map(value => JSON.stringify(value))
       const { stdout } = await promisify(execFile)(process.execPath, [child, ...args])
       const told = JSON.parse(stdout)
