@@ -7,8 +7,8 @@ import { type Entry, entryOf, invalidRecording } from './format.js'
 /** Where a recording is: the path of a file, its URL, or what gives its bytes. */
 export type RecordingFile = string | URL | AsyncIterable<Uint8Array | string>
 
-/** How many bytes of a file are read at once: thousands of files may be read at the same time. */
-const blockSize = 16 * 1024
+/** How many bytes of a file are read at once: most recordings are read in two. */
+const usualBlock = 64 * 1024
 
 /** How many files are open at the same time. A file is open only while a block of it is read. */
 const mostOpen = 64
@@ -23,9 +23,13 @@ export function checkRecordingFile(file: RecordingFile): void {
     throw invalid('file', file, 'the path or URL of a file, or a stream of its bytes')
 }
 
-/** The bytes of a file or stream, unpacked if they are gzip. */
-export async function* bytesOf(file: RecordingFile): AsyncGenerator<Uint8Array> {
-  const blocks = typeof file === 'string' || file instanceof URL ? blocksOf(file) : buffersOf(file)
+/** The bytes of a file or stream, unpacked if they are gzip; of a file in blocks of some size. */
+export async function* bytesOf(
+  file: RecordingFile,
+  blockSize: number = usualBlock
+): AsyncGenerator<Uint8Array> {
+  const isFile = typeof file === 'string' || file instanceof URL
+  const blocks = isFile ? blocksOf(file, blockSize) : buffersOf(file)
   const first = await blocks.next()
   if (first.done) return
   const rest = startingWith(first.value, blocks)
@@ -144,9 +148,9 @@ async function* buffersOf(pieces: AsyncIterable<Uint8Array | string>): AsyncGene
   }
 }
 
-async function* blocksOf(path: string | URL): AsyncGenerator<Uint8Array> {
+async function* blocksOf(path: string | URL, blockSize: number): AsyncGenerator<Uint8Array> {
   for (let position = 0; ; ) {
-    const block = await readBlock(path, position)
+    const block = await readBlock(path, position, blockSize)
     if (block.length === 0) return
     position += block.length
     yield block
@@ -158,7 +162,7 @@ async function* blocksOf(path: string | URL): AsyncGenerator<Uint8Array> {
 let openFiles = 0
 const waiting: (() => void)[] = []
 
-async function readBlock(path: string | URL, position: number): Promise<Uint8Array> {
+async function readBlock(path: string | URL, position: number, blockSize: number): Promise<Uint8Array> {
   if (openFiles >= mostOpen) await new Promise<void>(resolve => void waiting.push(resolve))
   else openFiles++
   try {
