@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { CompletionError } from '../errors.js'
 import { type NoOptions, settled, show } from '../options.js'
 import { type Bytes, type Stage, stage } from '../stage.js'
@@ -24,11 +25,24 @@ export function lineOf(taker: string, item: unknown): string {
   let json: string | undefined
   try {
     json = JSON.stringify(item)
+    if (json?.includes('"logprob":0')) json = withNegativeZeros(item)
   } catch (cause) {
     throw notJson(taker, 'what JSON cannot hold', cause)
   }
   if (json === undefined) throw notJson(taker, show(item))
   return `${json}\n`
+}
+
+/** What stands for a negative zero: no text of a chunk is this. */
+const negativeZero: string = randomUUID()
+
+/**
+ * `JSON.stringify` writes a negative zero as 0, and `JSON.parse` knows it: OpenAI sends it for the logarithm of a token that
+ * was certain.
+ */
+function withNegativeZeros(item: unknown): string {
+  const text = JSON.stringify(item, (_name, value) => (Object.is(value, -0) ? negativeZero : value))
+  return text.replaceAll(`"${negativeZero}"`, '-0')
 }
 
 function notJson(taker: string, what: string, cause?: unknown): CompletionError {
