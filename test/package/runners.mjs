@@ -37,9 +37,16 @@ const body = `
     const answer = fromResponse(fetch(incident.url + '/chat/completions', { method: 'POST', body: '{"stream":true}' }))
     equal((await pipeline(answer, toChunks(), drain()).catch(error => error)).code, 'CS_ERR_TRUNCATED')
     await incident.close()
+    const relayed = await webResponse(Readable.from(['Hello ', 'there']), { as: 'text' })
+    equal(relayed.status, 200)
+    equal(await relayed.text(), 'Hello there')
+    const broken = new Readable({ read: () => void broken.destroy(new Error('secret')) })
+    const refused = await webResponse(broken)
+    equal(refused.status, 500)
+    equal((await refused.text()).includes('secret'), false)
   }
 `
-const names = 'CompletionError, drain, fromResponse, tapUsage, toChunks, toText'
+const names = 'CompletionError, drain, fromResponse, tapUsage, toChunks, toText, webResponse'
 const esm = `import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { ${names} } from 'completion-streams'
