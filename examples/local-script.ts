@@ -6,6 +6,8 @@ export function localScript({ body }: ReceivedRequest): Script | undefined {
   if (body.n === 3) return script(mottos, { interval: 20 })
   if (JSON.stringify(body.messages ?? '').includes('You are in a chat'))
     return explained(body.messages as unknown[])
+  const product = /in one sentence: ([\w ]+)/.exec(JSON.stringify(body.messages ?? ''))?.[1]
+  if (product) return script(`It is ${product}, and a good one.`, { interval: 5 })
   return JSON.stringify(body.messages).includes('1 < 2') ? script('Yes: 1 < 2 & 2 > 1.') : undefined
 }
 

@@ -146,6 +146,37 @@ describe('examples', () => {
     })
   })
 
+  describe('batch', () => {
+    it('answers each row, shows how far it is in lines, and asks for none of them again', async () => {
+      const { stdout, stderr, code } = await run('batch')
+      expect(code, stderr).to.equal(0)
+      expect(stdout).to.equal('answers.ndjson holds an answer or an error for each row\n')
+      expect(stderr).to.match(/^50\/200, 0 failed, \d+ tokens, \$0\.00, \d+ s left$/m)
+      const records = (await fileOf('answers.ndjson'))
+        .trim()
+        .split('\n')
+        .map(line => JSON.parse(line))
+      expect(new Set(records.map(({ key }) => key)).size).to.equal(200)
+      expect(records[0].text).to.match(/^It is a \w+, and a good one\.$/)
+      await using server = await serveCompletions({ script: onePlusOne })
+      expect((await run('batch', server)).code).to.equal(0)
+      expect(server.requests).to.have.length(0)
+    })
+
+    it('stops at Ctrl-C, and says how to go on', async () => {
+      await using server = await serveCompletions({
+        script: onePlusOne,
+        faults: { stallAfter: { events: 1 } }
+      })
+      const child = start('batch', server)
+      while (server.requests.length < 8) await new Promise(resolve => setImmediate(resolve))
+      child.kill('SIGINT')
+      const [stdout, [code]] = await Promise.all([text(child.stdout), once(child, 'close')])
+      expect(stdout).to.equal('stopped: run it again to go on, products.journal has what is finished\n')
+      expect(code).to.equal(130)
+    })
+  })
+
   describe('relay', () => {
     it('relays the answer as plain text', async () => {
       const { stdout, code } = await run('relay')
@@ -257,7 +288,7 @@ describe('examples', () => {
   it('are listed when another is asked for', async () => {
     const { stderr, code } = await run('nonsense')
     expect(code).to.equal(1)
-    expect(stderr).to.include('cancel, chat, completion-log, demo, each-choice, failures')
+    expect(stderr).to.include('batch, cancel, chat, completion-log, demo, each-choice, failures')
   })
 })
 
