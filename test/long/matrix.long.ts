@@ -3,11 +3,13 @@ import { once } from 'node:events'
 import { createReadStream, createWriteStream } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
+import { request as httpsRequest } from 'node:https'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable, type Transform, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { TLSSocket } from 'node:tls'
 import { createGunzip, createGzip, gzipSync } from 'node:zlib'
 import { expect } from 'chai'
 import {
@@ -20,13 +22,15 @@ import {
   tee,
   timeLimits,
   toChunks,
+  toEvents,
   toText
 } from 'completion-streams'
 import OpenAI from 'openai'
 import OpenAI4 from 'openai4'
 import OpenAI5 from 'openai5'
 import through2 from 'through2'
-import { request as undiciRequest } from 'undici'
+import { Agent, fetch as undiciFetch, request as undiciRequest } from 'undici'
+import { certificate, key } from '../encode/certificate.js'
 import { Choice, cases } from './choice.js'
 
 const words = Array.from({ length: 120 }, (_, place) => `word${place} \ud83d\ude00 `)
@@ -257,7 +261,26 @@ const sources: Record<string, (url: string, signal: AbortSignal) => Source<Uint8
         return unzipped(response.statusCode ?? 0, response.headers, response)
       },
       { signal }
-    )
+    ),
+  'https.request over TLS': (url, signal) =>
+    fromResponse(
+      async inner => {
+        const request = httpsRequest(url, { signal: inner, ca: certificate }).end()
+        const [response] = (await once(request, 'response')) as [IncomingMessage]
+        return unzipped(response.statusCode ?? 0, response.headers, response)
+      },
+      { signal }
+    ),
+  'fetch over TLS': (url, signal) =>
+    fromResponse(inner => undiciFetch(url, { signal: inner, dispatcher: secure }), { signal })
+}
+
+const secure = new Agent({ connect: { ca: certificate } })
+
+/** The server's end of a connection over TLS, which can be reset as the one below it. */
+function overTls(below: Socket): Socket {
+  const socket = new TLSSocket(below, { isServer: true, key, cert: certificate })
+  return Object.assign(socket, { resetAndDestroy: () => below.resetAndDestroy() })
 }
 
 /** undici and http leave the decompression to their caller. */
@@ -291,7 +314,7 @@ const shapes: Record<string, Shape> = {
   }),
   'compose into a file': (source, place, limits) => ({
     done: limits.length
-      ? pipeline(compose(source, timeLimits({ idle: 60 }), toChunks(), toText()), createWriteStream(place))
+      ? pipeline(compose(source, timeLimits({ idle: 500 }), toChunks(), toText()), createWriteStream(place))
       : pipeline(compose(source, toChunks(), toText()), createWriteStream(place)),
     held: inFile(place)
   }),
@@ -299,7 +322,7 @@ const shapes: Record<string, Shape> = {
     let got = ''
     const read = async () => {
       const chunks: AsyncIterable<unknown> = limits.length
-        ? compose(source, timeLimits({ idle: 60 }), toChunks(), toText())
+        ? compose(source, timeLimits({ idle: 500 }), toChunks(), toText())
         : compose(source, toChunks(), toText())
       for await (const piece of chunks) got += piece
     }
@@ -324,6 +347,35 @@ const shapes: Record<string, Shape> = {
     done: pipeline([source, ...limits, toChunks(), through(), toText(), through(), createWriteStream(place)]),
     held: inFile(place)
   }),
+  'toEvents before toChunks': (source, place, limits) => ({
+    done: pipeline([source, ...limits, toEvents(), toChunks(), toText(), createWriteStream(place)]),
+    held: inFile(place)
+  }),
+  'a web stream': (source, _place, limits) => {
+    let got = ''
+    const read = async () => {
+      const all = limits.length
+        ? compose(source, timeLimits({ idle: 500 }), toChunks(), toText())
+        : compose(source, toChunks(), toText())
+      for await (const piece of Readable.toWeb(all)) got += piece
+    }
+    return { done: read(), held: async () => got }
+  },
+  'a generator between': (source, _place, limits) => {
+    let got = ''
+    const pass = async function* (pieces: AsyncIterable<string>) {
+      for await (const piece of pieces) yield piece
+    }
+    const sink = new Writable({
+      decodeStrings: false,
+      write(piece, _encoding, callback) {
+        got += piece
+        callback()
+      }
+    })
+    const read = compose(source, ...(limits as []), toChunks(), toText())
+    return { done: pipeline(read, pass, sink), held: async () => got }
+  },
   'a gzip': (source, place, limits) => ({
     done: pipeline([source, ...limits, toChunks(), toText(), createGzip(), createWriteStream(place)]),
     async held() {
@@ -508,8 +560,11 @@ async function tryOne(
 ): Promise<string | undefined> {
   const plan = faults[fault] as Plan
   const sockets: Socket[] = []
-  const server = createServer(socket => {
+  const isSecure = source.includes('TLS')
+  const server = createServer(below => {
+    const socket = isSecure ? overTls(below) : below
     sockets.push(socket)
+    below.on('error', () => {})
     socket.on('error', () => {})
     socket.once('data', () => plan.answer(socket, at))
   }).listen(0, '127.0.0.1')
@@ -518,8 +573,11 @@ async function tryOne(
   const controller = new AbortController()
   await writeFile(place, '')
   try {
-    const stream = sources[source]?.(`http://127.0.0.1:${port}`, controller.signal) as Source<Uint8Array>
-    const limits = plan.needs === 'time limit' ? [timeLimits({ idle: 60 })] : []
+    const stream = sources[source]?.(
+      `http${isSecure ? 's' : ''}://127.0.0.1:${port}`,
+      controller.signal
+    ) as Source<Uint8Array>
+    const limits = plan.needs === 'time limit' ? [timeLimits({ idle: 500 })] : []
     const run = shapes[shape]?.(stream, place, limits) as ReturnType<Shape>
     if (plan.needs === 'abort') {
       for (let turn = choice.below(40); turn > 0; turn--) await new Promise(resolve => setImmediate(resolve))
