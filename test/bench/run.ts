@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { arch, cpus, loadavg, platform, totalmem } from 'node:os'
 import { addedDelay } from './added-delay.js'
+import { batch } from './batch.js'
 import { elements, partials } from './elements.js'
 import { encoding } from './encoding.js'
 import { guardDelays } from './guards.js'
@@ -24,6 +25,7 @@ const benches: ReadonlyMap<string, () => Promise<Table>> = new Map([
   ['elements', elements],
   ['partials', partials],
   ['guards', guardDelays],
+  ['batch', batch],
   ['memory', memory],
   ['open-pipelines', openPipelines],
   ['replay', replayTiming],
