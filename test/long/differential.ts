@@ -47,7 +47,7 @@ function jsonText(choice: Choice, depth: number): string {
 }
 
 /** A number with so many digits that a double only just holds it, or not. */
-function numberText(choice: Choice): string {
+export function numberText(choice: Choice): string {
   const digits = Array.from({ length: 14 + choice.below(6) }, () => choice.below(10)).join('')
   const point = choice.below(digits.length)
   const whole = digits.slice(0, point).replace(/^0+(?=.)/, '')
