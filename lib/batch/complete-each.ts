@@ -151,6 +151,7 @@ export function completeEach<Row>(
   let start: number | undefined
   let opening: Promise<Journal | undefined> | undefined
   let journal: Journal | undefined
+  let closing: Promise<void> | undefined
   /** The keys of this run, where a journal goes by them. */
   const keys = new Set<string>()
   /** Finished rows that wait for the one before them. */
@@ -219,6 +220,12 @@ export function completeEach<Row>(
     if (!isOver) emit(index, record)
   }
 
+  /** Closes the journal, once. */
+  function close(): Promise<void> {
+    closing ??= journal ? journal.close() : Promise.resolve(opening).then(opened => opened?.close())
+    return closing
+  }
+
   function fail(error: unknown): void {
     if (isOver) return
     isOver = true
@@ -254,7 +261,8 @@ export function completeEach<Row>(
     flush(callback) {
       finish = () => {
         finish = undefined
-        callback()
+        // When the pipeline is done, another may have the journal.
+        close().then(() => callback(), callback)
       }
       goOn()
     },
@@ -262,11 +270,11 @@ export function completeEach<Row>(
       isOver = true
       stopWaiting()
       controller.abort()
-      Promise.resolve(opening)
-        .then(opened => opened?.close())
-        // What is wrong with the journal has been told.
-        .catch(() => {})
-        .then(() => callback(error))
+      // What is wrong with the journal has been told.
+      close().then(
+        () => callback(error),
+        () => callback(error)
+      )
     }
   })
   const stopWaiting = options.signal

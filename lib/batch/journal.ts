@@ -18,6 +18,9 @@ interface Place {
   length: number
 }
 
+/** What is being closed, by the locks. */
+const closing = new Map<string, Promise<void>>()
+
 const lineFeed = 0x0a
 const readSize = 1024 * 1024
 
@@ -43,6 +46,8 @@ export class Journal {
   /** Opens a journal of a run, or begins one. Rejects with `CS_ERR_JOURNAL` for what is none, or of another run, or in use. */
   static async open(path: string, run: string): Promise<Journal> {
     const lock = `${path}.lock`
+    // A batch of this process that has just ended may still be closing it.
+    await closing.get(lock)
     await takeLock(lock, path)
     let file: FileHandle | undefined
     try {
@@ -83,9 +88,10 @@ export class Journal {
     })
   }
 
-  async close(): Promise<void> {
-    await this.#file.close()
-    await rm(this.#lock, { force: true })
+  close(): Promise<void> {
+    const work = this.#file.close().finally(() => rm(this.#lock, { force: true }))
+    closing.set(this.#lock, work)
+    return work.finally(() => closing.delete(this.#lock))
   }
 
   async #write(): Promise<void> {

@@ -337,6 +337,16 @@ describe('completeEach', () => {
       })
     })
 
+    it('can be opened again as soon as its pipeline is done, whole or failed', async () => {
+      await withFolder(async folder => {
+        await using server = await faulty(id => (id === 3 ? { status: 400 } : undefined))
+        for (const onFailure of ['fail', 'emit', 'fail', 'emit'] as const) {
+          const { error } = await complete(server, rows(5), journaled(folder, { onFailure, concurrency: 1 }))
+          expect(error?.status).to.equal(onFailure === 'fail' ? 400 : undefined)
+        }
+      })
+    })
+
     it('takes a line off that was cut, and asks for its row again', async () => {
       await withFolder(async folder => {
         await using server = await serve(echo)
