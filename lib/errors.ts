@@ -15,6 +15,10 @@ import { printable } from './printable.js'
  * - `CS_ERR_REPETITION`: the model repeated the same text again and again
  * - `CS_ERR_INVALID_RECORDING`: a file is no recording, or of a version that is not known
  * - `CS_ERR_JOURNAL`: the journal of a batch is none, is of another run, or in use
+ * - `CS_ERR_ABANDONED`: the producer of an answer that others read has died
+ * - `CS_ERR_STOPPED`: somebody has stopped the answer
+ * - `CS_ERR_PUBLISHED`: another producer has published, or publishes, an answer of this id
+ * - `CS_ERR_LOG_TOO_LARGE`: an answer is larger than its log may be
  * - `CS_ERR_TEE_OVERFLOW`: a tee's destination was slower than its limit allows
  */
 export type CompletionErrorCode =
@@ -29,6 +33,10 @@ export type CompletionErrorCode =
   | 'CS_ERR_REPETITION'
   | 'CS_ERR_INVALID_RECORDING'
   | 'CS_ERR_JOURNAL'
+  | 'CS_ERR_ABANDONED'
+  | 'CS_ERR_STOPPED'
+  | 'CS_ERR_PUBLISHED'
+  | 'CS_ERR_LOG_TOO_LARGE'
   | 'CS_ERR_TEE_OVERFLOW'
 
 /** The facts that an error may carry, beside its code. */

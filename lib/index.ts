@@ -22,13 +22,14 @@ export { type Chunk, type ChunkStage, type ChunksOptions, toChunks } from './dec
 export { type EventsOptions, type ServerSentEvent, toEvents } from './decode/events.js'
 export { type TextKind, type TextOptions, toText } from './decode/text.js'
 export { drain } from './drain.js'
-export { type EventItem, setEventId } from './encode/event-writer.js'
+export type { EventItem } from './encode/event-writer.js'
 export { toNDJSON } from './encode/ndjson.js'
 export { type CutBy, type RechunkOptions, rechunk } from './encode/rechunk.js'
 export { type RespondOptions, type ResponseForm, respond, type ServerResponseLike } from './encode/respond.js'
 export { type SSEOptions, toSSE } from './encode/sse.js'
 export { type WebResponseOptions, webResponse } from './encode/web-response.js'
 export { CompletionError, type CompletionErrorCode, type CompletionErrorFacts } from './errors.js'
+export { setEventId } from './event-id.js'
 export {
   type Check,
   type CheckedText,

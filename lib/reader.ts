@@ -13,6 +13,8 @@ export interface CompletionReader {
   expect(choices: number): void
   /** Has a function called each time that a completion is over: its end mark, or its Responses terminal, was read. */
   onOver(listener: () => void): void
+  /** Reads what was emitted before, to a reader that has come back, without emitting it again. */
+  recall?(item: unknown): void
   /** Whether the completion that was read last is complete. */
   readonly isComplete: boolean
   /** A failure that the provider has reported, and that waits for what may still come behind it. */

@@ -5,7 +5,7 @@ import { markReader } from '../reader.js'
 import type { Bytes, Stage } from '../stage.js'
 import { ChunkParser } from './chunk-parser.js'
 import { defaultMaxEventSize } from './events.js'
-import { splitter } from './splitter.js'
+import { recall, splitter } from './splitter.js'
 import type { ServerSentEvent } from './sse/event-parser.js'
 
 export type { Chunk } from '../chunk/fields.js'
@@ -86,15 +86,17 @@ export function toChunks<Emitted extends Chunk = Chunk>(given?: ChunksOptions): 
   checkLimit('maxEventSize', options.maxEventSize)
   checkLimit('deliveryTimeout', options.deliveryTimeout)
 
-  const parser = new ChunkParser(options, {
-    onChunk: chunk => void counted.push(chunk),
-    onSkip: () => {
-      counted.skipped++
-    }
+  const onSkip = () => {
+    counted.skipped++
+  }
+  let parser!: ChunkParser
+  const stage = splitter<Bytes | ServerSentEvent | Chunk, Emitted>(options.maxEventSize, emit => {
+    // Which API was asked, and so what its chunks are, is the caller's word.
+    const onChunk = emit as (chunk: Chunk) => void
+    parser = new ChunkParser(options, { onChunk, onSkip })
+    return parser
   })
-  // Which API was asked, and so what its chunks are, is the caller's word.
-  const stage: Stage<Bytes | ServerSentEvent | Chunk, Emitted> = splitter(options.maxEventSize, () => parser)
-  markReader(stage, parser)
+  markReader(stage, Object.assign(parser, { recall: stage[recall] }))
   Object.assign(stage, { [deliveryTimeout]: options.deliveryTimeout })
   // A field, not a getter: V8 gives each object that has a getter of its own a hidden class of its own, and after a
   // few of them all that is done with streams takes longer.

@@ -1,5 +1,6 @@
 import { clearTimeout, setTimeout } from 'node:timers'
 import split2 from 'split2'
+import { eventIdOf, setEventId } from '../event-id.js'
 import { failInOrder } from '../fail-in-order.js'
 import { type Stage, usedOnce } from '../stage.js'
 import { HeldBytes } from './bytes/held-bytes.js'
@@ -23,6 +24,9 @@ export interface RecordParser {
   end(): void
 }
 
+/** On the stage: has it read what was emitted before, without emitting it again. */
+export const recall: unique symbol = Symbol('recall')
+
 /** How long a failure waits for usage that may come after it, in milliseconds: the time a server has to end its response. */
 const graceTime = 250
 
@@ -45,7 +49,7 @@ const longestText = 2 ** 29 - 64
 export function splitter<In, Out>(
   maxEventSize: number,
   parserFor: (emit: (record: Out) => void) => RecordParser
-): Stage<In, Out> {
+): Stage<In, Out> & { [recall](item: unknown): void } {
   const scanner = new EventScanner(maxEventSize)
   let failure: { error: unknown } | undefined
   let isFailing = false
@@ -72,11 +76,24 @@ export function splitter<In, Out>(
   // In object mode a string is not encoded just to be decoded again, which would break a surrogate pair that is
   // cut between two writes. What is left of a UTF-8 sequence that the input breaks off comes to the mapper.
   const stream = split2(matcher, feed, { writableObjectMode: true })
-  const parser = parserFor(record => stream.push(record))
+  /** The id of what is being written. */
+  let id: string | undefined
+  /** The last record of it. */
+  let last: Out | undefined
+  let isRecalling = false
+  const parser = parserFor(record => {
+    if (isRecalling) return
+    if (id === undefined) stream.push(record)
+    else {
+      if (last !== undefined) stream.push(last)
+      last = record
+    }
+  })
   const { _transform: split, _flush: flush, _destroy: destroy } = stream
   const noticeStall = countWaitingBytes(stream)
 
   stream._transform = (item: unknown, encoding, callback) => {
+    id = isRecalling ? undefined : eventIdOf(item as object)
     const bytes = ArrayBuffer.isView(item) ? asBuffer(item) : undefined
     if (bytes) takeBytes(bytes)
     else {
@@ -84,6 +101,7 @@ export function splitter<In, Out>(
       if (typeof item === 'string') split.call(stream, item, encoding, ignore)
       else attempt(() => parser.take(item))
     }
+    if (last !== undefined) pushLast()
     settle(callback)
     noticeStall()
     if (!failure && parser.heldFailure) timer ??= setTimeout(failLate, graceTime)
@@ -99,6 +117,13 @@ export function splitter<In, Out>(
   stream._destroy = (error, callback) => {
     clearTimeout(timer)
     destroy.call(stream, error, callback)
+  }
+
+  /** An id stands for all that was written up to it, so the last record has it. */
+  function pushLast(): void {
+    if (typeof last === 'object' && last !== null && id !== undefined) setEventId(last, id)
+    stream.push(last)
+    last = undefined
   }
 
   function settle(callback: () => void): void {
@@ -207,7 +232,14 @@ export function splitter<In, Out>(
     decode(room.subarray(0, length))
   }
 
-  return usedOnce('a stage that reads bytes', stream as Stage<In, Out>)
+  const read = {
+    [recall]: (item: unknown) => {
+      isRecalling = true
+      stream._transform(item, 'utf8', ignore)
+      isRecalling = false
+    }
+  }
+  return Object.assign(usedOnce('a stage that reads bytes', stream as Stage<In, Out>), read)
 }
 
 /** Undefined where the memory was given away, to a worker for example: the array is empty then, but was not. */

@@ -3,34 +3,9 @@ import { adviceFor, checkChunk } from '../chunk/foreign.js'
 import { isOpening } from '../chunk/progress.js'
 import type { ServerSentEvent } from '../decode/sse/event-parser.js'
 import { CompletionError } from '../errors.js'
+import { eventIdOf } from '../event-id.js'
 import type { FailureBody } from './failure-body.js'
 import { lineOf } from './ndjson.js'
-
-/** Registered, so that two copies of the library in one process understand each other. */
-const eventId = Symbol.for('completion-streams.eventId')
-
-/**
- * Gives a chunk an id, which `toSSE` and `respond` write as the line `id:` of its event, so that a browser's `EventSource`
- * asks to go on behind it (`Last-Event-ID`). Neither enumeration nor JSON shows it.
- *
- * @example
- * let count = 0
- * const number = stage<Chunk, Chunk>({
- *   transform(chunk, push) {
- *     setEventId(chunk, String(count++))
- *     push(chunk)
- *   }
- * })
- * await pipeline(request, toChunks(), number, toSSE(), createWriteStream('answer.sse'))
- */
-export function setEventId(chunk: object, id: string): void {
-  Object.defineProperty(chunk, eventId, { value: id, configurable: true })
-}
-
-/** The id that a chunk was given, if any. */
-export function eventIdOf(chunk: object): string | undefined {
-  return (chunk as { [eventId]?: string })[eventId]
-}
 
 /** What an event stream may be made of: a chunk, a text, or an event that goes out as it is. */
 export type EventItem = object | string | ServerSentEvent

@@ -2,6 +2,8 @@
 export interface Outlet {
   /** Whether the head is still to be written. */
   readonly isUnopened: boolean
+  /** Whether the reader is a browser's `EventSource` that has had a part of the answer before. */
+  readonly isReturning: boolean
   /** Writes the head. */
   open(status: number, headers: Readonly<Record<string, string>>): void
   /** Writes a part of the body; calls back when more can be taken. */

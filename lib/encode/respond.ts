@@ -101,11 +101,16 @@ class NodeOutlet implements Outlet {
     return !this.#response.headersSent
   }
 
+  get isReturning(): boolean {
+    return this.#inner.req?.headers['last-event-id'] !== undefined
+  }
+
   open(status: number, headers: Readonly<Record<string, string>>): void {
     const response = this.#response
-    const isFailure = status !== 200
+    const isFailure = status >= 300
     // An answer that is there is no failure, whatever the framework begins with (Koa with 404).
-    if (isFailure || !(response.statusCode >= 200 && response.statusCode < 300)) response.statusCode = status
+    if (status !== 200 || !(response.statusCode >= 200 && response.statusCode < 300))
+      response.statusCode = status
     for (const [name, value] of Object.entries(headers)) {
       // What stands for the answer is not of the type that the user has set for it.
       if (isFailure || response.getHeader(name) === undefined) response.setHeader(name, value)

@@ -1,5 +1,6 @@
 import { Writable } from 'node:stream'
 import { AbortError } from '../abort-error.js'
+import { markIdTaker } from '../event-id.js'
 import { failInOrder } from '../fail-in-order.js'
 import { checkOneOf } from '../options.js'
 import { failureOf } from './failure-body.js'
@@ -89,6 +90,9 @@ export function responseSink(
     final(callback) {
       beat.stop()
       if (isGone) return callback(gone())
+      const last = writer.end()
+      // A browser that comes back for what is behind the last id stops coming only at this status (WHATWG HTML, 9.2.3).
+      if (outlet.isUnopened && last === '' && outlet.isReturning) outlet.open(204, {})
       openOnce()
       const end = () => {
         goOn = () => {}
@@ -96,7 +100,6 @@ export function responseSink(
       }
       // The reader may leave while the last of it is on its way.
       goOn = end
-      const last = writer.end()
       if (last !== '') outlet.write(last, () => {})
       outlet.end(() => {
         isEnded = !isGone
@@ -109,6 +112,7 @@ export function responseSink(
       callback(error)
     }
   })
+  if (as === 'events') markIdTaker(sink)
   outlet.onGone(() => {
     if (isEnded || isGone) return
     isGone = true

@@ -1,5 +1,6 @@
 import { clearTimeout, setTimeout } from 'node:timers'
 import type { ServerSentEvent } from '../decode/sse/event-parser.js'
+import { markIdTaker } from '../event-id.js'
 import { checkLimit, settled } from '../options.js'
 import { type Bytes, type Stage, stage } from '../stage.js'
 import { type EventItem, EventWriter } from './event-writer.js'
@@ -52,6 +53,7 @@ export function toSSE(options?: SSEOptions): Stage<EventItem | ServerSentEvent, 
     destroy: () => beat.stop()
   })
   encoder.once('pipe', () => beat.again())
+  markIdTaker(encoder)
   return encoder
 }
 

@@ -60,6 +60,8 @@ export async function webResponse(
 class WebOutlet implements Outlet {
   readonly response: Promise<Response>
   isUnopened = true
+  /** The request is not known here. */
+  readonly isReturning = false
   #resolve: (response: Response) => void = () => {}
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined
   readonly #encoder = new TextEncoder()

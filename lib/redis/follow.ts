@@ -1,0 +1,345 @@
+import { Readable } from 'node:stream'
+import { clearTimeout, setTimeout } from 'node:timers'
+import { AbortError } from '../abort-error.js'
+import { CompletionError } from '../errors.js'
+import { goesToIdTaker, setEventId } from '../event-id.js'
+import { failInOrder } from '../fail-in-order.js'
+import { checkLimit, checkSignal, invalid, settled } from '../options.js'
+import { type CompletionReader, readersBehind } from '../reader.js'
+import { onAbort } from '../source/on-abort.js'
+import type { Source } from '../stage.js'
+import { isStopped, stopSignsBehind } from '../stopping.js'
+import { type Command, commandOf, Outage, type RedisClient } from './connection.js'
+import { eventEnds } from './event-ends.js'
+import {
+  beginning,
+  entriesOf,
+  idOf,
+  Keys,
+  type LogEntry,
+  type LogItem,
+  lastId,
+  type Place,
+  placeOf,
+  type RawEntry,
+  readEntry
+} from './log.js'
+import { checkPrefix, defaultPrefix } from './prefix.js'
+import { isBehind, lastEntry, tailOf, type Waiter } from './tail.js'
+
+/** The options of `follow`. */
+export interface FollowOptions {
+  /**
+   * The id of the last thing that the reader has: what a browser's `EventSource` sends as `Last-Event-ID`. Only what comes
+   * behind it is emitted. Default: from the beginning.
+   */
+  after?: string | undefined
+  /** Destroys the source. */
+  signal?: AbortSignal | undefined
+  /** How long to wait for an answer that nobody has begun to publish, in milliseconds. Default: 30000. */
+  first?: number
+  /** How long Redis may be away, in milliseconds; then the source fails with what the client reports. Default: 30000. */
+  maxOutage?: number
+  /** What the names of the keys in Redis begin with. Default: `completion-streams:`. */
+  prefix?: string
+}
+
+/** How many entries are read at once by a reader that catches up. */
+const entriesAtOnce = 32
+
+/**
+ * Emits what `publish` wrote under an id, from any process, as it was and of the same kind: bytes, texts or objects. What is
+ * there comes at once, the rest as it is written. Any number of readers may follow one answer; all of a process share one
+ * connection, a duplicate of the client's. A slow reader slows nobody.
+ *
+ * Each chunk has an id, which `respond` and `toSSE` write as the line `id:` of its event. Where they take texts directly
+ * from here, each text is an event with an id, and an event `done` ends them. A reader that comes back with the id
+ * (`after`) gets exactly what is behind it. Of bytes, those that end an event have an id, which `toChunks` gives to the
+ * chunk; it also reads what was before, without emitting it, and so judges the answer as a whole.
+ *
+ * Ends when the answer was published whole. Fails, after all that had arrived, with what the producer failed with; with
+ * `CS_ERR_STOPPED` for an answer that was stopped; with `CS_ERR_ABANDONED` when its producer has died, at the latest a second
+ * after its lease has lapsed; with `CS_ERR_STALLED` when nobody begins to publish it for `first` milliseconds; with
+ * `CS_ERR_TRUNCATED` when Redis has lost a part of it; and with what the client reports when Redis is away for longer than
+ * `maxOutage`. Throws `CS_ERR_INVALID_OPTION` for an `after` that is no id.
+ *
+ * @example
+ * await pipeline(follow(redis, 'answer-1', { after: lastEventId }), toChunks(), respond(outgoing, { as: 'events' }))
+ */
+export function follow(
+  redis: RedisClient,
+  id: string,
+  options?: FollowOptions
+): Source<Uint8Array | string | object> {
+  const { after, signal, first, maxOutage, prefix } = settled('follow', options, {
+    after: undefined as string | undefined,
+    signal: undefined as AbortSignal | undefined,
+    first: 30_000,
+    maxOutage: 30_000,
+    prefix: defaultPrefix
+  })
+  const command = commandOf(redis)
+  checkPrefix(prefix)
+  const keys = new Keys(prefix, id)
+  const from = after === undefined || after === '' ? beginning : placeOf(after)
+  if (signal !== undefined) checkSignal(signal)
+  checkLimit('first', first)
+  checkLimit('maxOutage', maxOutage)
+  const follower = new Follower(redis, command, keys, { from, first, maxOutage })
+  const stopWaiting = signal
+    ? onAbort(signal, () => void follower.source.destroy(new AbortError(undefined, signal.reason)))
+    : () => {}
+  follower.source.once('close', stopWaiting)
+  return follower.source as Source<Uint8Array | string | object>
+}
+
+interface Settings {
+  readonly from: Place | 'end'
+  readonly first: number
+  readonly maxOutage: number
+}
+
+/**
+ * One reader of one log. It catches up with a read of its own, and then waits at the end with all others; when its
+ * buffer is full, it leaves them, and catches up again later.
+ */
+class Follower implements Waiter {
+  readonly source: Readable
+  readonly key: string
+  /** The id of the last entry that was read. */
+  last = '0-0'
+  lease: { key: string; duration: number } | undefined
+  readonly #command: Command
+  readonly #keys: Keys
+  readonly #redis: RedisClient
+  readonly #settings: Settings
+  readonly #outage: Outage
+  /** Up to which place the reader has everything. */
+  #has: number
+  /** How much of the log has been read. */
+  #sequence = 0
+  /** What has been read and was not wanted yet. */
+  #ready: RawEntry[] = []
+  #readers: CompletionReader[] = []
+  #goesToIdTaker = false
+  #hasBegun = false
+  #isWanted = false
+  #isReading = false
+  #isWaiting = false
+  #isRetaining = false
+  #isOver = false
+  #awaySince: number | undefined
+  #firstTimer: ReturnType<typeof setTimeout> | undefined
+
+  constructor(redis: RedisClient, command: Command, keys: Keys, settings: Settings) {
+    this.#redis = redis
+    this.#command = command
+    this.#keys = keys
+    this.#settings = settings
+    this.#outage = new Outage(settings.maxOutage)
+    this.key = keys.log
+    this.#has = settings.from === 'end' ? Number.POSITIVE_INFINITY : settings.from.sequence
+    this.source = new Readable({
+      objectMode: true,
+      highWaterMark: 16,
+      read: () => {
+        this.#isWanted = true
+        this.#goOn()
+      },
+      destroy: (error, callback) => {
+        this.#leave()
+        callback(error)
+      }
+    })
+  }
+
+  /** Takes entries of the read that all share. */
+  take(entries: readonly RawEntry[]): void {
+    for (const entry of entries) {
+      if (isBehind(this.last, entry.id)) this.#ready.push(entry)
+    }
+    this.last = entries.at(-1)?.id ?? this.last
+    this.#deliver()
+  }
+
+  onOutage(error: unknown): void {
+    this.#awaySince ??= Date.now()
+    if (Date.now() - this.#awaySince >= this.#settings.maxOutage) this.fail(error as Error)
+  }
+
+  onReturn(): void {
+    this.#awaySince = undefined
+  }
+
+  fail(error: Error): void {
+    if (this.#isOver) return
+    this.#leave()
+    if (!this.source.destroyed) failInOrder(this.source, error, () => void this.source.push(null))
+  }
+
+  #goOn(): void {
+    if (!this.#hasBegun) this.#begin()
+    this.#deliver()
+    if (this.#isOver || !this.#isWanted || this.#isReading || this.#isWaiting) return
+    this.#isReading = true
+    this.#catchUp().then(
+      () => {
+        this.#isReading = false
+        this.#deliver()
+        if (this.#isWanted) this.#goOn()
+      },
+      error => this.fail(error)
+    )
+  }
+
+  #begin(): void {
+    this.#hasBegun = true
+    this.#readers = readersBehind(this.source)
+    this.#goesToIdTaker = goesToIdTaker(this.source)
+    tailOf(this.#redis).retain()
+    this.#isRetaining = true
+    for (const sign of stopSignsBehind(this.source)) sign.onStop(() => this.#stopOnce())
+    const { first } = this.#settings
+    if (first < 2 ** 31) this.#firstTimer = setTimeout(() => this.fail(notBegun(first)), first)
+  }
+
+  /** Reads what there is, and waits for more where there is nothing. */
+  async #catchUp(): Promise<void> {
+    if (this.#ready.length > 0) return
+    const { from } = this.#settings
+    // What came before has a say in whether the answer is whole, for which it is read again.
+    if (!this.lease && from !== beginning && this.#readers.length === 0) await this.#skipTo(from)
+    if (this.#isOver) return
+    const words = ['XRANGE', this.key, `(${this.last}`, '+', 'COUNT', String(entriesAtOnce)]
+    const entries = entriesOf(await this.#outage.bridge(() => this.#command(...words)))
+    if (this.#isOver) return
+    if (entries.length > 0) return this.take(entries)
+    this.#isWaiting = tailOf(this.#redis).add(this)
+  }
+
+  /** Begins behind what the reader has. The first entry says how long a lease holds. */
+  async #skipTo(from: Place | 'end'): Promise<void> {
+    const [opening] = entriesOf(
+      await this.#outage.bridge(() => this.#command('XRANGE', this.key, '-', '+', 'COUNT', '1'))
+    )
+    if (!opening) return
+    this.#read(opening)
+    if (from === 'end') {
+      this.#sequence = Number.POSITIVE_INFINITY
+      const ending = await this.#outage.bridge(() => lastEntry(this.#command, this.key))
+      if (ending?.id === lastId) this.take([ending])
+    } else if (isBehind(this.last, idOf(from))) {
+      this.last = idOf(from)
+      this.#sequence = from.sequence
+    }
+  }
+
+  #deliver(): void {
+    try {
+      while (this.#isWanted && !this.#isOver) {
+        const entry = this.#ready.shift()
+        if (!entry) return
+        this.#read(entry)
+      }
+    } catch (error) {
+      this.fail(error as Error)
+    }
+    // What is behind stays in Redis until there is room for it.
+    if (!this.#isWanted && this.#isWaiting) {
+      this.#isWaiting = false
+      tailOf(this.#redis).remove(this)
+    }
+  }
+
+  #read(raw: RawEntry): void {
+    const entry = readEntry(raw)
+    clearTimeout(this.#firstTimer)
+    if (entry.kind === 'ending') this.#end(entry)
+    else if (entry.kind === 'opening') {
+      this.lease = { key: this.#keys.lease, duration: entry.lease }
+      this.last = isBehind(this.last, raw.id) ? raw.id : this.last
+    } else this.#emitEach(entry)
+  }
+
+  #emitEach({ place, start, items }: LogEntry & { kind: 'items' }): void {
+    // The first entry that is read of those behind `after` may begin before it.
+    if (start > this.#sequence) throw lostInRedis(this.#sequence, start)
+    const { epoch } = place
+    let sequence = start
+    for (const item of items) {
+      if (item instanceof Uint8Array) {
+        this.#emitBytes(item, { epoch, sequence })
+        sequence += item.length
+      } else {
+        sequence++
+        if (sequence > this.#has) this.#emit(item, idOf({ epoch, sequence }))
+        else this.#recall(item)
+      }
+    }
+    this.#sequence = Math.max(this.#sequence, place.sequence)
+  }
+
+  /** Emits bytes in pieces that end where an event does: there an id is of use. */
+  #emitBytes(bytes: Uint8Array, { epoch, sequence }: Place): void {
+    const known = Math.min(Math.max(this.#has - sequence, 0), bytes.length)
+    if (known > 0) this.#recall(bytes.subarray(0, known))
+    if (known === bytes.length) return
+    let start = known
+    for (const { end, isEvent } of eventEnds(bytes.subarray(known))) {
+      const piece = bytes.subarray(start, known + end)
+      start = known + end
+      this.#emit(piece, isEvent ? idOf({ epoch, sequence: sequence + start }) : undefined)
+    }
+  }
+
+  #emit(item: LogItem, id: string | undefined): void {
+    if (typeof item !== 'string' && id !== undefined) setEventId(item, id)
+    const isEvent = typeof item === 'string' && this.#goesToIdTaker
+    this.#isWanted = this.source.push(isEvent ? { data: item, id } : item)
+  }
+
+  #recall(item: LogItem): void {
+    for (const reader of this.#readers) reader.recall?.(item)
+  }
+
+  #end({ ending, last, of, error }: LogEntry & { kind: 'ending' }): void {
+    if (ending !== 'complete') return this.fail(error)
+    const { from } = this.#settings
+    if (last !== undefined && this.#sequence < last) throw lostInRedis(this.#sequence, last)
+    if (last !== undefined && from !== 'end' && from.sequence > last)
+      throw invalid('after', idOf(from), 'an id of this answer: it has no such one')
+    this.#leave()
+    // By it, a browser tells a text that is whole from one that was cut.
+    if (of === 'texts' && this.#goesToIdTaker && from !== 'end')
+      this.source.push({ event: 'done', data: '[DONE]', id: lastId })
+    this.source.push(null)
+  }
+
+  /** A stage behind wants no more: ends in good order. */
+  #stopOnce(): void {
+    if (this.#isOver || this.source.destroyed || !isStopped(this.source)) return
+    this.#leave()
+    this.source.push(null)
+  }
+
+  #leave(): void {
+    this.#isOver = true
+    this.#ready = []
+    clearTimeout(this.#firstTimer)
+    if (!this.#isRetaining) return
+    this.#isRetaining = false
+    const tail = tailOf(this.#redis)
+    tail.remove(this)
+    tail.release()
+  }
+}
+
+function notBegun(limit: number): CompletionError {
+  const message = `nobody has begun to publish the answer within ${limit} ms (first)`
+  return new CompletionError('CS_ERR_STALLED', message, { timeLimit: 'first', limit })
+}
+
+function lostInRedis(sequence: number, start: number): CompletionError {
+  const message = `a part of the answer is missing in Redis, from ${sequence} to ${start}: it did not keep what it had taken`
+  return new CompletionError('CS_ERR_TRUNCATED', message)
+}

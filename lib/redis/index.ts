@@ -1,0 +1,6 @@
+export type { IORedisClient, NodeRedisClient, RedisClient } from './connection.js'
+export { type FollowOptions, follow } from './follow.js'
+export { type ListedAnswer, type ListOptions, list } from './list.js'
+export type { Ending } from './log.js'
+export { type PublishOptions, publish } from './publish.js'
+export { type StopOptions, stop } from './stop.js'

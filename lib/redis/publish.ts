@@ -1,0 +1,343 @@
+import { randomUUID } from 'node:crypto'
+import { Writable } from 'node:stream'
+import { clearInterval, clearTimeout, setImmediate, setInterval, setTimeout } from 'node:timers'
+import { AbortError } from '../abort-error.js'
+import { CompletionError } from '../errors.js'
+import { checkLimit, invalid, settled } from '../options.js'
+import { type Command, commandOf, mayPass, Outage, type RedisClient } from './connection.js'
+import {
+  abandoned,
+  Batch,
+  type Ending,
+  endingFields,
+  entriesOf,
+  firstId,
+  idOf,
+  Keys,
+  type LogItem,
+  lastId,
+  openingFields,
+  readEntry
+} from './log.js'
+import { checkPrefix, defaultPrefix } from './prefix.js'
+import { onStopOf } from './stop.js'
+import { isBehind, lastEntry, tailOf } from './tail.js'
+
+/** The options of `publish`. */
+export interface PublishOptions {
+  /**
+   * How long what is written may wait for more, in milliseconds, so that many small pieces are one write to Redis. The first
+   * piece and the end do not wait. Default: 25.
+   */
+  flush?: number
+  /**
+   * How long the answer has a producer without a sign of life, in milliseconds; it is renewed three times as often. When it
+   * lapses, a reader closes the answer as abandoned. Default: 15000.
+   */
+  lease?: number
+  /** How long Redis keeps the answer, in milliseconds, from the last sign of life. Default: 3600000 (an hour). */
+  ttl?: number
+  /** The largest answer, in bytes as they are written to Redis. Default: 67108864 (64 MiB). */
+  limit?: number
+  /** How long Redis may be away, in milliseconds; then the sink fails with what the client reports. Default: 10000. */
+  maxOutage?: number
+  /** The conversation that the answer belongs to: `list` names its answers. Default: none. */
+  conversation?: string | undefined
+  /** What the names of the keys in Redis begin with. Default: `completion-streams:`. */
+  prefix?: string
+}
+
+/** How much may wait for Redis before the source waits, in bytes. */
+const mostWaiting = 256 * 1024
+
+/**
+ * A sink that keeps an answer in Redis, as one stream, where `follow` reads it, from any process and while it comes: bytes,
+ * texts or objects, such as chunks. An id is for one answer; a second producer of it is refused.
+ *
+ * What is written is gathered for `flush` milliseconds. A slow Redis slows the pipeline; slow readers do not. The answer ends
+ * with one entry that says how: complete when the pipeline is done, or failed, with its error. The pipeline resolves when Redis
+ * has taken that entry.
+ *
+ * Fails with `CS_ERR_PUBLISHED` when the id has an answer already; with `CS_ERR_STOPPED` when somebody stops the answer;
+ * with `CS_ERR_ABANDONED` when a reader has closed it, since this process was not heard of for `lease` milliseconds, or when
+ * Redis has lost it; with `CS_ERR_LOG_TOO_LARGE` beyond `limit`; and with what the client reports when Redis refuses, or is
+ * away for longer than `maxOutage`.
+ *
+ * @example
+ * await pipeline(requestCompletion(client, params), publish(redis, 'answer-1'))
+ */
+export function publish(redis: RedisClient, id: string, options?: PublishOptions): Writable {
+  const { flush, lease, ttl, limit, maxOutage, conversation, prefix } = settled('publish', options, {
+    flush: 25,
+    lease: 15_000,
+    ttl: 3_600_000,
+    limit: 64 * 1024 * 1024,
+    maxOutage: 10_000,
+    conversation: undefined as string | undefined,
+    prefix: defaultPrefix
+  })
+  const command = commandOf(redis)
+  const keys = new Keys(prefix, id)
+  for (const [name, value] of Object.entries({ flush, lease, ttl, limit, maxOutage })) checkLimit(name, value)
+  checkPrefix(prefix)
+  if (conversation !== undefined && typeof conversation !== 'string')
+    throw invalid('conversation', conversation, 'the name of a conversation, a string')
+
+  const log = new Log(command, keys, { lease, ttl, maxOutage, conversation, id })
+  const tail = tailOf(redis)
+  let size = 0
+  let batch = new Batch()
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let renewal: ReturnType<typeof setInterval> | undefined
+  let sending: Promise<void> | undefined
+  let isDue = false
+  let hasSent = false
+  let takeMore: (() => void) | undefined
+  let forget = () => {}
+
+  function add(item: LogItem): void {
+    const before = batch.size
+    if (!batch.add(item))
+      throw new CompletionError(
+        'CS_ERR_INVALID_CHUNK',
+        'publish takes items of one kind: bytes, texts or objects'
+      )
+    size += batch.size - before
+    if (size > limit) throw tooLarge(limit)
+  }
+
+  /** Sends what has been gathered, at once or when more may have come. */
+  function sendSoon(): void {
+    if (sending || timer || isDue || batch.isEmpty) return
+    if (hasSent) timer = setTimeout(sendNow, flush)
+    else {
+      isDue = true
+      // What comes in the same turn goes with it.
+      setImmediate(sendNow)
+    }
+  }
+
+  function sendNow(): void {
+    clearTimeout(timer)
+    timer = undefined
+    isDue = false
+    hasSent = true
+    send().then(sendSoon, fail)
+  }
+
+  /** Sends what has been gathered, behind what is being sent. */
+  async function send(): Promise<void> {
+    await sending
+    if (batch.isEmpty) return
+    const full = batch
+    batch = new Batch()
+    sending = log.append(full).finally(() => {
+      sending = undefined
+    })
+    const goOn = takeMore
+    takeMore = undefined
+    goOn?.()
+    await sending
+  }
+
+  async function close(ending: Ending, error?: Error): Promise<void> {
+    clearTimeout(timer)
+    await send()
+    await log.end(ending, error)
+  }
+
+  function fail(error: Error): void {
+    sink.destroy(error)
+  }
+
+  const sink = new Writable({
+    objectMode: true,
+    highWaterMark: 16,
+    construct(callback) {
+      tail.retain()
+      log.open().then(() => {
+        forget = onStopOf(redis, prefix, id, () => void log.check().catch(fail))
+        renewal = setInterval(() => void log.renew().catch(fail), lease / 3)
+        // What keeps a process alive is its work, not its leases.
+        renewal.unref()
+        callback()
+      }, callback)
+    },
+    write(item: LogItem, _encoding, callback) {
+      try {
+        add(item)
+      } catch (error) {
+        return callback(error as Error)
+      }
+      sendSoon()
+      if (batch.size < mostWaiting) callback()
+      else takeMore = callback
+    },
+    final(callback) {
+      close('complete').then(() => callback(), callback)
+    },
+    destroy(error, callback) {
+      clearInterval(renewal)
+      clearTimeout(timer)
+      forget()
+      const leave = () => {
+        tail.release()
+        callback(error)
+      }
+      if (log.isOpen) close('failed', error ?? new AbortError('the answer was broken off')).then(leave, leave)
+      else leave()
+    }
+  })
+  return sink
+}
+
+interface LogSettings {
+  readonly id: string
+  readonly lease: number
+  readonly ttl: number
+  readonly maxOutage: number
+  readonly conversation: string | undefined
+}
+
+/** A log that is written. */
+class Log {
+  /** Whether it is this producer's, and not ended. */
+  isOpen = false
+  readonly #command: Command
+  readonly #keys: Keys
+  readonly #settings: LogSettings
+  readonly #producer = randomUUID()
+  readonly #outage: Outage
+  readonly #renewalOutage: Outage
+  #sequence = 0
+  #kind = 'objects'
+  #isRenewing = false
+
+  constructor(command: Command, keys: Keys, settings: LogSettings) {
+    this.#command = command
+    this.#keys = keys
+    this.#settings = settings
+    this.#outage = new Outage(settings.maxOutage)
+    this.#renewalOutage = new Outage(settings.maxOutage)
+  }
+
+  /** Begins the log. Redis refuses it if there is one. */
+  async open(): Promise<void> {
+    const { lease, conversation, id } = this.#settings
+    await this.#write(firstId, openingFields(this.#producer, lease), [])
+    this.isOpen = true
+    if (conversation !== undefined) {
+      const key = Keys.conversation(this.#keys.prefix, conversation)
+      await this.#outage.bridge(() => this.#command('XADD', key, '*', 'id', id))
+      await this.#expire(key)
+    }
+  }
+
+  async append(batch: Batch): Promise<void> {
+    this.#kind = batch.kind ?? this.#kind
+    this.#sequence += batch.count
+    await this.#write(idOf({ epoch: 1, sequence: this.#sequence }), batch.field, ['NOMKSTREAM'])
+  }
+
+  async end(ending: Ending, error?: Error): Promise<void> {
+    if (!this.isOpen) return
+    const fields = endingFields(ending, { last: this.#sequence, of: this.#kind }, error)
+    await this.#write(lastId, fields, ['NOMKSTREAM'])
+    this.isOpen = false
+    await this.#expire(this.#keys.log).catch(() => {})
+    await this.#outage.bridge(() => this.#command('DEL', this.#keys.lease)).catch(() => {})
+  }
+
+  /** Says that the producer lives, and looks whether the log does. */
+  async renew(): Promise<void> {
+    if (!this.isOpen || this.#isRenewing) return
+    this.#isRenewing = true
+    try {
+      await this.#renewalOutage.bridge(() => this.#hold())
+      await this.check()
+    } finally {
+      this.#isRenewing = false
+    }
+  }
+
+  /** Fails if somebody has ended the log. */
+  async check(): Promise<void> {
+    const last = await this.#renewalOutage.bridge(() => lastEntry(this.#command, this.#keys.log))
+    // Meanwhile it may have been ended from here.
+    if (this.isOpen && last?.id === lastId) this.#giveUp(last)
+  }
+
+  /** Holds the lease; what was kept before keeps for as long as it did. */
+  async #hold(): Promise<void> {
+    const { lease } = this.#settings
+    await Promise.all([
+      this.#command('SET', this.#keys.lease, this.#producer, 'PX', String(Math.ceil(lease))),
+      this.#expire(this.#keys.log)
+    ])
+  }
+
+  async #expire(key: string): Promise<void> {
+    await this.#command('PEXPIRE', key, String(Math.ceil(this.#settings.ttl)))
+  }
+
+  /**
+   * Adds an entry under its id, once. After a failure it is looked up, since only the reply may have been lost.
+   */
+  async #write(id: string, fields: readonly string[], options: readonly string[]): Promise<void> {
+    const { log } = this.#keys
+    let isAgain = false
+    const added = await this.#outage.bridge(async () => {
+      if (isAgain && (await this.#isWritten(id, fields))) return id
+      isAgain = true
+      try {
+        // The lease is there before the log is, so that nobody finds a log without one.
+        if (id === firstId)
+          await this.#command(
+            'SET',
+            this.#keys.lease,
+            this.#producer,
+            'PX',
+            String(Math.ceil(this.#settings.lease))
+          )
+        const reply = await this.#command('XADD', log, ...options, id, ...fields)
+        if (id === firstId) await this.#expire(log)
+        return reply
+      } catch (error) {
+        // A refusal says of itself only that it is one. What is in the log says why.
+        if (!mayPass(error) && (await this.#isWritten(id, fields))) return id
+        throw error
+      }
+    })
+    if (added === null) {
+      this.isOpen = false
+      throw abandoned('its log is gone from Redis')
+    }
+  }
+
+  /** Whether an entry is there. Fails if it can never be, since another's is. */
+  async #isWritten(id: string, fields: readonly string[]): Promise<boolean> {
+    const { log } = this.#keys
+    const [own] = entriesOf(await this.#command('XRANGE', log, id, id))
+    if (own && fields.every((field, at) => at % 2 === 1 || own.fields[field] === fields[at + 1])) return true
+    const last = await lastEntry(this.#command, log)
+    if (last && (id === firstId || !isBehind(last.id, id))) this.#giveUp(last)
+    return false
+  }
+
+  /** Fails with what stands in the way. */
+  #giveUp(last: { id: string; fields: Readonly<Record<string, string>> }): never {
+    const wasOpen = this.isOpen
+    this.isOpen = false
+    const entry = wasOpen ? readEntry(last) : undefined
+    if (entry?.kind === 'ending') throw entry.error
+    throw new CompletionError(
+      'CS_ERR_PUBLISHED',
+      'another producer has, or had, this id: each answer has one of its own'
+    )
+  }
+}
+
+function tooLarge(limit: number): CompletionError {
+  const message = `the answer is larger than its log in Redis may be, ${limit} bytes (limit)`
+  return new CompletionError('CS_ERR_LOG_TOO_LARGE', message, { limit })
+}

@@ -1,0 +1,322 @@
+import { clearInterval, clearTimeout, setImmediate, setInterval, setTimeout } from 'node:timers'
+import {
+  type Command,
+  type Connection,
+  commandOf,
+  connectLike,
+  mayPass,
+  pause,
+  type RedisClient
+} from './connection.js'
+import { abandoned, endingFields, entriesOf, lastId, type RawEntry, streamsOf } from './log.js'
+
+/** Who waits for the next entries of a stream. */
+export interface Waiter {
+  /** The stream. */
+  readonly key: string
+  /** The id of the last entry that it has. */
+  last: string
+  /** Where the lease of the log's producer stands, and for how long it holds, in milliseconds; undefined while no log has begun. */
+  readonly lease?: { readonly key: string; readonly duration: number } | undefined
+  /** Takes entries, of which it may have some already. */
+  take(entries: readonly RawEntry[]): void
+  /** Told when Redis cannot be read; again and again until it can. */
+  onOutage(error: unknown): void
+  /** Told when Redis can be read again. */
+  onReturn(): void
+  /** Takes what ends the log without an entry. */
+  fail(error: Error): void
+}
+
+/** How long a read waits in Redis, in milliseconds: the connection may have died without a word. */
+const longestBlock = 5000
+
+/** How long after that an answer is late. */
+const graceTime = 3000
+
+/** At most so many entries of each stream are read at once. */
+const mostEntries = 64
+
+/**
+ * The pause between two reads, in milliseconds: what comes in the meantime is read in one go. Each read names all streams, so
+ * the more there are, the longer it is.
+ */
+const shortestPause = 8
+const pausePerStream = 0.02
+
+/** How often it is asked whether the leases of silent producers hold, in milliseconds. */
+const leasePause = 400
+
+/** How many keys are asked for in one command. */
+const keysAtOnce = 500
+
+interface Stream {
+  last: string
+  readonly waiters: Set<Waiter>
+  /** When it was last heard of. */
+  heard: number
+}
+
+/** One for each client, in which a process reads all that it follows. */
+const tails = new WeakMap<RedisClient, Tail>()
+
+export function tailOf(redis: RedisClient): Tail {
+  let tail = tails.get(redis)
+  if (!tail) {
+    tail = new Tail(redis)
+    tails.set(redis, tail)
+  }
+  return tail
+}
+
+/**
+ * Waits at the ends of streams, of all of them in one blocking read over a connection of its own, which is open while
+ * anybody retains it. Where a producer's lease has lapsed, it closes the log.
+ */
+export class Tail {
+  readonly #redis: RedisClient
+  readonly #command: Command
+  readonly #streams = new Map<string, Stream>()
+  #retained = 0
+  #connection: Connection | undefined
+  #connectionId = ''
+  #isRunning = false
+  #isBlocking = false
+  #isStale = false
+  #isUnblocking = false
+  #leaseTimer: ReturnType<typeof setInterval> | undefined
+  #isAsking = false
+  /** Before this moment a lapsed lease proves nothing, since Redis had been away: each has until its own duration after it. */
+  #upSince = 0
+  #isAway = false
+  #wake = () => {}
+
+  constructor(redis: RedisClient) {
+    this.#redis = redis
+    this.#command = commandOf(redis)
+  }
+
+  /** Opens the connection, once. To be released. */
+  retain(): void {
+    if (this.#retained++ > 0) return
+    this.#leaseTimer = setInterval(() => void this.#checkLeases(), leasePause)
+    // A follower's connection keeps the process alive; the timer need not.
+    this.#leaseTimer.unref()
+    if (!this.#isRunning) {
+      this.#isRunning = true
+      void this.#run()
+    }
+  }
+
+  release(): void {
+    if (--this.#retained > 0) return
+    clearInterval(this.#leaseTimer)
+    // The next answer may begin in the same turn.
+    setImmediate(() => {
+      if (this.#retained > 0) return
+      this.#disconnect()
+      this.#wake()
+    })
+  }
+
+  /**
+   * Adds a waiter. False if entries have been read that it does not have: then it is to catch up first.
+   */
+  add(waiter: Waiter): boolean {
+    const stream = this.#streams.get(waiter.key)
+    if (!stream) {
+      this.#streams.set(waiter.key, { last: waiter.last, waiters: new Set([waiter]), heard: Date.now() })
+      this.#renew()
+      return true
+    }
+    // The stream may also have been read less far: then the waiter leaves out what it has.
+    if (isBehind(waiter.last, stream.last)) return false
+    stream.waiters.add(waiter)
+    return true
+  }
+
+  remove(waiter: Waiter): void {
+    const stream = this.#streams.get(waiter.key)
+    if (!stream?.waiters.delete(waiter) || stream.waiters.size > 0) return
+    // The read that goes on names it once more, which does no harm.
+    this.#streams.delete(waiter.key)
+  }
+
+  async #run(): Promise<void> {
+    while (this.#retained > 0) {
+      if (this.#streams.size === 0) {
+        await new Promise<void>(resolve => {
+          this.#wake = resolve
+        })
+        continue
+      }
+      try {
+        await this.#readOnce()
+      } catch (error) {
+        this.#disconnect()
+        if (this.#retained === 0) break
+        this.#isAway = true
+        for (const waiter of this.#waiters()) {
+          // What no waiting helps against ends them.
+          if (mayPass(error)) waiter.onOutage(error)
+          else waiter.fail(error as Error)
+        }
+        await pause(100)
+      }
+    }
+    this.#isRunning = false
+    this.#disconnect()
+  }
+
+  async #readOnce(): Promise<void> {
+    const connection = this.#connection ?? (await this.#connect())
+    this.#isStale = false
+    const keys = [...this.#streams.keys()]
+    const places = [...this.#streams.values()].map(stream => stream.last)
+    this.#isBlocking = true
+    const read = connection.command(
+      ...['XREAD', 'COUNT', String(mostEntries), 'BLOCK', String(longestBlock), 'STREAMS', ...keys, ...places]
+    )
+    const reply = await inTime(read).finally(() => {
+      this.#isBlocking = false
+    })
+    if (this.#isAway) this.#tellReturn()
+    const streams = streamsOf(reply)
+    for (const [key, entries] of streams) this.#deliver(key, entries)
+    if (streams.length > 0) await pause(Math.max(shortestPause, this.#streams.size * pausePerStream))
+  }
+
+  #deliver(key: string, entries: readonly RawEntry[]): void {
+    const stream = this.#streams.get(key)
+    const last = entries.at(-1)
+    if (!stream || !last) return
+    stream.last = last.id
+    stream.heard = Date.now()
+    for (const waiter of [...stream.waiters]) waiter.take(entries)
+  }
+
+  /** Has the read that goes on begin anew, with a stream that was added. */
+  #renew(): void {
+    this.#wake()
+    this.#isStale = true
+    if (this.#isBlocking && !this.#isUnblocking) void this.#unblock()
+  }
+
+  async #unblock(): Promise<void> {
+    this.#isUnblocking = true
+    // Streams that are added in the same turn share it.
+    await pause(0)
+    // It comes to nothing where Redis has not received the read yet.
+    while (this.#isStale && this.#isBlocking && this.#retained > 0) {
+      const connectionId = this.#connectionId
+      await this.#command('CLIENT', 'UNBLOCK', connectionId).catch(() => {})
+      await pause(2)
+    }
+    this.#isUnblocking = false
+  }
+
+  async #connect(): Promise<Connection> {
+    const connection = await inTime(connectLike(this.#redis))
+    if (this.#retained === 0) {
+      connection.close()
+      throw new Error('nobody follows any more')
+    }
+    this.#connection = connection
+    this.#connectionId = String(await inTime(connection.command('CLIENT', 'ID')))
+    // Who may not ask takes Redis for just started.
+    const server = await inTime(connection.command('INFO', 'server')).catch(() => '')
+    const uptime = /uptime_in_seconds:(\d+)/.exec(String(server))
+    this.#upSince = Math.max(this.#upSince, Date.now() - Number(uptime?.[1] ?? 0) * 1000)
+    return connection
+  }
+
+  #disconnect(): void {
+    this.#connection?.close()
+    this.#connection = undefined
+  }
+
+  #tellReturn(): void {
+    this.#isAway = false
+    this.#upSince = Date.now()
+    for (const waiter of this.#waiters()) waiter.onReturn()
+  }
+
+  *#waiters(): Iterable<Waiter> {
+    for (const stream of [...this.#streams.values()]) yield* [...stream.waiters]
+  }
+
+  /** Closes the logs of producers whose lease has lapsed. */
+  async #checkLeases(): Promise<void> {
+    if (this.#isAsking || this.#isAway || !this.#connection) return
+    this.#isAsking = true
+    try {
+      const now = Date.now()
+      const doubtful: Waiter[] = []
+      for (const { waiters, heard } of this.#streams.values()) {
+        const waiter = [...waiters].find(each => each.lease)
+        const duration = waiter?.lease?.duration ?? 0
+        // A log that goes on has a producer. After Redis was away, each has the time to renew its lease.
+        if (waiter && now - heard >= leasePause && now - this.#upSince >= duration + graceTime / 3)
+          doubtful.push(waiter)
+      }
+      for (let at = 0; at < doubtful.length; at += keysAtOnce) {
+        await this.#closeLapsed(doubtful.slice(at, at + keysAtOnce))
+      }
+    } catch {
+      // Redis is away, which the read that goes on tells of.
+    } finally {
+      this.#isAsking = false
+    }
+  }
+
+  async #closeLapsed(doubtful: readonly Waiter[]): Promise<void> {
+    const asked = Date.now()
+    const leases = await inTime(this.#command('MGET', ...doubtful.map(waiter => waiter.lease?.key ?? '')))
+    // Redis was held up, and with it whoever wanted to renew a lease.
+    if (Date.now() - asked > leasePause) this.#upSince = Date.now()
+    else if (Array.isArray(leases)) await this.#closeWithout(leases, doubtful)
+  }
+
+  async #closeWithout(leases: readonly unknown[], doubtful: readonly Waiter[]): Promise<void> {
+    for (const [index, waiter] of doubtful.entries()) {
+      if (leases[index] !== null) continue
+      // Redis takes one ending for each log. All who wait read it, whoever wrote it.
+      const words = ['XADD', waiter.key, 'NOMKSTREAM', lastId, ...endingFields('abandoned')]
+      const id = await inTime(this.#command(...words)).catch(() => lastId)
+      if (id === null) this.#lose(waiter.key)
+    }
+  }
+
+  #lose(key: string): void {
+    for (const waiter of [...(this.#streams.get(key)?.waiters ?? [])])
+      waiter.fail(abandoned('its log is gone from Redis'))
+  }
+}
+
+/** Whether an id is less than another. The numbers of an id have no leading zeros, and may be too large for a number here. */
+export function isBehind(id: string, other: string): boolean {
+  const [epoch = '', sequence = ''] = id.split('-')
+  const [otherEpoch = '', otherSequence = ''] = other.split('-')
+  return epoch === otherEpoch ? isLess(sequence, otherSequence) : isLess(epoch, otherEpoch)
+}
+
+function isLess(digits: string, other: string): boolean {
+  return digits.length === other.length ? digits < other : digits.length < other.length
+}
+
+/** The last entry of a stream, if it has any. */
+export async function lastEntry(command: Command, key: string): Promise<RawEntry | undefined> {
+  return entriesOf(await command('XREVRANGE', key, '+', '-', 'COUNT', '1'))[0]
+}
+
+async function inTime<Reply>(reply: Promise<Reply>): Promise<Reply> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error('Redis does not answer')), longestBlock + graceTime)
+  })
+  try {
+    return await Promise.race([reply, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
