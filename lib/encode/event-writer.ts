@@ -37,7 +37,7 @@ export class EventWriter {
     if (typeof item === 'string') return this.#text(item)
     if (isEvent(item)) {
       this.#form = 'events'
-      return eventOf(item.data, item.event, item.id)
+      return eventOf(item.data, item.event, eventIdOf(item) ?? item.id)
     }
     if (ArrayBuffer.isView(item)) {
       const message = `${this.#taker} takes chunks, text or events, not ${adviceFor(item)}, and nothing that is encoded already`

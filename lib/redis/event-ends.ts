@@ -1,19 +1,22 @@
-/** Where a piece of bytes is cut, and whether an event ends there. */
-export interface Cut {
+/** A piece of bytes, and whether an event ends with it. */
+export interface Piece {
+  readonly begin: number
   readonly end: number
   readonly isEvent: boolean
 }
 
 /**
  * Where the events in a piece of an event stream end: behind a line end that follows directly on another, each of which is LF,
- * CR or CRLF (WHATWG HTML, 9.2.5). The last cut is the end of the piece.
+ * CR or CRLF (WHATWG HTML, 9.2.5).
  */
-export function* eventEnds(bytes: Uint8Array): Iterable<Cut> {
+export function* eventEnds(bytes: Uint8Array): Iterable<Piece> {
+  // In this encoding each byte is one character.
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
-  let end = 0
+  let begin = 0
   for (const { index } of text.matchAll(/(?<=\n)[\r\n]|(?<=\r)\r/g)) {
-    end = index + 1
-    yield { end, isEvent: true }
+    const end = index + 1
+    yield { begin, end, isEvent: true }
+    begin = end
   }
-  if (end < text.length) yield { end: text.length, isEvent: false }
+  if (begin < text.length) yield { begin, end: text.length, isEvent: false }
 }

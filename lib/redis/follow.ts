@@ -93,6 +93,11 @@ export function follow(
   return follower.source as Source<Uint8Array | string | object>
 }
 
+interface Identified {
+  readonly item: LogItem
+  readonly id: string | undefined
+}
+
 interface Settings {
   readonly from: Place | 'end'
   readonly first: number
@@ -120,6 +125,8 @@ class Follower implements Waiter {
   #sequence = 0
   /** What has been read and was not wanted yet. */
   #ready: RawEntry[] = []
+  /** What is left of the entry that is being emitted. */
+  #items: Iterator<Identified> | undefined
   #readers: CompletionReader[] = []
   #goesToIdTaker = false
   #hasBegun = false
@@ -205,7 +212,7 @@ class Follower implements Waiter {
 
   /** Reads what there is, and waits for more where there is nothing. */
   async #catchUp(): Promise<void> {
-    if (this.#ready.length > 0) return
+    if (this.#ready.length > 0 || this.#items) return
     const { from } = this.#settings
     // What came before has a say in whether the answer is whole, for which it is read again.
     if (!this.lease && from !== beginning && this.#readers.length === 0) await this.#skipTo(from)
@@ -237,9 +244,14 @@ class Follower implements Waiter {
   #deliver(): void {
     try {
       while (this.#isWanted && !this.#isOver) {
-        const entry = this.#ready.shift()
-        if (!entry) return
-        this.#read(entry)
+        const next = this.#items?.next()
+        if (next && !next.done) this.#emit(next.value)
+        else {
+          this.#items = undefined
+          const entry = this.#ready.shift()
+          if (!entry) return
+          this.#read(entry)
+        }
       }
     } catch (error) {
       this.fail(error as Error)
@@ -257,42 +269,39 @@ class Follower implements Waiter {
     if (entry.kind === 'ending') this.#end(entry)
     else if (entry.kind === 'opening') {
       this.lease = { key: this.#keys.lease, duration: entry.lease }
-      this.last = isBehind(this.last, raw.id) ? raw.id : this.last
-    } else this.#emitEach(entry)
+      if (isBehind(this.last, raw.id)) this.last = raw.id
+    } else if (entry.start > this.#sequence) throw lostInRedis(this.#sequence, entry.start)
+    else {
+      // The first entry of those behind `after` may begin before it.
+      this.#sequence = Math.max(this.#sequence, entry.place.sequence)
+      this.#items = this.#newItemsOf(entry)
+    }
   }
 
-  #emitEach({ place, start, items }: LogEntry & { kind: 'items' }): void {
-    // The first entry that is read of those behind `after` may begin before it.
-    if (start > this.#sequence) throw lostInRedis(this.#sequence, start)
-    const { epoch } = place
+  /** The items of an entry that the reader does not have, with their ids. */
+  *#newItemsOf({ place: { epoch }, start, items }: LogEntry & { kind: 'items' }): Generator<Identified> {
     let sequence = start
     for (const item of items) {
       if (item instanceof Uint8Array) {
-        this.#emitBytes(item, { epoch, sequence })
+        yield* this.#newPiecesOf(item, { epoch, sequence })
         sequence += item.length
-      } else {
-        sequence++
-        if (sequence > this.#has) this.#emit(item, idOf({ epoch, sequence }))
-        else this.#recall(item)
-      }
-    }
-    this.#sequence = Math.max(this.#sequence, place.sequence)
-  }
-
-  /** Emits bytes in pieces that end where an event does: there an id is of use. */
-  #emitBytes(bytes: Uint8Array, { epoch, sequence }: Place): void {
-    const known = Math.min(Math.max(this.#has - sequence, 0), bytes.length)
-    if (known > 0) this.#recall(bytes.subarray(0, known))
-    if (known === bytes.length) return
-    let start = known
-    for (const { end, isEvent } of eventEnds(bytes.subarray(known))) {
-      const piece = bytes.subarray(start, known + end)
-      start = known + end
-      this.#emit(piece, isEvent ? idOf({ epoch, sequence: sequence + start }) : undefined)
+      } else if (++sequence > this.#has) yield { item, id: idOf({ epoch, sequence }) }
+      else this.#recall(item)
     }
   }
 
-  #emit(item: LogItem, id: string | undefined): void {
+  /** Bytes in pieces that end where an event does: there an id is of use. */
+  *#newPiecesOf(bytes: Uint8Array, { epoch, sequence }: Place): Generator<Identified> {
+    const start = Math.min(Math.max(this.#has - sequence, 0), bytes.length)
+    if (start > 0) this.#recall(bytes.subarray(0, start))
+    const rest = bytes.subarray(start)
+    for (const { begin, end, isEvent } of eventEnds(rest)) {
+      const id = isEvent ? idOf({ epoch, sequence: sequence + start + end }) : undefined
+      yield { item: rest.subarray(begin, end), id }
+    }
+  }
+
+  #emit({ item, id }: Identified): void {
     if (typeof item !== 'string' && id !== undefined) setEventId(item, id)
     const isEvent = typeof item === 'string' && this.#goesToIdTaker
     this.#isWanted = this.source.push(isEvent ? { data: item, id } : item)
@@ -325,6 +334,7 @@ class Follower implements Waiter {
   #leave(): void {
     this.#isOver = true
     this.#ready = []
+    this.#items = undefined
     clearTimeout(this.#firstTimer)
     if (!this.#isRetaining) return
     this.#isRetaining = false

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { AbortError } from '../abort-error.js'
 import { lineOf } from '../encode/ndjson.js'
 import { CompletionError } from '../errors.js'
-import { invalid } from '../options.js'
+import { invalid, show } from '../options.js'
 import { errorOf, type RecordedError, recordedError } from '../recording/format.js'
 
 /**
@@ -139,7 +139,12 @@ export class Batch {
 
 function kindOf(item: LogItem): 'bytes' | 'texts' | 'objects' {
   if (typeof item === 'string') return 'texts'
-  return ArrayBuffer.isView(item) ? 'bytes' : 'objects'
+  if (ArrayBuffer.isView(item)) return 'bytes'
+  if (typeof item === 'object' && item !== null) return 'objects'
+  throw new CompletionError(
+    'CS_ERR_INVALID_CHUNK',
+    `publish takes bytes, texts or objects, not ${show(item)}`
+  )
 }
 
 /** The fields of the last entry. What the producer does not know of, who closes the log for it cannot say: how much there was. */

@@ -177,9 +177,16 @@ export class Tail {
     const read = connection.command(
       ...['XREAD', 'COUNT', String(mostEntries), 'BLOCK', String(longestBlock), 'STREAMS', ...keys, ...places]
     )
-    const reply = await inTime(read).finally(() => {
+    let reply: unknown
+    try {
+      reply = await inTime(read)
+    } catch (error) {
+      // Closed from here, since nobody followed any more.
+      if (this.#connection !== connection) return
+      throw error
+    } finally {
       this.#isBlocking = false
-    })
+    }
     if (this.#isAway) this.#tellReturn()
     const streams = streamsOf(reply)
     for (const [key, entries] of streams) this.#deliver(key, entries)

@@ -1,0 +1,434 @@
+import { randomUUID } from 'node:crypto'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { expect } from 'chai'
+import {
+  type Chunk,
+  CompletionError,
+  fromResponse,
+  readText,
+  respond,
+  stopAt,
+  toChunks,
+  toEvents,
+  toSSE,
+  toText
+} from 'completion-streams'
+import { follow, list, type PublishOptions, publish, stop } from 'completion-streams/redis'
+import { completion, finishEvent, serve, textEvent, turns, words } from '../helpers.js'
+import {
+  clientFor,
+  clientNames,
+  type RedisServer,
+  redisProgram,
+  startRedis,
+  type TestClient
+} from '../redis-server.js'
+
+/** Reads a source to its end: what came, and what it failed with. */
+async function readAll(
+  source: AsyncIterable<unknown>
+): Promise<{ items: unknown[]; error?: CompletionError }> {
+  const items: unknown[] = []
+  try {
+    for await (const item of source) items.push(item)
+    return { items }
+  } catch (error) {
+    return { items, error: error as CompletionError }
+  }
+}
+
+function joined(items: readonly unknown[]): string {
+  return Buffer.concat(items.map(item => Buffer.from(item as Uint8Array))).toString()
+}
+
+/** A source that a test feeds by hand. */
+function fed(): Readable {
+  return new Readable({ objectMode: true, read() {} })
+}
+
+const chunks: Chunk[] = words(40).map(
+  content =>
+    ({ id: 'c', object: 'chat.completion.chunk', choices: [{ index: 0, delta: { content } }] }) as Chunk
+)
+
+for (const name of clientNames) {
+  describe(`publish and follow, with ${name}`, () => {
+    let server: RedisServer
+    let client: TestClient
+    let other: TestClient
+    let id: string
+
+    before(async function () {
+      if (!redisProgram) return this.skip()
+      server = await startRedis()
+      client = await clientFor(name, server.port)
+      other = await clientFor(name, server.port)
+    })
+    beforeEach(() => {
+      id = randomUUID()
+    })
+    after(async () => {
+      if (!redisProgram) return
+      client.close()
+      other.close()
+      await server.stop()
+    })
+
+    const publishAll = (items: readonly unknown[], options?: PublishOptions) =>
+      pipeline(Readable.from(items), publish(client.redis, id, options))
+
+    describe('what was published comes back as it was', () => {
+      const kinds: [string, unknown[]][] = [
+        ['texts', ['He', 'llo\r', '\n', '', '"\\', '𝄞'.slice(0, 1), '𝄞'.slice(1), 'ende']],
+        ['objects', [...chunks, { logprob: -0, text: '\u2028' }]],
+        ['events', [{ data: 'a\nb', event: 'x', id: '7' }]]
+      ]
+      for (const [kind, items] of kinds) {
+        it(kind, async () => {
+          const [read] = await Promise.all([readAll(follow(other.redis, id)), publishAll(items)])
+          expect(read).to.deep.equal({ items })
+        })
+      }
+
+      for (const [kind, bytes] of Object.entries({
+        text: Buffer.from(completion(words(30))),
+        'what is no text': Buffer.from(Array.from({ length: 999 }, (_, place) => (place * 7) % 256))
+      })) {
+        it(`bytes: ${kind}, however they are cut`, async () => {
+          const pieces = Array.from({ length: 100 }, (_, at) => bytes.subarray(at * 33, (at + 1) * 33))
+          const [{ items, error }] = await Promise.all([
+            readAll(follow(other.redis, id)),
+            publishAll([...pieces, bytes.subarray(3300)])
+          ])
+          expect(error).to.equal(undefined)
+          expect(Buffer.concat(items as Uint8Array[]).equals(bytes)).to.equal(true)
+        })
+      }
+    })
+
+    it('a reader that returns at any point has, joined, exactly the answer', async () => {
+      const body = completion(['Grüße ', '𝄞 ', 'a\n\nb', ...words(6)])
+      const bytes = Buffer.from(body)
+      const source = fed()
+      const done = pipeline(source, publish(client.redis, id, { flush: 1 }))
+      for (let at = 0; at < bytes.length; at += 97) {
+        source.push(bytes.subarray(at, at + 97))
+        await client.command('PING')
+      }
+      source.push(null)
+      await done
+      for (let at = 0; at <= bytes.length; at += 7) {
+        const { items, error } = await readAll(follow(other.redis, id, { after: `1-${at}` }))
+        expect(error).to.equal(undefined)
+        expect(joined(items)).to.equal(bytes.subarray(at).toString())
+      }
+    })
+
+    it('gives each chunk the id of its event, from which it goes on as one answer', async () => {
+      await publishAll([Buffer.from(completion(words(20)).replaceAll('\n', '\r\n'))])
+      const sse = await written(follow(other.redis, id))
+      const ids = [...sse.matchAll(/^id: (.+)$/gm)].map(match => String(match[1]))
+      expect(new Set(ids).size).to.equal(21)
+      for (const [place, after] of ids.entries()) {
+        const rest = await written(follow(other.redis, id, { after }))
+        const wanted = sse
+          .split('\n\n')
+          .slice(place + 1)
+          .join('\n\n')
+        // Behind the last chunk there is the end mark alone, which a stage that has emitted nothing does not write.
+        expect(rest).to.equal(place === 20 ? '' : wanted)
+      }
+    })
+
+    async function written(source: Readable): Promise<string> {
+      let text = ''
+      await pipeline(source, toChunks(), toSSE(), async (bytes: AsyncIterable<Buffer>) => {
+        for await (const piece of bytes) text += piece
+      })
+      return text
+    }
+
+    it('judges the rest of an answer as a part of the whole', async () => {
+      const whole = [textEvent('one '), textEvent('two'), finishEvent]
+      await publishAll(whole.map(text => Buffer.from(text)))
+      const behindFinish = `1-${Buffer.byteLength(whole.join(''))}`
+      expect(await readText(follow(other.redis, id, { after: behindFinish }))).to.equal('')
+      const cut = randomUUID()
+      await pipeline(
+        Readable.from(whole.slice(0, 2).map(text => Buffer.from(text))),
+        publish(client.redis, cut)
+      )
+      const after = `1-${Buffer.byteLength(whole.slice(0, 2).join(''))}`
+      const { error } = await readAll(follow(other.redis, cut, { after }).pipe(toChunks()))
+      expect(error?.code).to.equal('CS_ERR_TRUNCATED')
+    })
+
+    it('goes on within chunks that were published as objects', async () => {
+      await publishAll([...chunks, { choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] }])
+      for (const at of [0, 1, 20, 40, 41]) {
+        const text = await readText(follow(other.redis, id, { after: `1-${at}` }))
+        expect(text).to.equal(words(40).slice(at).join(''))
+      }
+    })
+
+    it('gives events their ids too', async () => {
+      await publishAll([Buffer.from('data: a\n\ndata: b\n\n')])
+      let sse = ''
+      await pipeline(follow(other.redis, id), toEvents(), toSSE(), async (bytes: AsyncIterable<Buffer>) => {
+        for await (const piece of bytes) sse += piece
+      })
+      expect(sse).to.equal('id: 1-9\ndata: a\n\nid: 1-18\ndata: b\n\n')
+    })
+
+    it('texts go into an event stream with ids, and a mark at the end', async () => {
+      await publishAll(['a', 'b\nc'])
+      const sink: string[] = []
+      const write = (after?: string) =>
+        pipeline(follow(other.redis, id, { after }), toSSE(), async (bytes: AsyncIterable<Buffer>) => {
+          for await (const piece of bytes) sink.push(String(piece))
+        })
+      await write()
+      const done = /^id: (\d+-\d+)\nevent: done\ndata: \[DONE\]\n\n$/
+      expect(sink.slice(0, 2)).to.deep.equal(['id: 1-1\ndata: a\n\n', 'id: 1-2\ndata: b\ndata: c\n\n'])
+      expect(sink[2]).to.match(done)
+      await write('1-2')
+      expect(sink[3]).to.equal(sink[2])
+      await write(done.exec(sink[2] ?? '')?.[1])
+      expect(sink).to.have.length(4)
+    })
+
+    it('tells a browser that comes back behind the end to come no more', async () => {
+      await publishAll([Buffer.from(textEvent('all') + finishEvent)])
+      await using local = await serve((incoming, outgoing) => {
+        const after = incoming.headers['last-event-id'] as string | undefined
+        pipeline(follow(other.redis, id, { after }), toChunks(), respond(outgoing)).catch(() => {})
+      })
+      const first = await fetch(local.url)
+      const last = [...(await first.text()).matchAll(/^id: (.+)$/gm)].at(-1)?.[1] ?? ''
+      const again = await fetch(local.url, { headers: { 'last-event-id': last } })
+      expect([first.status, again.status, await again.text()]).to.deep.equal([200, 204, ''])
+    })
+
+    it('emits what is there while the rest is awaited', async () => {
+      const source = fed()
+      const done = pipeline(source, publish(client.redis, id))
+      const reader = follow(other.redis, id)[Symbol.asyncIterator]()
+      const seen: unknown[] = []
+      for (const word of words(5)) {
+        source.push(word)
+        seen.push((await reader.next()).value)
+      }
+      source.push(null)
+      await done
+      expect((await reader.next()).done).to.equal(true)
+      expect(seen).to.deep.equal(words(5))
+    })
+
+    it('waits for an answer that nobody has begun, but not for ever', async () => {
+      const early = readAll(follow(other.redis, id))
+      const { error } = await readAll(follow(other.redis, `${id}-never`, { first: 20 }))
+      expect([error?.code, error?.timeLimit, error?.limit]).to.deep.equal(['CS_ERR_STALLED', 'first', 20])
+      await publishAll(['come'])
+      expect(await early).to.deep.equal({ items: ['come'] })
+    })
+
+    it('refuses a second producer, who changes nothing', async () => {
+      const source = fed()
+      const done = pipeline(source, publish(client.redis, id))
+      source.push('first')
+      await follow(other.redis, id)[Symbol.asyncIterator]().next()
+      const { error } = await failing(pipeline(Readable.from(['second']), publish(other.redis, id)))
+      expect(error.code).to.equal('CS_ERR_PUBLISHED')
+      source.push(null)
+      await done
+      expect((await failing(publishAll(['third']))).error.code).to.equal('CS_ERR_PUBLISHED')
+      expect(await readAll(follow(other.redis, id))).to.deep.equal({ items: ['first'] })
+    })
+
+    it('tells readers what the producer failed with, after all that had come', async () => {
+      await using provider = await serve((_incoming, outgoing) => {
+        outgoing.writeHead(200, { 'content-type': 'text/event-stream' })
+        outgoing.write(textEvent('half '), () => outgoing.destroy())
+      })
+      const read = readAll(follow(other.redis, id))
+      const { error } = await failing(
+        pipeline(fromResponse(fetch(provider.url)), toChunks(), publish(client.redis, id))
+      )
+      expect(error.code).to.equal('CS_ERR_TRUNCATED')
+      const told = await read
+      expect(told.items).to.have.length(1)
+      expect(told.error).to.be.instanceOf(CompletionError)
+      expect(told.error?.toJSON().code).to.equal('CS_ERR_TRUNCATED')
+      expect(told.error?.message).to.equal(error.message)
+    })
+
+    it('tells readers of a request that was refused', async () => {
+      await using provider = await serve((_incoming, outgoing) => {
+        outgoing.writeHead(429, { 'content-type': 'application/json', 'retry-after': '7' })
+        outgoing.end('{"error":{"message":"slow down","type":"requests"}}')
+      })
+      await failing(pipeline(fromResponse(fetch(provider.url)), publish(client.redis, id)))
+      const { error } = await readAll(follow(other.redis, id))
+      expect(error?.toJSON()).to.include({ code: 'CS_ERR_PROVIDER', status: 429, retryAfter: 7000 })
+    })
+
+    it('tells readers that the producer was aborted', async () => {
+      const leave = new AbortController()
+      const source = fed()
+      const done = failing(pipeline(source, publish(client.redis, id), { signal: leave.signal }))
+      source.push('a')
+      const reader = follow(other.redis, id)[Symbol.asyncIterator]()
+      await reader.next()
+      leave.abort()
+      expect((await done).error.name).to.equal('AbortError')
+      expect((await failing(reader.next())).error.name).to.equal('AbortError')
+    })
+
+    it('fails beyond its limit', async () => {
+      const { error } = await failing(publishAll(words(100), { limit: 50 }))
+      expect([error.code, error.limit]).to.deep.equal(['CS_ERR_LOG_TOO_LARGE', 50])
+      expect((await readAll(follow(other.redis, id))).error?.code).to.equal('CS_ERR_LOG_TOO_LARGE')
+    })
+
+    it('fails when Redis has lost the log, or a part of it', async () => {
+      const source = fed()
+      const done = failing(pipeline(source, publish(client.redis, id, { flush: 1 })))
+      source.push('a')
+      const reader = follow(other.redis, id)[Symbol.asyncIterator]()
+      await reader.next()
+      await client.command('DEL', `completion-streams:log:${id}`)
+      source.push('b')
+      expect((await done).error.code).to.equal('CS_ERR_ABANDONED')
+      await reader.return?.()
+      const holed = `${id}-holed`
+      await pipeline(Readable.from(['a']), publish(client.redis, holed))
+      await client.command('XDEL', `completion-streams:log:${holed}`, '1-1')
+      expect((await readAll(follow(other.redis, holed))).error?.code).to.equal('CS_ERR_TRUNCATED')
+    })
+
+    it('reports what Redis refuses', async () => {
+      await client.command('SET', `completion-streams:log:${id}`, 'no stream')
+      expect((await failing(publishAll(['a']))).error.message).to.match(/^WRONGTYPE/)
+      expect((await readAll(follow(other.redis, id))).error?.message).to.match(/^WRONGTYPE/)
+    })
+
+    it('lets the answer go after its time', async () => {
+      await publishAll(['a'], { ttl: 123_456 })
+      const left = Number(await client.command('PTTL', `completion-streams:log:${id}`))
+      expect(left).to.be.within(100_000, 123_456)
+      expect(await client.command('EXISTS', `completion-streams:lease:${id}`)).to.equal(0)
+    })
+
+    it('stops from elsewhere: producer and readers are told, once', async () => {
+      const source = fed()
+      const done = failing(pipeline(source, publish(client.redis, id)))
+      source.push('a')
+      const read = readAll(follow(other.redis, id))
+      await follow(other.redis, id)[Symbol.asyncIterator]().next()
+      expect(await Promise.all([stop(other.redis, id), stop(client.redis, id)])).to.have.members([
+        true,
+        false
+      ])
+      // Nothing is written meanwhile: the producer hears of it by itself.
+      expect((await done).error.code).to.equal('CS_ERR_STOPPED')
+      const { items, error } = await read
+      expect([items, error?.code]).to.deep.equal([['a'], 'CS_ERR_STOPPED'])
+      expect(await stop(other.redis, 'nobody')).to.equal(false)
+    })
+
+    it('lists the answers of a conversation', async () => {
+      const conversation = `conversation of ${id}`
+      await publishAll(['a'], { conversation })
+      const source = fed()
+      const done = pipeline(source, publish(client.redis, `${id}-2`, { conversation }))
+      source.push('b')
+      await follow(other.redis, `${id}-2`)[Symbol.asyncIterator]().next()
+      const states = async () =>
+        (await list(other.redis, conversation)).map(answer => [answer.id, answer.state])
+      expect(await states()).to.deep.equal([
+        [id, 'complete'],
+        [`${id}-2`, 'running']
+      ])
+      source.push(null)
+      await done
+      await client.command('DEL', `completion-streams:log:${id}`)
+      expect(await states()).to.deep.equal([[`${id}-2`, 'complete']])
+      expect(await list(other.redis, 'none')).to.deep.equal([])
+    })
+
+    it('slows the producer for no reader: one that takes nothing reads all of it later', async () => {
+      const source = follow(other.redis, id)
+      source.read(0)
+      await publishAll(words(5000))
+      expect(source.readableLength).to.be.below(100)
+      const { items } = await readAll(source)
+      expect(items).to.deep.equal(words(5000))
+    })
+
+    it('ends where a stage behind wants no more', async () => {
+      const source = fed()
+      const done = pipeline(source, publish(client.redis, id))
+      for (const item of chunks) source.push(item)
+      let text = ''
+      await pipeline(
+        follow(other.redis, id),
+        toChunks(),
+        toText(),
+        stopAt(['word3 ']),
+        async (texts: AsyncIterable<string>) => {
+          for await (const piece of texts) text += piece
+        }
+      )
+      expect(text).to.equal(words(3).join(''))
+      source.push(null)
+      await done
+    })
+
+    it('is destroyed by its signal', async () => {
+      const leave = new AbortController()
+      const read = readAll(follow(other.redis, id, { signal: leave.signal }))
+      await turns(3)
+      leave.abort()
+      expect((await read).error?.name).to.equal('AbortError')
+    })
+
+    it('refuses wrong arguments', () => {
+      const wrong: [() => unknown, RegExp][] = [
+        [() => publish({} as never, 'a'), /redis is an object/],
+        [() => publish(client.redis, ''), /id is an empty string/],
+        [() => publish(client.redis, id, { flush: 0 }), /flush is 0/],
+        [() => publish(client.redis, id, { speed: 1 } as never), /publish has no option speed/],
+        [() => follow(client.redis, id, { after: 'x-1' }), /after is a string of 3 characters/],
+        [() => follow(client.redis, id, { prefix: 7 as never }), /prefix is 7/]
+      ]
+      for (const [call, message] of wrong)
+        expect(call).to.throw(CompletionError, message).with.property('code', 'CS_ERR_INVALID_OPTION')
+    })
+
+    it('refuses an id that the answer does not have', async () => {
+      await publishAll(['a'])
+      expect((await readAll(follow(other.redis, id, { after: '1-9' }))).error?.code).to.equal(
+        'CS_ERR_INVALID_OPTION'
+      )
+    })
+
+    it('takes what is no item for an error', async () => {
+      for (const items of [[7], [() => {}], ['a', {}]]) {
+        const { error } = await failing(
+          pipeline(Readable.from(items), publish(client.redis, `${id}-${typeof items[0]}`))
+        )
+        expect(error.code).to.equal('CS_ERR_INVALID_CHUNK')
+      }
+    })
+  })
+}
+
+async function failing(promise: Promise<unknown>): Promise<{ error: CompletionError }> {
+  try {
+    await promise
+  } catch (error) {
+    return { error: error as CompletionError }
+  }
+  throw new Error('it did not fail')
+}
