@@ -26,13 +26,14 @@ export type Command = (...words: string[]) => Promise<unknown>
 
 /** A connection of our own, beside the caller's. */
 export interface Connection {
+  /** Sends a command. It fails when the connection is lost: a client may want to send it again on the next one. */
   readonly command: Command
   close(): void
 }
 
 /** What both clients have, under one name or the other. */
 interface OwnClient {
-  on(name: 'error', listener: () => void): unknown
+  on(name: 'error' | 'close' | 'end', listener: (error?: Error) => void): unknown
   connect?(): Promise<unknown>
   destroy?(): void
   disconnect?(): void
@@ -53,22 +54,24 @@ export function commandOf(redis: RedisClient): Command {
 export async function connectLike(redis: RedisClient): Promise<Connection> {
   // Both packages return a client of the same class.
   const own = redis.duplicate() as OwnClient & RedisClient
-  // A connection that is lost is told by the command that fails.
-  own.on('error', () => {})
-  const close = () => {
-    if (own.disconnect && !own.destroy) own.disconnect()
-    else own.destroy?.()
+  const isLost = new Promise<never>((_resolve, reject) => {
+    const lose = (error?: Error) => reject(error ?? new Error('the connection to Redis was lost'))
+    for (const name of ['error', 'close', 'end'] as const) own.on(name, lose)
+  })
+  isLost.catch(() => {})
+  const send = commandOf(own)
+  const connection: Connection = {
+    command: (...words) => Promise.race([send(...words), isLost]),
+    close: () => (own.destroy ? own.destroy() : own.disconnect?.())
   }
-  // ioredis connects by itself.
-  if ('sendCommand' in own && !('call' in own)) {
-    try {
-      await own.connect?.()
-    } catch (error) {
-      close()
-      throw error
-    }
+  try {
+    // ioredis connects by itself.
+    if (!('call' in own)) await Promise.race([own.connect?.(), isLost])
+    return connection
+  } catch (error) {
+    connection.close()
+    throw error
   }
-  return { command: commandOf(own), close }
 }
 
 /** Replies that say what will pass: Redis starts, is out of memory, or is no primary for the moment. */
@@ -88,25 +91,33 @@ export function mayPass(error: unknown): boolean {
 export class Outage {
   readonly #longest: number
   #began: number | undefined
+  #isOver = false
+  readonly #waiting = new Set<() => void>()
 
   constructor(longest: number) {
     this.#longest = longest
   }
 
-  /** Runs a command again and again until it succeeds, or fails for good, or the time is over. */
-  async bridge<Reply>(run: () => Promise<Reply>): Promise<Reply> {
+  /** Runs a command again and again until it succeeds, or fails for good, or the time is over; it is told how often it was. */
+  async bridge<Reply>(run: (tries: number) => Promise<Reply>): Promise<Reply> {
     for (let tries = 0; ; tries++) {
       try {
-        const reply = await this.#within(run())
+        const reply = await this.#within(run(tries))
         this.#began = undefined
         return reply
       } catch (error) {
-        if (!mayPass(error)) throw error
+        if (this.#isOver || !mayPass(error)) throw error
         this.#began ??= Date.now()
         if (this.left <= 0) throw error
         await pause(Math.min(20 * 2 ** Math.min(tries, 5), Math.max(this.left, 1)))
       }
     }
+  }
+
+  /** Nobody waits any more: what has not succeeded by now fails. */
+  end(): void {
+    this.#isOver = true
+    for (const stop of this.#waiting) stop()
   }
 
   /** Milliseconds that are left of the time. */
@@ -117,14 +128,17 @@ export class Outage {
   /** A client may keep a command for as long as Redis is away, and a connection may die without a word. */
   async #within<Reply>(reply: Promise<Reply>): Promise<Reply> {
     let timer: ReturnType<typeof setTimeout> | undefined
+    let stop = () => {}
     const late = new Promise<never>((_resolve, reject) => {
-      const tell = () => reject(silent(this.#longest))
-      if (this.#longest < 2 ** 31) timer = setTimeout(tell, Math.max(this.left, 1))
+      stop = () => reject(silent(this.#longest))
+      if (this.#longest < 2 ** 31) timer = setTimeout(stop, Math.max(this.left, 1))
     })
+    this.#waiting.add(stop)
     try {
       return await Promise.race([reply, late])
     } finally {
       clearTimeout(timer)
+      this.#waiting.delete(stop)
     }
   }
 }

@@ -217,8 +217,12 @@ class Follower implements Waiter {
     // What came before has a say in whether the answer is whole, for which it is read again.
     if (!this.lease && from !== beginning && this.#readers.length === 0) await this.#skipTo(from)
     if (this.#isOver) return
-    const words = ['XRANGE', this.key, `(${this.last}`, '+', 'COUNT', String(entriesAtOnce)]
-    const entries = entriesOf(await this.#outage.bridge(() => this.#command(...words)))
+    const reply = await this.#outage.bridge(tries => {
+      // A connection that breaks again and again may carry a little each time.
+      const count = String(Math.max(entriesAtOnce >> tries, 1))
+      return this.#command('XRANGE', this.key, `(${this.last}`, '+', 'COUNT', count)
+    })
+    const entries = entriesOf(reply)
     if (this.#isOver) return
     if (entries.length > 0) return this.take(entries)
     this.#isWaiting = tailOf(this.#redis).add(this)
@@ -333,6 +337,7 @@ class Follower implements Waiter {
 
   #leave(): void {
     this.#isOver = true
+    this.#outage.end()
     this.#ready = []
     this.#items = undefined
     clearTimeout(this.#firstTimer)

@@ -180,7 +180,9 @@ export function publish(redis: RedisClient, id: string, options?: PublishOptions
       clearInterval(renewal)
       clearTimeout(timer)
       forget()
+      log.stopRenewing()
       const leave = () => {
+        log.leave()
         tail.release()
         callback(error)
       }
@@ -219,6 +221,15 @@ class Log {
     this.#settings = settings
     this.#outage = new Outage(settings.maxOutage)
     this.#renewalOutage = new Outage(settings.maxOutage)
+  }
+
+  stopRenewing(): void {
+    this.#renewalOutage.end()
+  }
+
+  /** Nothing more is to be written. */
+  leave(): void {
+    this.#outage.end()
   }
 
   /** Begins the log. Redis refuses it if there is one. */

@@ -47,6 +47,9 @@ const pausePerStream = 0.02
 /** How often it is asked whether the leases of silent producers hold, in milliseconds. */
 const leasePause = 400
 
+/** The pause before Redis is tried again, in milliseconds. */
+const outagePause = 100
+
 /** How many keys are asked for in one command. */
 const keysAtOnce = 500
 
@@ -80,11 +83,13 @@ export class Tail {
   #retained = 0
   #connection: Connection | undefined
   #connectionId = ''
+  #entriesAtOnce = mostEntries
   #isRunning = false
   #isBlocking = false
   #isStale = false
   #isUnblocking = false
   #leaseTimer: ReturnType<typeof setInterval> | undefined
+  #outageTimer: ReturnType<typeof setInterval> | undefined
   #isAsking = false
   /** Before this moment a lapsed lease proves nothing, since Redis had been away: each has until its own duration after it. */
   #upSince = 0
@@ -155,17 +160,32 @@ export class Tail {
       } catch (error) {
         this.#disconnect()
         if (this.#retained === 0) break
-        this.#isAway = true
-        for (const waiter of this.#waiters()) {
-          // What no waiting helps against ends them.
-          if (mayPass(error)) waiter.onOutage(error)
-          else waiter.fail(error as Error)
-        }
-        await pause(100)
+        this.#tellOutage(error)
+        await pause(outagePause)
       }
     }
     this.#isRunning = false
     this.#disconnect()
+    clearInterval(this.#outageTimer)
+    this.#outageTimer = undefined
+  }
+
+  /** Tells all who wait, and again and again until Redis is back: a client may take its time to say that it is not. */
+  #tellOutage(error: unknown): void {
+    this.#isAway = true
+    // A connection that breaks again and again may carry a little each time.
+    this.#entriesAtOnce = 1
+    const tell = () => {
+      for (const waiter of this.#waiters()) {
+        // What no waiting helps against ends them.
+        if (mayPass(error)) waiter.onOutage(error)
+        else waiter.fail(error as Error)
+      }
+    }
+    tell()
+    clearInterval(this.#outageTimer)
+    this.#outageTimer = setInterval(tell, outagePause)
+    this.#outageTimer.unref()
   }
 
   async #readOnce(): Promise<void> {
@@ -175,7 +195,16 @@ export class Tail {
     const places = [...this.#streams.values()].map(stream => stream.last)
     this.#isBlocking = true
     const read = connection.command(
-      ...['XREAD', 'COUNT', String(mostEntries), 'BLOCK', String(longestBlock), 'STREAMS', ...keys, ...places]
+      ...[
+        'XREAD',
+        'COUNT',
+        String(this.#entriesAtOnce),
+        'BLOCK',
+        String(longestBlock),
+        'STREAMS',
+        ...keys,
+        ...places
+      ]
     )
     let reply: unknown
     try {
@@ -187,6 +216,7 @@ export class Tail {
     } finally {
       this.#isBlocking = false
     }
+    this.#entriesAtOnce = Math.min(this.#entriesAtOnce * 2, mostEntries)
     if (this.#isAway) this.#tellReturn()
     const streams = streamsOf(reply)
     for (const [key, entries] of streams) this.#deliver(key, entries)
@@ -244,7 +274,7 @@ export class Tail {
 
   #tellReturn(): void {
     this.#isAway = false
-    this.#upSince = Date.now()
+    clearInterval(this.#outageTimer)
     for (const waiter of this.#waiters()) waiter.onReturn()
   }
 
