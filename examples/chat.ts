@@ -22,7 +22,8 @@ const page = join(import.meta.dirname, '../../examples/chat')
 const types: Record<string, string> = {
   'index.html': 'text/html; charset=utf-8',
   'chat.css': 'text/css; charset=utf-8',
-  'chat.js': 'text/javascript; charset=utf-8'
+  'chat.js': 'text/javascript; charset=utf-8',
+  'ask.js': 'text/javascript; charset=utf-8'
 }
 
 const server = createServer(async (incoming, outgoing) => {

@@ -1,3 +1,5 @@
+import { ask } from './ask.js'
+
 const messages = document.querySelector('#messages')
 const empty = document.querySelector('#empty')
 const form = document.querySelector('#ask')
@@ -52,14 +54,7 @@ async function answer() {
   setWriting(true)
   let content = ''
   try {
-    const response = await fetch('chat', {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ messages: asked }),
-      signal: controller.signal
-    })
-    if (!response.ok) throw await failureOf(response)
-    for await (const chunk of chunksOf(response.body)) {
+    for await (const chunk of ask(asked, controller.signal)) {
       const delta = chunk.choices?.[0]?.delta ?? {}
       view.addReasoning(delta.reasoning_content ?? '')
       view.addText(delta.content ?? '')
@@ -80,39 +75,6 @@ async function answer() {
     writing = undefined
     setWriting(false)
   }
-}
-
-/** The chunks in a body of server-sent events. Throws for an error in it, and for an end without the end mark. */
-async function* chunksOf(body) {
-  let text = ''
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader()
-  for (;;) {
-    const { done, value } = await reader.read().catch(() => ({ done: true }))
-    if (done) throw new Error('The answer was cut off.')
-    const events = (text + value).split('\n\n')
-    text = events.pop()
-    for (const event of events) {
-      const data = event
-        .split('\n')
-        .filter(line => line.startsWith('data: '))
-        .map(line => line.slice(6))
-        .join('\n')
-      if (data === '[DONE]') return
-      if (data === '') continue
-      const chunk = JSON.parse(data)
-      if (chunk.error) throw new Error(chunk.error.message || 'The answer failed.')
-      yield chunk
-    }
-  }
-}
-
-async function failureOf(response) {
-  const { error } = await response.json().catch(() => ({}))
-  if (response.status === 429) {
-    const seconds = Number(response.headers.get('retry-after'))
-    return new Error(`Too many requests. ${seconds > 0 ? `Try again in ${seconds} s.` : 'Try again soon.'}`)
-  }
-  return new Error(error?.message ?? `The server answered with ${response.status}.`)
 }
 
 function showQuestion(text) {

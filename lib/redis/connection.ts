@@ -33,7 +33,9 @@ export interface Connection {
 
 /** What both clients have, under one name or the other. */
 interface OwnClient {
-  on(name: 'error' | 'close' | 'end', listener: (error?: Error) => void): unknown
+  readonly options?: { readonly socket?: object }
+  on(name: 'error' | 'close' | 'end', listener: (error?: unknown) => void): unknown
+  duplicate(options: object): OwnClient & RedisClient
   connect?(): Promise<unknown>
   destroy?(): void
   disconnect?(): void
@@ -50,26 +52,35 @@ export function commandOf(redis: RedisClient): Command {
   throw invalid('redis', redis, 'a connected client of the redis or the ioredis package')
 }
 
-/** Opens a second connection with the options of a client. */
+/** Opens a second connection with the options of a client, which does not connect again by itself when it is lost. */
 export async function connectLike(redis: RedisClient): Promise<Connection> {
-  // Both packages return a client of the same class.
-  const own = redis.duplicate() as OwnClient & RedisClient
+  // Clients of both packages have these members.
+  const client = redis as OwnClient & RedisClient
+  const isOfIORedis = 'call' in client
+  const own = client.duplicate(
+    isOfIORedis
+      ? { retryStrategy: null, lazyConnect: true }
+      : { socket: { ...client.options?.socket, reconnectStrategy: false } }
+  )
   const isLost = new Promise<never>((_resolve, reject) => {
-    const lose = (error?: Error) => reject(error ?? new Error('the connection to Redis was lost'))
+    const lose = (error?: unknown) =>
+      reject(error instanceof Error ? error : new Error('the connection to Redis was lost'))
     for (const name of ['error', 'close', 'end'] as const) own.on(name, lose)
   })
   isLost.catch(() => {})
   const send = commandOf(own)
   const connection: Connection = {
     command: (...words) => Promise.race([send(...words), isLost]),
-    close: () => (own.destroy ? own.destroy() : own.disconnect?.())
+    close: () => (isOfIORedis ? own.disconnect?.() : own.destroy?.())
   }
+  const connecting = own.connect?.()
   try {
-    // ioredis connects by itself.
-    if (!('call' in own)) await Promise.race([own.connect?.(), isLost])
+    await Promise.race([connecting, isLost])
     return connection
   } catch (error) {
     connection.close()
+    // What is closed while it connects may be open all the same when it has.
+    connecting?.catch(() => {}).finally(() => connection.close())
     throw error
   }
 }

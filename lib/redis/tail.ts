@@ -28,11 +28,11 @@ export interface Waiter {
   fail(error: Error): void
 }
 
-/** How long a read waits in Redis, in milliseconds: the connection may have died without a word. */
-const longestBlock = 5000
+/** How long a read waits in Redis, in milliseconds. Between two, it is asked whether the leases of silent producers hold. */
+const longestBlock = 400
 
-/** How long after that an answer is late. */
-const graceTime = 3000
+/** How long after that an answer is late, in milliseconds: the connection may have died without a word. */
+const graceTime = 1000
 
 /** At most so many entries of each stream are read at once. */
 const mostEntries = 64
@@ -43,9 +43,6 @@ const mostEntries = 64
  */
 const shortestPause = 8
 const pausePerStream = 0.02
-
-/** How often it is asked whether the leases of silent producers hold, in milliseconds. */
-const leasePause = 400
 
 /** The pause before Redis is tried again, in milliseconds. */
 const outagePause = 100
@@ -88,9 +85,8 @@ export class Tail {
   #isBlocking = false
   #isStale = false
   #isUnblocking = false
-  #leaseTimer: ReturnType<typeof setInterval> | undefined
   #outageTimer: ReturnType<typeof setInterval> | undefined
-  #isAsking = false
+  #askedAt = 0
   /** Before this moment a lapsed lease proves nothing, since Redis had been away: each has until its own duration after it. */
   #upSince = 0
   #isAway = false
@@ -104,9 +100,6 @@ export class Tail {
   /** Opens the connection, once. To be released. */
   retain(): void {
     if (this.#retained++ > 0) return
-    this.#leaseTimer = setInterval(() => void this.#checkLeases(), leasePause)
-    // A follower's connection keeps the process alive; the timer need not.
-    this.#leaseTimer.unref()
     if (!this.#isRunning) {
       this.#isRunning = true
       void this.#run()
@@ -115,7 +108,6 @@ export class Tail {
 
   release(): void {
     if (--this.#retained > 0) return
-    clearInterval(this.#leaseTimer)
     // The next answer may begin in the same turn.
     setImmediate(() => {
       if (this.#retained > 0) return
@@ -217,9 +209,9 @@ export class Tail {
       this.#isBlocking = false
     }
     this.#entriesAtOnce = Math.min(this.#entriesAtOnce * 2, mostEntries)
-    if (this.#isAway) this.#tellReturn()
     const streams = streamsOf(reply)
     for (const [key, entries] of streams) this.#deliver(key, entries)
+    await this.#checkLeases(connection.command)
     if (streams.length > 0) await pause(Math.max(shortestPause, this.#streams.size * pausePerStream))
   }
 
@@ -253,7 +245,11 @@ export class Tail {
   }
 
   async #connect(): Promise<Connection> {
-    const connection = await inTime(connectLike(this.#redis))
+    const connecting = connectLike(this.#redis)
+    const connection = await inTime(connecting).catch(error => {
+      connecting.then(late => late.close()).catch(() => {})
+      throw error
+    })
     if (this.#retained === 0) {
       connection.close()
       throw new Error('nobody follows any more')
@@ -264,6 +260,8 @@ export class Tail {
     const server = await inTime(connection.command('INFO', 'server')).catch(() => '')
     const uptime = /uptime_in_seconds:(\d+)/.exec(String(server))
     this.#upSince = Math.max(this.#upSince, Date.now() - Number(uptime?.[1] ?? 0) * 1000)
+    // Not only when the read returns: that may wait for a while, as it should.
+    if (this.#isAway) this.#tellReturn()
     return connection
   }
 
@@ -283,43 +281,40 @@ export class Tail {
   }
 
   /** Closes the logs of producers whose lease has lapsed. */
-  async #checkLeases(): Promise<void> {
-    if (this.#isAsking || this.#isAway || !this.#connection) return
-    this.#isAsking = true
-    try {
-      const now = Date.now()
-      const doubtful: Waiter[] = []
-      for (const { waiters, heard } of this.#streams.values()) {
-        const waiter = [...waiters].find(each => each.lease)
-        const duration = waiter?.lease?.duration ?? 0
-        // A log that goes on has a producer. After Redis was away, each has the time to renew its lease.
-        if (waiter && now - heard >= leasePause && now - this.#upSince >= duration + graceTime / 3)
-          doubtful.push(waiter)
-      }
-      for (let at = 0; at < doubtful.length; at += keysAtOnce) {
-        await this.#closeLapsed(doubtful.slice(at, at + keysAtOnce))
-      }
-    } catch {
-      // Redis is away, which the read that goes on tells of.
-    } finally {
-      this.#isAsking = false
+  async #checkLeases(command: Command): Promise<void> {
+    const now = Date.now()
+    if (now - this.#askedAt < longestBlock) return
+    this.#askedAt = now
+    const doubtful: Waiter[] = []
+    for (const { waiters, heard } of this.#streams.values()) {
+      if (now - heard < longestBlock) continue
+      const waiter = [...waiters].find(each => each.lease)
+      // After Redis was away, each producer has the time to renew its lease.
+      if (waiter?.lease && now - this.#upSince >= waiter.lease.duration) doubtful.push(waiter)
+    }
+    for (let at = 0; at < doubtful.length; at += keysAtOnce) {
+      const some = doubtful.slice(at, at + keysAtOnce)
+      const asked = Date.now()
+      const leases = await inTime(command('MGET', ...some.map(waiter => waiter.lease?.key ?? '')))
+      // Redis was held up, and with it whoever wanted to renew a lease.
+      if (Date.now() - asked > longestBlock) this.#upSince = Date.now()
+      else if (Array.isArray(leases)) await this.#closeWithout(leases, some, command)
     }
   }
 
-  async #closeLapsed(doubtful: readonly Waiter[]): Promise<void> {
-    const asked = Date.now()
-    const leases = await inTime(this.#command('MGET', ...doubtful.map(waiter => waiter.lease?.key ?? '')))
-    // Redis was held up, and with it whoever wanted to renew a lease.
-    if (Date.now() - asked > leasePause) this.#upSince = Date.now()
-    else if (Array.isArray(leases)) await this.#closeWithout(leases, doubtful)
-  }
-
-  async #closeWithout(leases: readonly unknown[], doubtful: readonly Waiter[]): Promise<void> {
+  async #closeWithout(
+    leases: readonly unknown[],
+    doubtful: readonly Waiter[],
+    command: Command
+  ): Promise<void> {
     for (const [index, waiter] of doubtful.entries()) {
       if (leases[index] !== null) continue
       // Redis takes one ending for each log. All who wait read it, whoever wrote it.
       const words = ['XADD', waiter.key, 'NOMKSTREAM', lastId, ...endingFields('abandoned')]
-      const id = await inTime(this.#command(...words)).catch(() => lastId)
+      const id = await inTime(command(...words)).catch(error => {
+        // Refused, since it has ended; else it is tried again.
+        if (mayPass(error)) throw error
+      })
       if (id === null) this.#lose(waiter.key)
     }
   }

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -14,47 +14,10 @@ import {
   script
 } from 'completion-streams/testing'
 import { delta, endMark, finish, serve } from '../answers.js'
+import { type Browser, browserProgram, launchBrowser, type Page } from '../browser.js'
 import { serve as serveLocally } from '../helpers.js'
 
-/** By a name that the compiler does not follow: its types need those of the DOM. */
-const nameOfPlaywright: string = 'playwright-core'
-const { chromium }: { chromium: { launch(options: object): Promise<Browser> } } = await import(
-  nameOfPlaywright
-)
-
-interface Browser {
-  newContext(): Promise<{ newPage(): Promise<Page>; close(): Promise<void> }>
-  newPage(): Promise<Page>
-  close(): Promise<void>
-}
-
-interface Locator {
-  first(): Locator
-  waitFor(): Promise<void>
-  click(): Promise<void>
-  isVisible(): Promise<boolean>
-  textContent(): Promise<string | null>
-  getAttribute(name: string): Promise<string | null>
-  evaluate(code: (node: object) => unknown): Promise<unknown>
-}
-
-interface Page {
-  readonly keyboard: { type(text: string): Promise<void>; press(key: string): Promise<void> }
-  on(name: 'pageerror', listener: (error: Error) => void): void
-  goto(url: string): Promise<unknown>
-  waitForSelector(selector: string): Promise<unknown>
-  locator(selector: string): Locator
-  getByText(text: string, options?: { exact: boolean }): Locator
-  getByRole(role: string, options?: { name: string }): Locator
-  evaluate(code: string): Promise<unknown>
-  close(): Promise<void>
-}
-
 const runner = join(import.meta.dirname, '../../examples/run.js')
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
-  existsSync
-)
-
 const answer = '.assistant:last-child .text >> nth=-1'
 
 type Scripted = Script | RawScript | ((request: ReceivedRequest) => Script)
@@ -69,8 +32,8 @@ describe('examples: chat', function () {
   let scripted: Scripted
 
   before(async function () {
-    if (!executablePath) return this.skip()
-    browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
+    if (!browserProgram) return this.skip()
+    browser = await launchBrowser()
     provider = await serve({
       script: request => (typeof scripted === 'function' ? scripted(request) : scripted)
     })

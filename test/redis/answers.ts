@@ -32,6 +32,7 @@ export function sizeOf(items: readonly unknown[]): number {
 
 /** A hash of the first part of an answer. */
 export function hashOf(items: readonly unknown[], size: number = sizeOf(items)): string {
+  if (size === 0) return ''
   const part =
     items[0] instanceof Uint8Array ? joinBytes(items).subarray(0, size) : JSON.stringify(items.slice(0, size))
   return createHash('sha256').update(part).digest('hex')

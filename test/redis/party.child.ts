@@ -66,7 +66,7 @@ async function followOne(id: string): Promise<void> {
   for (;;) {
     let taken = 0
     try {
-      for await (const item of follow(client.redis, id, { after: `1-${sizeOf(items)}` })) {
+      for await (const item of follow(client.redis, id, { after: `1-${sizeOf(items)}`, first: 8000 })) {
         items.push(item)
         if (++taken === stay) break
       }

@@ -1,0 +1,185 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { setTimeout as wait } from 'node:timers/promises'
+import { expect } from 'chai'
+import { answerOf, hashOf, sizeOf } from '../redis/answers.js'
+import type { Report, Task } from '../redis/party.child.js'
+import { type Party, party } from '../redis/party.js'
+import { clientFor, clientNames, type RedisServer, redisProgram, startRedis } from '../redis-server.js'
+import { Choice, cases, isShort } from './choice.js'
+
+/** How long a lease is, in milliseconds: short, so that the test is. */
+const lease = 1500
+
+/** A TCP proxy in front of Redis that cuts all its connections, in the middle of whatever they carry, when it is told. */
+async function proxyTo(port: number): Promise<{ port: number; cut(choice: Choice): void; close(): void }> {
+  const pairs = new Set<[Socket, Socket]>()
+  const server = createServer(socket => {
+    const inner = connect(port, '127.0.0.1')
+    const pair: [Socket, Socket] = [socket, inner]
+    pairs.add(pair)
+    for (const each of pair) {
+      each.on('error', () => {})
+      each.on('close', () => {
+        pairs.delete(pair)
+        for (const other of pair) other.destroy()
+      })
+    }
+    socket.pipe(inner)
+    inner.pipe(socket)
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    port: (server.address() as AddressInfo).port,
+    cut(choice) {
+      for (const [socket, inner] of pairs) {
+        // A part of what comes next still arrives.
+        inner.unpipe(socket)
+        inner.once('data', (bytes: Buffer) => {
+          socket.write(bytes.subarray(0, choice.below(bytes.length + 1)))
+          if (choice.below(2) === 0) socket.resetAndDestroy()
+          else socket.end(() => socket.destroy())
+        })
+        inner.resume()
+      }
+    },
+    close() {
+      server.close()
+      for (const pair of pairs) for (const each of pair) each.destroy()
+    }
+  }
+}
+
+/** What happens to whom, at random; and when it was over, as it counts for how long a reader may wait. */
+async function chaos(
+  choice: Choice,
+  redis: RedisServer,
+  cut: () => void,
+  producers: () => Party[],
+  isOver: () => boolean,
+  count: Record<string, number>
+): Promise<number> {
+  let last = 0
+  while (!isOver()) {
+    await wait(200 + choice.below(400))
+    const victims = producers()
+    const victim = victims[choice.below(victims.length || 1)]
+    const kind = choice.below(10)
+    if (kind < 3 && victim) {
+      add('producers killed')
+      victim.kill()
+    } else if (kind < 5 && victim) {
+      add('producers stopped and woken')
+      victim.process.kill('SIGSTOP')
+      setTimeout(() => victim.process.kill('SIGCONT'), lease * 2)
+    } else if (kind < 6) {
+      add('Redis killed and started again')
+      await redis.kill()
+      await wait(choice.below(500))
+      await redis.start()
+      last = Date.now()
+    } else if (kind < 7) {
+      add('Redis stopped and woken')
+      redis.signal('SIGSTOP')
+      await wait(choice.below(1000))
+      redis.signal('SIGCONT')
+      last = Date.now()
+    } else {
+      add('connections cut')
+      cut()
+    }
+  }
+  return last
+
+  function add(what: string): void {
+    count[what] = (count[what] ?? 0) + 1
+  }
+}
+
+describe('answers in Redis', () => {
+  it('are read whole, or up to where they were broken off, whoever dies', async function () {
+    if (!redisProgram) return this.skip()
+    const choice = new Choice('resumable')
+    const ids = Array.from({ length: cases(1000, 100) }, (_, place) => `answer-${place}`)
+    const redis = await startRedis({ appendOnly: true })
+    const proxy = await proxyTo(redis.port)
+    const task: Task = {
+      role: 'follow',
+      client: 'redis',
+      port: proxy.port,
+      ids: [],
+      pace: 20,
+      lease,
+      longestStay: 25
+    }
+    const readers = clientNames.map(client => party({ ...task, client, ids }))
+    const producers: Party[] = []
+    const running = () =>
+      producers.filter(({ process: { exitCode, signalCode } }) => exitCode === null && signalCode === null)
+    const killedAt = new Map<Party, number>()
+    const count: Record<string, number> = {}
+    let isOver = false
+    const storm = chaos(
+      choice,
+      redis,
+      () => proxy.cut(choice),
+      running,
+      () => isOver,
+      count
+    )
+    const together = isShort ? 25 : 50
+    for (let at = 0; at < ids.length; at += together) {
+      const producer = party({
+        ...task,
+        role: 'publish',
+        client: clientNames[(at / together) % 2] ?? 'redis',
+        ids: ids.slice(at, at + together)
+      })
+      producers.push(producer)
+      producer.ended.then(() => killedAt.set(producer, Date.now()))
+      // Four at a time.
+      while (running().length >= 4) await Promise.race(running().map(each => each.ended))
+    }
+    await Promise.all(producers.map(each => each.ended))
+    isOver = true
+    const calm = await storm
+    await Promise.all(readers.map(reader => reader.ended))
+
+    const outcomes: Record<string, number> = {}
+    let longest = 0
+    for (const producer of producers) {
+      for (const id of producer.ids) {
+        const { pieces } = answerOf(id)
+        const reports = readers.map(reader => reader.reports.get(id) as Report)
+        const [first] = reports
+        const own = producer.reports.get(id)?.code ?? 'killed'
+        for (const { code, size, hash } of reports) {
+          expect(hash, `what a reader has of ${id}`).to.equal(hashOf(pieces, size))
+          if (code === 'complete') expect(size, id).to.equal(sizeOf(pieces))
+          // The log has ended once, for everybody.
+          expect({ code, size }, id).to.deep.equal({ code: first?.code, size: first?.size })
+          if (own === 'complete') expect(code, id).to.equal('complete')
+        }
+        if (first?.code === 'CS_ERR_ABANDONED')
+          longest = Math.max(
+            longest,
+            ...reports.map(({ at }) => at - Math.max(killedAt.get(producer) ?? 0, calm))
+          )
+        const outcome = `producer ${own}, readers ${first?.code}`
+        outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
+      }
+    }
+    console.log(count, outcomes, `longest wait for a dead producer: ${longest} ms, lease ${lease} ms`)
+    const client = await clientFor('redis', redis.port)
+    for (const id of ids) {
+      const log = (await client.command('XRANGE', `completion-streams:log:${id}`, '-', '+')) as [
+        string,
+        string[]
+      ][]
+      expect(log.filter(([, fields]) => fields[0] === 'end')).to.have.length(log.length === 0 ? 0 : 1)
+    }
+    client.close()
+    proxy.close()
+    await redis.stop()
+  })
+})
