@@ -56,11 +56,11 @@ export {
   type CompletionClient,
   type CompletionParams,
   type RequestOptions,
-  type RequestSource,
-  type ResponseHead,
   requestCompletion
 } from './source/request.js'
+export type { RequestSource, ResponseHead } from './source/request-source.js'
 export { fromResponse, type ResponseLike, type ResponseOptions, type SendRequest } from './source/response.js'
+export { type ResponsesClient, type ResumeOptions, resume } from './source/resume.js'
 export { type Bytes, type Source, type Stage, type StageWork, stage } from './stage.js'
 export {
   type AttributeValue,

@@ -1,9 +1,8 @@
 import type OpenAI from 'openai'
-import { failInOrder } from '../fail-in-order.js'
 import { checkFunction, checkLimit, invalid, settled } from '../options.js'
-import type { Source } from '../stage.js'
 import { type FailedCandidate, firstToShowToken } from './candidates.js'
-import { type OpenableSource, type ResponseOptions, responseSource } from './response-source.js'
+import { type AnyResponse, type RequestSource, requestSource } from './request-source.js'
+import type { ResponseOptions } from './response-source.js'
 
 /** The parameters of a request, as its API has them. `stream: true` and the request for usage are added. */
 export type CompletionParams = ChatParams | LegacyParams | ResponsesParams
@@ -30,13 +29,6 @@ interface Endpoint {
   create(body: never, options?: never): { asResponse(): Promise<AnyResponse> }
 }
 
-/** A response of whatever implementation of fetch. */
-interface AnyResponse {
-  readonly status: number
-  readonly headers: { forEach(callback: (value: string, name: string) => void): void }
-  readonly body: unknown
-}
-
 /** The options of `requestCompletion`. */
 export interface RequestOptions extends ResponseOptions {
   /** More options for the client's request, such as `headers`, `timeout` and `maxRetries`. */
@@ -57,24 +49,8 @@ export interface CandidateOptions extends RequestOptions {
   onFallback?: (failed: FailedCandidate) => void
 }
 
-/** What is known of a response before its body comes. */
-export interface ResponseHead {
-  /** The HTTP status, 2xx: any other is an error of the client's. */
-  status: number
-  headers: Headers
-}
-
-/** The source that `requestCompletion` returns. */
-export interface RequestSource extends Source<Uint8Array> {
-  /**
-   * The head of the response, as soon as it is there; also the event `response`. Rejects with what the request
-   * fails with; nothing is sent before somebody reads. Need not be awaited.
-   */
-  readonly response: Promise<ResponseHead>
-}
-
 /** Undefined where the source has a default of its own. */
-const defaultsOfRequest = {
+export const defaultsOfRequest = {
   request: {},
   signal: undefined,
   endAtMark: undefined,
@@ -125,6 +101,7 @@ export function requestCompletion(
   const create = endpointOf(first, params)
   const { request, ...options } = settled<RequestOptions>('requestCompletion', third, defaultsOfRequest)
   return requestSource(
+    'requestCompletion',
     signal => create({ ...request, signal }),
     options,
     () => choicesOf(params)
@@ -154,6 +131,7 @@ function requestOfCandidates(candidates: readonly Candidate[], given?: Candidate
   })
   let chosen = 0
   return requestSource(
+    'requestCompletion',
     async signal => {
       const { index, response } = await firstToShowToken(sends, firstToken, onFallback, signal)
       chosen = index
@@ -162,52 +140,6 @@ function requestOfCandidates(candidates: readonly Candidate[], given?: Candidate
     options,
     () => choicesOf((candidates[chosen] as Candidate).params)
   )
-}
-
-/** The source that sends a request when it is read, and tells of its response. */
-function requestSource(
-  send: (signal: AbortSignal) => Promise<AnyResponse>,
-  options: ResponseOptions,
-  choices: () => number
-): RequestSource {
-  let settle: { resolve(head: ResponseHead): void; reject(error: unknown): void }
-  const response = new Promise<ResponseHead>((resolve, reject) => {
-    settle = { resolve, reject }
-  })
-  // The pipeline rejects with the same failure.
-  response.catch(() => {})
-
-  const source = responseSource(
-    async signal => {
-      const answer = await send(signal)
-      const headers = new Headers()
-      answer.headers.forEach((value, name) => void headers.append(name, value))
-      const head = { status: answer.status, headers }
-      settle.resolve(head)
-      source.emit('response', head)
-      // Of what a response has, it is asked here for what all of them have.
-      return answer as Response
-    },
-    'requestCompletion',
-    options,
-    choices
-  )
-  source.once('close', () => {
-    settle.reject(
-      source.errored ?? new DOMException('the request was destroyed before its response came', 'AbortError')
-    )
-  })
-  return withResponse(source, response)
-}
-
-/** Reading `response` sends the request. If that fails, the source fails, in order. */
-function withResponse(source: OpenableSource, response: Promise<ResponseHead>): RequestSource {
-  return Object.defineProperty(source, 'response', {
-    get() {
-      source.open().catch(error => failInOrder(source, error))
-      return response
-    }
-  }) as OpenableSource & { readonly response: Promise<ResponseHead> }
 }
 
 /** How many choices are asked for: `n` of each prompt. */

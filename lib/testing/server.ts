@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { CompletionError } from '../errors.js'
+import { Backgrounds, type Played } from './backgrounds.js'
 import type { Faults } from './faults.js'
 import { guideScript } from './guide.js'
 import { type Flags, isModerationsPath, moderationOf } from './moderations.js'
@@ -53,7 +54,8 @@ const maxBodySize = 64 * 2 ** 20
 /**
  * Starts a server on 127.0.0.1 that speaks chat completions, legacy completions and responses, streamed and
  * whole, under OpenAI's paths and Azure's. It plays scripted completions in their own time and misbehaves on
- * request. The moderations endpoint flags what it is told to. No key is checked. Rejects with `CS_ERR_INVALID_OPTION`, or with Node's error when the port is taken.
+ * request. A response that was asked for with `background: true` goes on when its client has gone, and can be retrieved from
+ * any event on. The moderations endpoint flags what it is told to. No key is checked. Rejects with `CS_ERR_INVALID_OPTION`, or with Node's error when the port is taken.
  *
  * @example
  * await using server = await serveCompletions({ script: script('Two.') })
@@ -65,6 +67,7 @@ export async function serveCompletions(options: ServerOptions = {}): Promise<Com
   checkSpeed(speed)
   checkFaults(faults)
   const requests: RequestRecord[] = []
+  const backgrounds = new Backgrounds()
   const open = new Set<RequestRecord>()
   let requestCount = 0
 
@@ -91,50 +94,61 @@ export async function serveCompletions(options: ServerOptions = {}): Promise<Com
     open.add(record)
     response.once('close', () => open.delete(record))
 
-    const { answer, faults: ownFaults } = await answerTo(record, body, requestCount)
-    await play(answer, { response, record, startedAt, speed, faults: ownFaults, signal: gone.signal }).catch(
-      error => {
-        if (!gone.signal.aborted) record.cut = true
-        throw error
-      }
-    )
+    const {
+      answer,
+      faults: ownFaults,
+      began = startedAt
+    } = await answerTo(record, body, requestCount, startedAt)
+    await play(answer, {
+      response,
+      record,
+      startedAt: began,
+      speed,
+      faults: ownFaults,
+      signal: gone.signal
+    }).catch(error => {
+      if (!gone.signal.aborted) record.cut = true
+      throw error
+    })
   }
 
   async function answerTo(
     record: RequestRecord,
     body: string | undefined,
-    count: number
-  ): Promise<{ answer: Answer; faults: Faults }> {
+    count: number,
+    startedAt: number
+  ): Promise<Played> {
+    const resumed = backgrounds.resume(record)
+    if (resumed) return resumed
     const refusal = refusalOf(record, body)
     if (refusal) return { answer: refusal, faults: {} }
     try {
       if (isModerationsPath(record.path)) {
         return { answer: jsonAnswer(200, moderationOf(record.body, flags)), faults: {} }
       }
-      return await scriptedAnswer(record, count)
+      return await scriptedAnswer(record, count, startedAt)
     } catch (error) {
       const message = `The script failed: ${error instanceof Error ? error.message : String(error)}`
       return { answer: errorAnswer(500, { message, type: 'server_error' }), faults: {} }
     }
   }
 
-  async function scriptedAnswer(
-    record: RequestRecord,
-    count: number
-  ): Promise<{ answer: Answer; faults: Faults }> {
+  async function scriptedAnswer(record: RequestRecord, count: number, startedAt: number): Promise<Played> {
     const { endpoint = 'chat', body } = record
     const question = questionOf(body)
     const given = typeof script === 'function' ? await script(record) : script
     const chosen = given ?? guideScript(question)
     const allFaults = { ...faults, ...chosen.faults }
     checkFaults(allFaults)
-    const answered = (answer: Answer): { answer: Answer; faults: Faults } => ({ answer, faults: allFaults })
+    const answered = (answer: Answer): Played => ({ answer, faults: allFaults })
 
     const error = statusAnswer(allFaults, count)
     if (error) return answered(error)
     if ('writes' in chosen) return answered(raw(chosen, allFaults))
     const settled = settle(chosen, typeof body.model === 'string' ? body.model : 'scripted', question)
     if (body.stream !== true || allFaults.ignoreStream) return answered(whole(settled, endpoint, allFaults))
+    if (endpoint === 'responses' && body.background === true)
+      return answered(backgrounds.begin(settled, allFaults, startedAt))
     const asksUsage = isRecord(body.stream_options) && body.stream_options.include_usage === true
     return answered(streamed(settled, endpoint, asksUsage, allFaults))
   }

@@ -23,12 +23,13 @@ export interface Answer {
   keepAlive?: { bytes: Uint8Array; every: number } | undefined
 }
 
-/** A scripted completion as an event stream. */
+/** A scripted completion as an event stream; of the Responses API, what comes behind an event. */
 export function streamed(
   script: SettledScript,
   endpoint: Endpoint,
   asksUsage: boolean,
-  faults: Faults
+  faults: Faults,
+  after = -1
 ): Answer {
   const { comments, lineEnd = '\n', contentType = 'text/event-stream; charset=utf-8' } = faults
   const { text, every } = keepAliveOf(comments)
@@ -37,7 +38,13 @@ export function streamed(
     status: 200,
     headers: { 'content-type': contentType, 'cache-control': 'no-cache' },
     headersAt: script.headersAt,
-    frames: eventFrames(eventsOf(script, endpoint, asksUsage), script, endpoint, faults, comment),
+    frames: eventFrames(
+      eventsBehind(after, eventsOf(script, endpoint, asksUsage)),
+      script,
+      endpoint,
+      faults,
+      comment
+    ),
     keepAlive: comment && every !== undefined ? { bytes: comment, every } : undefined
   }
 }
@@ -115,6 +122,12 @@ function eventsOf(script: SettledScript, endpoint: Endpoint, asksUsage: boolean)
     case 'responses':
       return responseEvents(script)
   }
+}
+
+/** Each event of the Responses API is numbered. */
+function* eventsBehind(after: number, events: Iterable<TimedEvent>): Iterable<TimedEvent> {
+  let number = 0
+  for (const event of events) if (number++ > after) yield event
 }
 
 function wholeOf(script: SettledScript, endpoint: Endpoint): object {

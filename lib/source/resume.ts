@@ -1,0 +1,53 @@
+import { checkIndex, invalid, settled } from '../options.js'
+import { defaultsOfRequest, type RequestOptions } from './request.js'
+import { type AnyResponse, type RequestSource, requestSource } from './request-source.js'
+
+/** The part of a client of the openai package, from its version 5, that background responses are retrieved with. */
+export interface ResponsesClient {
+  readonly responses: {
+    // A method, not a function: what a client takes is narrower than any object.
+    retrieve(responseId: string, query: never, options?: never): { asResponse(): Promise<AnyResponse> }
+  }
+}
+
+/** The options of `resume`. */
+export interface ResumeOptions extends RequestOptions {
+  /** The `sequence_number` of the last event that is there already. Default: from the first event. */
+  after?: number
+}
+
+/**
+ * Emits the bytes of a response of the Responses API that was begun with `background: true`, from behind an event: the
+ * provider goes on with it though nobody reads, so a connection that was cut costs nothing. Each event has a
+ * `sequence_number`, and `response.created` the id. What it fails with, and when its request is sent, is as with
+ * `requestCompletion`: cut again, it fails with `CS_ERR_TRUNCATED`, and may be resumed again.
+ *
+ * Throws `CS_ERR_INVALID_OPTION` for a client whose responses cannot be retrieved.
+ *
+ * @example
+ * await pipeline(resume(client, responseId, { after: 41 }), toChunks(), toText(), createWriteStream('rest.txt'))
+ */
+export function resume(client: ResponsesClient, responseId: string, options?: ResumeOptions): RequestSource {
+  const { after, request, ...rest } = settled<RequestOptions & { after: number | undefined }>(
+    'resume',
+    options,
+    {
+      ...defaultsOfRequest,
+      after: undefined
+    }
+  )
+  const responses = client?.responses
+  if (typeof responses?.retrieve !== 'function')
+    throw invalid('client', client, 'a client of the openai package that has responses.retrieve')
+  if (typeof responseId !== 'string' || responseId === '')
+    throw invalid('responseId', responseId, 'the id of a response')
+  if (after !== undefined) checkIndex('after', after)
+  const query = { stream: true, ...(after !== undefined && { starting_after: after }) }
+  return requestSource(
+    'resume',
+    // The client takes what its own version knows.
+    signal => responses.retrieve(responseId, query as never, { ...request, signal } as never).asResponse(),
+    rest,
+    () => 0
+  )
+}
