@@ -64,7 +64,10 @@ const entriesAtOnce = 32
  * `maxOutage`. Throws `CS_ERR_INVALID_OPTION` for an `after` that is no id.
  *
  * @example
- * await pipeline(follow(redis, 'answer-1', { after: lastEventId }), toChunks(), respond(outgoing, { as: 'events' }))
+ * const server = createServer((incoming, outgoing) => {
+ *   const after = incoming.headers['last-event-id']?.toString()
+ *   pipeline(follow(redis, 'answer-1', { after }), toChunks(), respond(outgoing)).catch(error => console.error(error.message))
+ * })
  */
 export function follow(
   redis: RedisClient,
@@ -308,7 +311,9 @@ class Follower implements Waiter {
   #emit({ item, id }: Identified): void {
     if (typeof item !== 'string' && id !== undefined) setEventId(item, id)
     const isEvent = typeof item === 'string' && this.#goesToIdTaker
-    this.#isWanted = this.source.push(isEvent ? { data: item, id } : item)
+    // More may be asked for while it is passed on.
+    this.#isWanted = false
+    if (this.source.push(isEvent ? { data: item, id } : item)) this.#isWanted = true
   }
 
   #recall(item: LogItem): void {

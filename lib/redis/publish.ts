@@ -127,7 +127,7 @@ export function publish(redis: RedisClient, id: string, options?: PublishOptions
 
   /** Sends what has been gathered, behind what is being sent. */
   async function send(): Promise<void> {
-    await sending
+    while (sending) await sending
     if (batch.isEmpty) return
     const full = batch
     batch = new Batch()

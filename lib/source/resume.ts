@@ -2,12 +2,14 @@ import { checkIndex, invalid, settled } from '../options.js'
 import { defaultsOfRequest, type RequestOptions } from './request.js'
 import { type AnyResponse, type RequestSource, requestSource } from './request-source.js'
 
-/** The part of a client of the openai package, from its version 5, that background responses are retrieved with. */
+/** The part of a client of the openai package that background responses are retrieved with. */
 export interface ResponsesClient {
-  readonly responses: {
-    // A method, not a function: what a client takes is narrower than any object.
-    retrieve(responseId: string, query: never, options?: never): { asResponse(): Promise<AnyResponse> }
-  }
+  readonly responses: Retrievable
+}
+
+interface Retrievable {
+  // A method, not a function: what a client takes is narrower than any object.
+  retrieve(responseId: string, query: never, options?: never): { asResponse(): Promise<AnyResponse> }
 }
 
 /** The options of `resume`. */
@@ -25,7 +27,13 @@ export interface ResumeOptions extends RequestOptions {
  * Throws `CS_ERR_INVALID_OPTION` for a client whose responses cannot be retrieved.
  *
  * @example
- * await pipeline(resume(client, responseId, { after: 41 }), toChunks(), toText(), createWriteStream('rest.txt'))
+ * const asked = requestCompletion(client, { model: 'any', input: 'Hello?', background: true })
+ * for await (const event of compose(asked, toChunks<OpenAI.Responses.ResponseStreamEvent>())) {
+ *   if (event.type !== 'response.created') continue
+ *   const rest = resume(client, event.response.id, { after: event.sequence_number })
+ *   await pipeline(rest, toChunks(), toText(), createWriteStream('answer.txt'))
+ *   break
+ * }
  */
 export function resume(client: ResponsesClient, responseId: string, options?: ResumeOptions): RequestSource {
   const { after, request, ...rest } = settled<RequestOptions & { after: number | undefined }>(

@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import * as library from 'completion-streams'
+import * as inRedis from 'completion-streams/redis'
 import * as testing from 'completion-streams/testing'
 import { type ReceivedRequest, type Script, script, serveCompletions } from 'completion-streams/testing'
+import { type RedisServer, redisProgram, startRedis } from '../redis-server.js'
 import { addProgram, compilePrograms, root, runTogether } from './programs.js'
 
 /** What the examples of the comments have at hand. */
@@ -15,16 +17,21 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Chunk } from 'completion-streams'
 import * as all from 'completion-streams'
+import * as inRedis from 'completion-streams/redis'
 import * as testing from 'completion-streams/testing'
 import OpenAI from 'openai'
+import { createClient } from 'redis'
 
 const { ${Object.keys(library).join(', ')} } = all
 const { ${Object.keys(testing).join(', ')} } = testing
+const { ${Object.keys(inRedis).join(', ')} } = inRedis
 const url = \`\${process.env.OPENAI_BASE_URL}/chat/completions\`
 const question = { model: 'any', messages: [{ role: 'user' as const, content: 'Hello?' }] }
 const params = question
 const tools = [{ type: 'function' as const, function: { name: 'list' } }]
 const client = new OpenAI()
+const redis = createClient({ url: process.env.REDIS_URL })
+if (process.env.REDIS_URL) await redis.connect()
 const body = JSON.stringify({ ...question, stream: true })
 `
 const request = 'const request = requestCompletion(new OpenAI(), question)\n'
@@ -44,7 +51,7 @@ async function examples(): Promise<Map<string, string>> {
   return found
 }
 
-const exported = Object.entries({ ...library, ...testing })
+const exported = Object.entries({ ...library, ...testing, ...inRedis })
   .filter(([, value]) => typeof value === 'function')
   .map(([name]) => name)
 const byName = await examples()
@@ -53,18 +60,27 @@ for (const [name, code] of byName)
 
 describe('examples of the comments', () => {
   let errors: Map<string, string | undefined>
+  let redis: RedisServer | undefined
 
   before(async function () {
     this.timeout(60_000)
     await compilePrograms()
+    if (redisProgram) redis = await startRedis()
+    process.env.REDIS_URL = redis?.url ?? ''
     const folder = await mkdtemp(join(tmpdir(), 'examples-'))
     await using server = await serveCompletions({ script: answerFor, speed: Infinity })
     errors = await runTogether([...byName.keys()].map(nameOf), server, folder)
     await rm(folder, { recursive: true })
   })
 
+  after(async () => {
+    delete process.env.REDIS_URL
+    await redis?.stop()
+  })
+
   for (const name of exported) {
-    it(`${name} has one, and it runs`, () => {
+    it(`${name} has one, and it runs`, function () {
+      if (name in inRedis && !redis) return this.skip()
       expect(byName.has(name), 'an @example').to.equal(true)
       expect(errors.has(nameOf(name)), 'that was run').to.equal(true)
       expect(errors.get(nameOf(name))).to.equal(undefined)

@@ -15,6 +15,7 @@ import {
   script,
   serveCompletions
 } from 'completion-streams/testing'
+import { freePort, redisProgram, startRedis } from '../redis-server.js'
 import { blocksOf, compilePrograms, pages, type Run, runProgram } from './programs.js'
 
 /** What each program is expected to do, by its page and its place there. */
@@ -25,6 +26,10 @@ const expectations: Record<string, { faults?: Faults; needs?: string; check: (ru
       expect(stderr).to.equal('answer.txt holds the beginning only\n')
       expect(await fileOf('answer.txt')).to.equal('Two')
     }
+  },
+  'outlive 1': {
+    needs: 'redis-server',
+    check: ({ stdout, stderr }) => expect([stdout, stderr]).to.deep.equal(['true true\n', ''])
   },
   'read-text 1': { check: ({ stdout }) => expect(stdout).to.equal('Two.') },
   'any-client 1': {
@@ -197,8 +202,10 @@ describe('recipes', () => {
 
   for (const [name, { faults = {}, needs, check }] of Object.entries(expectations)) {
     // Other versions of Node run what this one has not.
-    if (needs !== undefined && !isBuiltin(needs)) continue
-    it(name, async () => {
+    if (needs?.startsWith('node:') && !isBuiltin(needs)) continue
+    it(name, async function () {
+      if (needs === 'redis-server' && !redisProgram) return this.skip()
+      const redis = needs === 'redis-server' ? await startRedis() : undefined
       await writeFile(join(folder, 'recording.sse.gz'), gzipSync(recording))
       await writeFile(join(folder, 'incident.ndjson'), incident)
       await using server = await serveCompletions({ script: answerFor, faults })
@@ -209,10 +216,12 @@ describe('recipes', () => {
         AWS_ACCESS_KEY_ID: 'an-id',
         AWS_SECRET_ACCESS_KEY: 'a-secret',
         AWS_REGION: 'nowhere',
-        METRICS_PORT: String(await freePort())
+        METRICS_PORT: String(await freePort()),
+        REDIS_URL: redis?.url
       }
       await check(await runProgram(`docs/recipes/${name}`, server, folder, variables))
       store.close()
+      await redis?.stop()
     })
   }
 })
@@ -240,15 +249,6 @@ const incident = [
 ]
   .map(line => `${JSON.stringify(line)}\n`)
   .join('')
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 /** The guide's answer, unless something else is asked for. */
 function answerFor({ body }: ReceivedRequest): Script | undefined {

@@ -143,7 +143,7 @@ describe('answers in Redis', () => {
     await Promise.all(producers.map(each => each.ended))
     isOver = true
     const calm = await storm
-    await Promise.all(readers.map(reader => reader.ended))
+    for (const reader of readers) expect(await reader.ended, 'how a reader ended').to.deep.equal([0, null])
 
     const outcomes: Record<string, number> = {}
     let longest = 0
