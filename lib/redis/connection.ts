@@ -137,20 +137,21 @@ export class Outage {
   }
 
   /** A client may keep a command for as long as Redis is away, and a connection may die without a word. */
-  async #within<Reply>(reply: Promise<Reply>): Promise<Reply> {
-    let timer: ReturnType<typeof setTimeout> | undefined
-    let stop = () => {}
-    const late = new Promise<never>((_resolve, reject) => {
-      stop = () => reject(silent(this.#longest))
-      if (this.#longest < 2 ** 31) timer = setTimeout(stop, Math.max(this.left, 1))
+  #within<Reply>(reply: Promise<Reply>): Promise<Reply> {
+    return new Promise<Reply>((resolve, reject) => {
+      const stop = () => settle(() => reject(silent(this.#longest)))
+      const timer = this.#longest < 2 ** 31 ? setTimeout(stop, Math.max(this.left, 1)) : undefined
+      const settle = (how: () => void) => {
+        clearTimeout(timer)
+        this.#waiting.delete(stop)
+        how()
+      }
+      this.#waiting.add(stop)
+      reply.then(
+        value => settle(() => resolve(value)),
+        error => settle(() => reject(error))
+      )
     })
-    this.#waiting.add(stop)
-    try {
-      return await Promise.race([reply, late])
-    } finally {
-      clearTimeout(timer)
-      this.#waiting.delete(stop)
-    }
   }
 }
 

@@ -27,7 +27,7 @@ import { isBehind, lastEntry, tailOf } from './tail.js'
 export interface PublishOptions {
   /**
    * How long what is written may wait for more, in milliseconds, so that many small pieces are one write to Redis. The first
-   * piece and the end do not wait. Default: 25.
+   * piece and the end do not wait. Default: 45.
    */
   flush?: number
   /**
@@ -68,7 +68,7 @@ const mostWaiting = 256 * 1024
  */
 export function publish(redis: RedisClient, id: string, options?: PublishOptions): Writable {
   const { flush, lease, ttl, limit, maxOutage, conversation, prefix } = settled('publish', options, {
-    flush: 25,
+    flush: 45,
     lease: 15_000,
     ttl: 3_600_000,
     limit: 64 * 1024 * 1024,

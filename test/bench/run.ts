@@ -11,6 +11,7 @@ import { type Table, toMarkdown } from './measure.js'
 import { memory } from './memory.js'
 import { openPipelines } from './open-pipelines.js'
 import { payloads } from './payloads.js'
+import { answersInRedis, idleFollowers } from './redis.js'
 import { replayAtOnce, replayTiming } from './replay.js'
 import { stages } from './stages.js'
 import { throughput } from './throughput.js'
@@ -30,6 +31,8 @@ const benches: ReadonlyMap<string, () => Promise<Table>> = new Map([
   ['open-pipelines', openPipelines],
   ['replay', replayTiming],
   ['replay-at-once', replayAtOnce],
+  ['redis', answersInRedis],
+  ['redis-idle', idleFollowers],
   ['added-delay', addedDelay]
 ])
 

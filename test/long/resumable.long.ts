@@ -112,7 +112,7 @@ describe('answers in Redis', () => {
       lease,
       longestStay: 25
     }
-    const readers = clientNames.map(client => party({ ...task, client, ids }))
+    const readersOf = new Map<Party, Party[]>()
     const producers: Party[] = []
     const running = () =>
       producers.filter(({ process: { exitCode, signalCode } }) => exitCode === null && signalCode === null)
@@ -129,12 +129,13 @@ describe('answers in Redis', () => {
     )
     const together = isShort ? 25 : 50
     for (let at = 0; at < ids.length; at += together) {
-      const producer = party({
-        ...task,
-        role: 'publish',
-        client: clientNames[(at / together) % 2] ?? 'redis',
-        ids: ids.slice(at, at + together)
-      })
+      const own = ids.slice(at, at + together)
+      const client = clientNames[(at / together) % 2] ?? 'redis'
+      const producer = party({ ...task, role: 'publish', client, ids: own })
+      readersOf.set(
+        producer,
+        clientNames.map(name => party({ ...task, client: name, ids: own }))
+      )
       producers.push(producer)
       producer.ended.then(() => killedAt.set(producer, Date.now()))
       // Four at a time.
@@ -143,14 +144,15 @@ describe('answers in Redis', () => {
     await Promise.all(producers.map(each => each.ended))
     isOver = true
     const calm = await storm
-    for (const reader of readers) expect(await reader.ended, 'how a reader ended').to.deep.equal([0, null])
+    for (const reader of [...readersOf.values()].flat())
+      expect(await reader.ended, 'how a reader ended').to.deep.equal([0, null])
 
     const outcomes: Record<string, number> = {}
     let longest = 0
     for (const producer of producers) {
       for (const id of producer.ids) {
         const { pieces } = answerOf(id)
-        const reports = readers.map(reader => reader.reports.get(id) as Report)
+        const reports = (readersOf.get(producer) ?? []).map(reader => reader.reports.get(id) as Report)
         const [first] = reports
         const own = producer.reports.get(id)?.code ?? 'killed'
         for (const { code, size, hash } of reports) {
