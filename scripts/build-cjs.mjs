@@ -7,7 +7,7 @@ import { build } from 'esbuild'
 
 const folder = 'dist/cjs'
 /** One line for each subpath of the package. */
-const entryPoints = ['lib/index.ts', 'lib/testing/index.ts', 'lib/redis/index.ts']
+const entryPoints = ['lib/index.ts', 'lib/testing/index.ts', 'lib/redis/index.ts', 'lib/bullmq/index.ts']
 
 rmSync(folder, { recursive: true, force: true })
 execFileSync('npx', ['tsc', '-p', 'lib/tsconfig.cjs.json'], { stdio: 'inherit' })
@@ -21,7 +21,7 @@ await build({
   target: 'node20',
   format: 'cjs',
   keepNames: true,
-  external: ['split2', 'pumpify'],
+  external: ['split2', 'pumpify', 'bullmq'],
   sourcemap: true,
   sourcesContent: false,
   logLevel: 'warning'

@@ -1,23 +1,15 @@
-import { type Stream, Transform } from 'node:stream'
+import { Transform } from 'node:stream'
 import { AbortError } from '../abort-error.js'
 import { CompletionError } from '../errors.js'
 import { failInOrder } from '../fail-in-order.js'
-import { checkTimeLimits, type TimeLimits } from '../guard/time-limits.js'
-import {
-  checkFunction,
-  checkIndex,
-  checkLimit,
-  checkOneOf,
-  checkSignal,
-  invalid,
-  settled
-} from '../options.js'
+import { checkFunction, checkIndex, checkOneOf, checkSignal, invalid, settled } from '../options.js'
 import { onAbort } from '../source/on-abort.js'
-import type { CompletionClient, CompletionParams, RequestOptions } from '../source/request.js'
+import type { CompletionClient, CompletionParams } from '../source/request.js'
 import { type Stage, usedOnce } from '../stage.js'
 import { Journal } from './journal.js'
-import { RateLimiter, type RateLimits } from './rate-limits.js'
+import { RateLimiter } from './rate-limits.js'
 import { askRow, type RowRecord } from './row.js'
+import { checkAsked, checkRowOptions, type RowOptions, rowDefaults } from './row-options.js'
 
 export type { RateLimits } from './rate-limits.js'
 export type { RowError, RowRecord } from './row.js'
@@ -43,9 +35,7 @@ export interface BatchProgress {
 }
 
 /** The options of `completeEach`. */
-export interface BatchOptions<Row> {
-  /** How many rows are asked at once. Default: 16. */
-  concurrency?: number
+export interface BatchOptions<Row> extends RowOptions<Row> {
   /**
    * Whether records come as rows are done, or in the order of the rows; then at most 1000 finished ones wait for a slow one.
    * Default: `done`.
@@ -57,34 +47,18 @@ export interface BatchOptions<Row> {
   journal?: string
   /** What the journal belongs to. Default: an empty name. */
   run?: string
-  /** What the provider allows in a minute. Default: no limits. */
-  limits?: RateLimits
-  /** How many tokens a row is expected to use. Default: a quarter of the characters of its parameters, and what the answer may have. */
-  estimate?: (row: Row, params: CompletionParams) => number
-  /** How often a row is asked again after a failure that may pass. Default: 4. */
-  retries?: number
   /** Whether a row that fails for good gives a record with its error, or fails the batch. Default: `emit`. */
   onFailure?: 'emit' | 'fail'
-  /** Makes stages that stand between the chunks of a row and its record, such as `splitThinking()`. Default: none. */
-  through?: () => readonly Stream[]
-  /** Limits on the time of one attempt, as `timeLimits` has them. Default: none. */
-  timeLimits?: TimeLimits
-  /** More options for the client's requests. */
-  request?: RequestOptions['request']
   /** How many rows there are, for the time left. */
   total?: number
   /** Called when a row is finished. */
   onProgress?: (progress: BatchProgress) => void
-  /** Called when a row is about to be asked again, with the milliseconds until then. */
-  onRetry?: (told: { key: string; error: unknown; attempt: number; wait: number }) => void
   /** Ends the batch: what is in flight is aborted, what is finished is in the journal. */
   signal?: AbortSignal
 }
 
 /** So many finished rows may wait for the one before them. */
 const mostHeld = 1000
-/** What an answer is expected to have where its parameters do not say, in tokens. */
-const usualAnswer = 256
 
 /**
  * Reads rows and asks for a completion of each: emits a record per row, with the answer or with what it failed with for good.
@@ -110,28 +84,19 @@ export function completeEach<Row>(
   paramsOf: (row: Row) => CompletionParams | PromiseLike<CompletionParams>,
   given?: BatchOptions<Row>
 ): Stage<Row, RowRecord<Row>> {
-  checkFunction('paramsOf', paramsOf)
-  if (typeof client !== 'object' || client === null)
-    throw invalid('client', client, 'a client of the openai package')
+  checkAsked(client, paramsOf)
   const options = settled<Required<Omit<BatchOptions<Row>, Optional>> & Pick<BatchOptions<Row>, Optional>>(
     'completeEach',
     given,
     {
-      concurrency: 16,
+      ...rowDefaults,
       order: 'done',
       key: (_row, index) => String(index),
       journal: undefined,
       run: '',
-      limits: {},
-      estimate: estimateOf,
-      retries: 4,
       onFailure: 'emit',
-      through: () => [],
-      timeLimits: undefined,
-      request: undefined,
       total: undefined,
       onProgress: () => {},
-      onRetry: () => {},
       signal: undefined
     }
   )
@@ -287,31 +252,15 @@ export function completeEach<Row>(
 type Optional = 'journal' | 'timeLimits' | 'request' | 'total' | 'signal'
 
 function checkOptions<Row>(options: BatchOptions<Row>): void {
-  const { concurrency = 1, retries = 0, limits = {}, total } = options
-  checkLimit('concurrency', concurrency)
+  const { total } = options
+  checkRowOptions('completeEach', options)
   checkOneOf('order', options.order ?? 'done', ['done', 'input'])
   checkOneOf('onFailure', options.onFailure ?? 'emit', ['emit', 'fail'])
-  checkIndex('retries', retries)
-  for (const name of ['key', 'estimate', 'through', 'onProgress', 'onRetry'] as const)
-    checkFunction(name, options[name] as () => unknown)
+  for (const name of ['key', 'onProgress'] as const) checkFunction(name, options[name] as () => unknown)
   for (const name of ['journal', 'run'] as const) {
     const text = options[name]
     if (text !== undefined && typeof text !== 'string') throw invalid(name, text, 'a text')
   }
-  const { requests, tokens } = settled<RateLimits>('limits of completeEach', limits, {
-    requests: Number.POSITIVE_INFINITY,
-    tokens: Number.POSITIVE_INFINITY
-  })
-  checkLimit('limits.requests', requests as number)
-  checkLimit('limits.tokens', tokens as number)
   if (total !== undefined) checkIndex('total', total)
-  if (options.timeLimits !== undefined) checkTimeLimits(options.timeLimits)
   if (options.signal !== undefined) checkSignal(options.signal)
-}
-
-/** English has about four characters a token; the answer has what it may have, or the usual. */
-function estimateOf(_row: unknown, params: CompletionParams): number {
-  const { max_tokens, max_completion_tokens, max_output_tokens } = params as Record<string, unknown>
-  const most = [max_completion_tokens, max_output_tokens, max_tokens].find(value => typeof value === 'number')
-  return Math.ceil(JSON.stringify(params).length / 4) + (typeof most === 'number' ? most : usualAnswer)
 }

@@ -26,16 +26,25 @@ const burst = 1 / 600
 
 /** What has run in at a steady rate and has not been used. */
 class Bucket {
-  readonly #rate: number
-  readonly #capacity: number
+  readonly #limit: number
+  #rate: number
+  #capacity: number
   #level: number
   #at: number
 
   constructor(limit: number, now: number) {
+    this.#limit = limit
     this.#rate = (limit * share) / minute
     this.#capacity = Math.max(1, limit * burst)
     this.#level = this.#capacity
     this.#at = now
+  }
+
+  /** Leaves the others what is theirs, of so many that share the limit. */
+  shareAmong(count: number, now: number): void {
+    this.#fill(now)
+    this.#rate = (this.#limit * share) / minute / count
+    this.#capacity = Math.max(1, (this.#limit * burst) / count)
   }
 
   /** Milliseconds until so much can be taken. What is more than it holds is taken when it is full, and owed. */
@@ -95,6 +104,14 @@ export class RateLimiter {
   /** Says how many tokens a request has used in the end. */
   settle(reserved: number, used: number): void {
     this.#tokens?.take(used - reserved, performance.now())
+    this.#next()
+  }
+
+  /** Uses its part of the limits, where so many processes share them. */
+  shareAmong(count: number): void {
+    const now = performance.now()
+    this.#requests?.shareAmong(count, now)
+    this.#tokens?.shareAmong(count, now)
     this.#next()
   }
 

@@ -24,7 +24,7 @@ await inTemporaryFolder(async folder => {
       const esm = names.flatMap(name => [`dist/${name}.js`, `dist/${name}.js.map`, `dist/${name}.d.ts`])
       // The command is an ES module alone.
       const types = names.filter(name => !/^cli\b/.test(name)).map(name => `dist/cjs/${name}.d.ts`)
-      const entries = ['index', 'testing/index', 'redis/index'].flatMap(name => [
+      const entries = ['index', 'testing/index', 'redis/index', 'bullmq/index'].flatMap(name => [
         `dist/cjs/${name}.js`,
         `dist/cjs/${name}.js.map`
       ])

@@ -1,0 +1,71 @@
+import type { Stream } from 'node:stream'
+import { checkTimeLimits, type TimeLimits } from '../guard/time-limits.js'
+import { checkFunction, checkIndex, checkLimit, invalid, settled } from '../options.js'
+import type { CompletionClient, CompletionParams, RequestOptions } from '../source/request.js'
+import type { RateLimits } from './rate-limits.js'
+
+/** How rows are asked, by one process or by many. */
+export interface RowOptions<Row> {
+  /** How many rows are asked at once. Default: 16. */
+  concurrency?: number
+  /** What the provider allows in a minute. Default: no limits. */
+  limits?: RateLimits
+  /** How many tokens a row is expected to use. Default: a quarter of the characters of its parameters, and what the answer may have. */
+  estimate?: (row: Row, params: CompletionParams) => number
+  /** How often a row is asked again after a failure that may pass. Default: 4. */
+  retries?: number
+  /** Makes stages that stand between the chunks of a row and its record, such as `splitThinking()`. Default: none. */
+  through?: () => readonly Stream[]
+  /** Limits on the time of one attempt, as `timeLimits` has them. Default: none. */
+  timeLimits?: TimeLimits | undefined
+  /** More options for the client's requests. */
+  request?: RequestOptions['request'] | undefined
+  /** Called when a row is about to be asked again, with the milliseconds until then. */
+  onRetry?: (told: { key: string; error: unknown; attempt: number; wait: number }) => void
+}
+
+/** What an answer is expected to have where its parameters do not say, in tokens. */
+const usualAnswer = 256
+
+/** The options of rows, settled. */
+export type SettledRowOptions<Row> = Required<Omit<RowOptions<Row>, 'timeLimits' | 'request'>> &
+  Pick<RowOptions<Row>, 'timeLimits' | 'request'>
+
+export const rowDefaults: SettledRowOptions<unknown> = {
+  concurrency: 16,
+  limits: {},
+  estimate: estimateOf,
+  retries: 4,
+  through: () => [],
+  timeLimits: undefined,
+  request: undefined,
+  onRetry: () => {}
+}
+
+export function checkAsked(client: CompletionClient, paramsOf: (row: never) => unknown): void {
+  checkFunction('paramsOf', paramsOf)
+  if (typeof client !== 'object' || client === null)
+    throw invalid('client', client, 'a client of the openai package')
+}
+
+export function checkRowOptions<Row>(factory: string, options: RowOptions<Row>): void {
+  const { concurrency = 1, retries = 0, limits = {} } = options
+  checkLimit('concurrency', concurrency)
+  checkIndex('retries', retries)
+  for (const name of ['estimate', 'through', 'onRetry'] as const)
+    checkFunction(name, options[name] as () => unknown)
+  const { requests, tokens } = settled<RateLimits>(`limits of ${factory}`, limits, {
+    requests: Number.POSITIVE_INFINITY,
+    tokens: Number.POSITIVE_INFINITY
+  })
+  checkLimit('limits.requests', requests as number)
+  checkLimit('limits.tokens', tokens as number)
+  if (options.timeLimits !== undefined) checkTimeLimits(options.timeLimits)
+}
+
+/** English has about four characters a token; the answer has what it may have, or the usual. */
+function estimateOf(_row: unknown, params: CompletionParams): number {
+  const { max_tokens, max_completion_tokens, max_output_tokens } = params as Record<string, unknown>
+  const most = [max_completion_tokens, max_output_tokens, max_tokens].find(value => typeof value === 'number')
+  return Math.ceil(JSON.stringify(params).length / 4) + (typeof most === 'number' ? most : usualAnswer)
+}

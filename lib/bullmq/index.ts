@@ -1,0 +1,6 @@
+export type { RateLimits } from '../batch/rate-limits.js'
+export type { RowError, RowRecord } from '../batch/row.js'
+export { type FromQueueOptions, fromQueue, type QueueSource } from './from-queue.js'
+export type { JobLike, QueueLike } from './queue-like.js'
+export { type ToQueueOptions, toQueue } from './to-queue.js'
+export { type BatchWorker, type WorkOptions, workOn } from './work-on.js'

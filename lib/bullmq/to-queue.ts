@@ -1,0 +1,68 @@
+import { Writable } from 'node:stream'
+import { CompletionError } from '../errors.js'
+import { checkFunction, invalid, settled } from '../options.js'
+import { endIdOf, endJob, type JobData, jobIdOf, keptOptions, rowJob } from './job.js'
+import { checkQueue, checkRun, type QueueLike } from './queue-like.js'
+
+/** The options of `toQueue`. */
+export interface ToQueueOptions<Row> {
+  /** What the rows belong to: a name that no other batch in the queue has. */
+  run: string
+  /** By what a row is known; each key may come once. Default: its place in the input, from 0. */
+  key?: (row: Row, index: number) => string
+}
+
+/** So many rows are added in one command. */
+const rowsAtOnce = 200
+
+/**
+ * A sink that adds rows to a queue of BullMQ, as jobs that are known by their keys: a row that is there already is not added
+ * again, so the same program can run again after it was killed. Behind the last row it adds a mark, by which `fromQueue`
+ * knows the end.
+ *
+ * Fails with `CS_ERR_JOURNAL` for a key that comes twice, and with what BullMQ reports.
+ *
+ * @example
+ * await pipeline(Readable.from([{ sku: 'a1' }, { sku: 'b2' }]), toQueue(queue, { run: 'monday', key: (row: { sku: string }) => row.sku }))
+ */
+export function toQueue<Row>(queue: QueueLike, options: ToQueueOptions<Row>): Writable {
+  checkQueue(queue)
+  const { run, key: keyOf } = settled<Required<ToQueueOptions<Row>>>('toQueue', options, {
+    run: '',
+    key: (_row, index) => String(index)
+  })
+  checkRun(run)
+  checkFunction('key', keyOf)
+  const keys = new Set<string>()
+  let index = 0
+
+  function jobOf(row: Row): { name: string; data: JobData<Row>; opts: object } {
+    const key = keyOf(row, index)
+    if (typeof key !== 'string') throw invalid('key', key, 'a function that gives a text for each row')
+    if (keys.has(key)) throw new CompletionError('CS_ERR_JOURNAL', 'two rows have the same key', { index })
+    keys.add(key)
+    const data = { run, key, index: index++, row }
+    return { name: rowJob, data, opts: { ...keptOptions, jobId: jobIdOf(run, key) } }
+  }
+
+  async function addEach(rows: Row[]): Promise<void> {
+    for (let at = 0; at < rows.length; at += rowsAtOnce)
+      await queue.addBulk(rows.slice(at, at + rowsAtOnce).map(jobOf))
+  }
+
+  return new Writable({
+    objectMode: true,
+    highWaterMark: rowsAtOnce,
+    write(row: Row, _encoding, callback) {
+      addEach([row]).then(() => callback(), callback)
+    },
+    writev(writes, callback) {
+      addEach(writes.map(({ chunk }) => chunk as Row)).then(() => callback(), callback)
+    },
+    final(callback) {
+      const data = { run, rows: index }
+      const opts = { ...keptOptions, jobId: endIdOf(run) }
+      queue.addBulk([{ name: endJob, data, opts }]).then(() => callback(), callback)
+    }
+  })
+}

@@ -1,0 +1,195 @@
+import { randomUUID } from 'node:crypto'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { Queue } from 'bullmq'
+import { expect } from 'chai'
+import { CompletionError, type RowRecord } from 'completion-streams'
+import { fromQueue, toQueue, workOn } from 'completion-streams/bullmq'
+import {
+  type CompletionServer,
+  type ReceivedRequest,
+  script,
+  serveCompletions
+} from 'completion-streams/testing'
+import OpenAI from 'openai'
+import { clientOf } from '../helpers.js'
+import { type RedisServer, redisProgram, startRedis } from '../redis-server.js'
+import { expectEachOnce, killedBatch } from './workers.js'
+
+interface Row {
+  id: number
+}
+
+const paramsOf = ({ id }: Row) => ({
+  model: 'm',
+  messages: [{ role: 'user' as const, content: `row ${id}` }]
+})
+const rows = (count: number): Row[] => Array.from({ length: count }, (_, id) => ({ id }))
+const keyOf = ({ id }: Row) => `row-${id}`
+
+/** The row that a request asks for. */
+const rowOf = ({ body }: ReceivedRequest) => String((body.messages as { content: string }[])[0]?.content)
+
+describe('toQueue, workOn and fromQueue', function () {
+  this.timeout(30_000)
+  let redis: RedisServer
+  let server: CompletionServer
+  let queue: Queue
+  let name: string
+  let faultOf: (row: string) => object | undefined
+
+  before(async function () {
+    if (!redisProgram) return this.skip()
+    redis = await startRedis()
+    server = await serveCompletions({
+      speed: Infinity,
+      script: request => ({ ...script(`answer to ${rowOf(request)}`), faults: faultOf(rowOf(request)) ?? {} })
+    })
+  })
+  beforeEach(() => {
+    faultOf = () => undefined
+    name = `rows-${randomUUID()}`
+    queue = new Queue(name, { connection: connection() })
+  })
+  afterEach(() => queue?.close())
+  after(async () => {
+    if (!redisProgram) return
+    await server.close()
+    await redis.stop()
+  })
+
+  const connection = () => ({ host: '127.0.0.1', port: redis.port })
+  const run = 'a run'
+
+  async function recordsOf(): Promise<RowRecord<Row>[]> {
+    const records: RowRecord<Row>[] = []
+    for await (const record of fromQueue<Row>(queue, { run })) records.push(record)
+    return records
+  }
+
+  it('give each row its record, as completeEach does, to the last', async () => {
+    const reading = recordsOf()
+    const worker = workOn(name, clientOf(server), paramsOf, { connection: connection() })
+    await pipeline(Readable.from(rows(250)), toQueue(queue, { run, key: keyOf }))
+    const records = await reading
+    expectEachOnce({ records, repeated: 0, requests: 0 }, 250)
+    const [record] = records
+    expect(record).to.have.keys([
+      'key',
+      'row',
+      'completion',
+      'text',
+      'usage',
+      'tokens',
+      'attempts',
+      'elapsed'
+    ])
+    await worker.close()
+  })
+
+  it('add no row twice when the same program runs again, and ask for none twice', async () => {
+    const before = server.requests.length
+    await pipeline(Readable.from(rows(10)), toQueue(queue, { run, key: keyOf }))
+    const worker = workOn(name, clientOf(server), paramsOf, { connection: connection() })
+    await recordsOf()
+    await pipeline(Readable.from(rows(10)), toQueue(queue, { run, key: keyOf }))
+    expect(await recordsOf()).to.have.length(10)
+    expect(server.requests.length - before).to.equal(10)
+    await worker.close()
+  })
+
+  it('keep the runs of one queue apart', async () => {
+    await pipeline(Readable.from(rows(3)), toQueue(queue, { run, key: keyOf }))
+    await pipeline(Readable.from(rows(5)), toQueue(queue, { run: 'another', key: keyOf }))
+    const worker = workOn(name, clientOf(server), paramsOf, { connection: connection() })
+    expect(await recordsOf()).to.have.length(3)
+    await worker.close()
+  })
+
+  it('an empty run ends', async () => {
+    await pipeline(Readable.from([]), toQueue(queue, { run, key: keyOf }))
+    const worker = workOn(name, clientOf(server), paramsOf, { connection: connection() })
+    expect(await recordsOf()).to.deep.equal([])
+    await worker.close()
+  })
+
+  it('a row that fails for good is a record with its error', async () => {
+    faultOf = row => (row === 'row 1' ? { status: 400 } : undefined)
+    await pipeline(Readable.from(rows(3)), toQueue(queue, { run, key: keyOf }))
+    const worker = workOn(name, clientOf(server), paramsOf, { connection: connection() })
+    const records = await recordsOf()
+    expect(records.find(({ key }) => key === 'row-1')?.error).to.include({
+      name: 'BadRequestError',
+      status: 400
+    })
+    expect(records.filter(({ error }) => error === undefined)).to.have.length(2)
+    await worker.close()
+  })
+
+  it('what all rows would fail with ends the worker, and its row is for the next one', async () => {
+    faultOf = () => ({ status: 401 })
+    await pipeline(Readable.from(rows(3)), toQueue(queue, { run, key: keyOf }))
+    const failure = await workOn(name, clientOf(server), paramsOf, { connection: connection() }).ended.catch(
+      error => error
+    )
+    expect(failure).to.be.instanceOf(OpenAI.AuthenticationError)
+    faultOf = () => undefined
+    const worker = workOn(name, clientOf(server), paramsOf, { connection: connection() })
+    expectEachOnce({ records: await recordsOf(), repeated: 0, requests: 0 }, 3)
+    await worker.close()
+  })
+
+  it('a worker that is aborted gives its rows back', async () => {
+    faultOf = () => ({ stallAfter: { events: 1 } })
+    await pipeline(Readable.from(rows(3)), toQueue(queue, { run, key: keyOf }))
+    const leave = new AbortController()
+    const before = server.requests.length
+    const stalled = workOn(name, clientOf(server), paramsOf, {
+      connection: connection(),
+      signal: leave.signal
+    })
+    while (server.requests.length < before + 3) await queue.getJobCounts()
+    leave.abort()
+    expect(await stalled.ended.catch(error => error.name)).to.equal('AbortError')
+    faultOf = () => undefined
+    const worker = workOn(name, clientOf(server), paramsOf, { connection: connection() })
+    expectEachOnce({ records: await recordsOf(), repeated: 0, requests: 0 }, 3)
+    await worker.close()
+  })
+
+  it('a reader that wants no more leaves, and the next one has all', async () => {
+    await pipeline(Readable.from(rows(300)), toQueue(queue, { run, key: keyOf }))
+    const worker = workOn(name, clientOf(server), paramsOf, { connection: connection() })
+    for await (const record of fromQueue(queue, { run })) {
+      expect(record.key).to.be.a('string')
+      break
+    }
+    expectEachOnce({ records: await recordsOf(), repeated: 0, requests: 0 }, 300)
+    await worker.close()
+  })
+
+  it('refuse a key that comes twice, and wrong arguments', async () => {
+    const twice = await pipeline(
+      Readable.from([{ id: 1 }, { id: 1 }]),
+      toQueue(queue, { run, key: keyOf })
+    ).catch(error => error)
+    expect(twice).to.be.instanceOf(CompletionError).with.property('code', 'CS_ERR_JOURNAL')
+    const wrong: [() => unknown, RegExp][] = [
+      [() => toQueue({} as never, { run }), /queue is an object/],
+      [() => toQueue(queue, {} as never), /run is an empty string/],
+      [() => fromQueue(queue, { run, speed: 1 } as never), /fromQueue has no option speed/],
+      [() => workOn('', clientOf(server), paramsOf, { connection: {} }), /queueName/],
+      [() => workOn(name, clientOf(server), paramsOf, {} as never), /connection is undefined/],
+      [() => workOn(name, clientOf(server), paramsOf, { connection: {}, concurrency: 0 }), /concurrency is 0/]
+    ]
+    for (const [call, message] of wrong)
+      expect(call).to.throw(CompletionError, message).with.property('code', 'CS_ERR_INVALID_OPTION')
+  })
+
+  it('workers that are killed, and a Redis that is, lose no row and double none', async () => {
+    const survived = await killedBatch(60, 2, limit => Math.min(1, limit - 1))
+    expectEachOnce(survived, 60)
+    // A worker has four rows at once.
+    expect(survived.requests - 60).to.be.at.most(2 * 4 + survived.repeated)
+  })
+})
