@@ -39,7 +39,10 @@ const lookPause = 200
  * Fails with what BullMQ reports, when Redis is away for longer than `maxOutage`.
  *
  * @example
- * await pipeline(fromQueue(queue, { run: 'monday' }), toNDJSON(), createWriteStream('answers.ndjson'))
+ * await pipeline(Readable.from([{ sku: 'a1' }]), toQueue(queue, { run: 'tuesday' }))
+ * const worker = workOn('rows', client, () => params, { connection })
+ * await pipeline(fromQueue(queue, { run: 'tuesday' }), toNDJSON(), createWriteStream('answers.ndjson'))
+ * await worker.close()
  */
 export function fromQueue<Row = unknown>(queue: QueueLike, options: FromQueueOptions): QueueSource<Row> {
   checkQueue(queue)

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import * as library from 'completion-streams'
+import * as inBullMQ from 'completion-streams/bullmq'
 import * as inRedis from 'completion-streams/redis'
 import * as testing from 'completion-streams/testing'
 import { type ReceivedRequest, type Script, script, serveCompletions } from 'completion-streams/testing'
@@ -17,6 +18,8 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Chunk } from 'completion-streams'
 import * as all from 'completion-streams'
+import { Queue } from 'bullmq'
+import * as inBullMQ from 'completion-streams/bullmq'
 import * as inRedis from 'completion-streams/redis'
 import * as testing from 'completion-streams/testing'
 import OpenAI from 'openai'
@@ -25,6 +28,7 @@ import { createClient } from 'redis'
 const { ${Object.keys(library).join(', ')} } = all
 const { ${Object.keys(testing).join(', ')} } = testing
 const { ${Object.keys(inRedis).join(', ')} } = inRedis
+const { ${Object.keys(inBullMQ).join(', ')} } = inBullMQ
 const url = \`\${process.env.OPENAI_BASE_URL}/chat/completions\`
 const question = { model: 'any', messages: [{ role: 'user' as const, content: 'Hello?' }] }
 const params = question
@@ -32,6 +36,7 @@ const tools = [{ type: 'function' as const, function: { name: 'list' } }]
 const client = new OpenAI()
 const redis = createClient({ url: process.env.REDIS_URL })
 if (process.env.REDIS_URL) await redis.connect()
+const connection = { port: Number(new URL(process.env.REDIS_URL || 'redis://none').port) }
 const body = JSON.stringify({ ...question, stream: true })
 `
 const request = 'const request = requestCompletion(new OpenAI(), question)\n'
@@ -51,12 +56,12 @@ async function examples(): Promise<Map<string, string>> {
   return found
 }
 
-const exported = Object.entries({ ...library, ...testing, ...inRedis })
+const exported = Object.entries({ ...library, ...testing, ...inRedis, ...inBullMQ })
   .filter(([, value]) => typeof value === 'function')
   .map(([name]) => name)
 const byName = await examples()
 for (const [name, code] of byName)
-  addProgram(nameOf(name), prelude + (/^const request /m.test(code) ? '' : request) + code)
+  addProgram(nameOf(name), prelude + (/^const request /m.test(code) ? '' : request) + queueOf(name) + code)
 
 describe('examples of the comments', () => {
   let errors: Map<string, string | undefined>
@@ -80,13 +85,18 @@ describe('examples of the comments', () => {
 
   for (const name of exported) {
     it(`${name} has one, and it runs`, function () {
-      if (name in inRedis && !redis) return this.skip()
+      if ((name in inRedis || name in inBullMQ) && !redis) return this.skip()
       expect(byName.has(name), 'an @example').to.equal(true)
       expect(errors.has(nameOf(name)), 'that was run').to.equal(true)
       expect(errors.get(nameOf(name))).to.equal(undefined)
     })
   }
 })
+
+/** A queue is connected from its beginning on, so only those have one who use it. */
+function queueOf(example: string): string {
+  return example in inBullMQ ? "const queue = new Queue('rows', { connection })\n" : ''
+}
 
 function nameOf(example: string): string {
   return `example ${example}`

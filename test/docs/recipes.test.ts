@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { gzipSync } from 'node:zlib'
 import { expect } from 'chai'
+import type { RowRecord } from 'completion-streams'
 import {
   type Faults,
   type ReceivedRequest,
@@ -15,6 +16,7 @@ import {
   script,
   serveCompletions
 } from 'completion-streams/testing'
+import { startPostgres } from '../postgres.js'
 import { freePort, redisProgram, startRedis } from '../redis-server.js'
 import { blocksOf, compilePrograms, pages, type Run, runProgram } from './programs.js'
 
@@ -153,6 +155,13 @@ const expectations: Record<string, { faults?: Faults; needs?: string; check: (ru
       })
     }
   },
+  'batch-many-machines 1': { check: describesProducts },
+  'batch-many-machines 2': { needs: 'redis-server', check: describesProducts },
+  'batch-queue 1': {
+    needs: 'redis-server',
+    check: ({ stdout }) =>
+      expect(stdout).to.match(/sku: 'a1', text: 'It is a lamp.'.*sku: 'b2', text: 'It is a chair.'/s)
+  },
   'respond 1': { check: ({ stdout }) => expect(stdout).to.match(/^200 data: \{.*"Two".*data: \[DONE\]/s) },
   'respond 2': { check: ({ stdout }) => expect(stdout).to.equal('Two.\n') },
   'web-response 1': {
@@ -211,20 +220,31 @@ describe('recipes', () => {
       await using server = await serveCompletions({ script: answerFor, faults })
       await writeFile(join(folder, 'products.csv'), 'sku,name\na1,a lamp\nb2,a chair\nc3,a door\n')
       const store = await startStore(folder)
-      const variables = {
+      const variables: NodeJS.ProcessEnv = {
         AWS_ENDPOINT_URL: store.url,
         AWS_ACCESS_KEY_ID: 'an-id',
         AWS_SECRET_ACCESS_KEY: 'a-secret',
         AWS_REGION: 'nowhere',
         METRICS_PORT: String(await freePort()),
-        REDIS_URL: redis?.url
+        REDIS_URL: redis?.url,
+        REDIS_PORT: String(redis?.port)
       }
+      await using database = name.startsWith('batch-queue') ? await startPostgres() : undefined
+      if (database) variables.DATABASE_URL = database.url
       await check(await runProgram(`docs/recipes/${name}`, server, folder, variables))
       store.close()
       await redis?.stop()
     })
   }
 })
+
+/** Every product has its answer. */
+async function describesProducts({ fileOf }: Run): Promise<void> {
+  const lines = (await fileOf('answers.ndjson')).trim().split('\n')
+  const records = lines.map(line => JSON.parse(line) as RowRecord<{ name: string }>)
+  expect(records.map(({ key }) => key).sort()).to.deep.equal(['a1', 'b2', 'c3'])
+  for (const { row, text } of records) expect(text).to.equal(`It is ${row.name}.`)
+}
 
 /** A server of objects that takes what is put, in one part, into a file. */
 async function startStore(folder: string): Promise<{ url: string; close(): void }> {
