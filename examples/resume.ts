@@ -28,6 +28,11 @@ const files: Record<string, [path: string, type: string]> = {
   'ask.js': ['resume/ask.js', 'text/javascript; charset=utf-8']
 }
 
+// A relay ends with the process that started it, also if that ends while the relay starts.
+if (process.env.RELAY) {
+  process.on('disconnect', () => process.exit())
+  if (!process.connected) process.exit()
+}
 const url = process.env.REDIS_URL ?? (await startRedis())
 const redis = createClient({ url })
 redis.on('error', error => console.error('redis:', error.message))
@@ -45,7 +50,6 @@ async function relay(name: string): Promise<void> {
     await pipeline(follow(redis, id, { after, first: 5000 }), respond(outgoing, { heartbeat: 15_000 }))
   }, 0)
   process.send?.(portOf(server))
-  process.on('disconnect', () => process.exit())
   await once(server, 'close')
 }
 

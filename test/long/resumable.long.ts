@@ -65,20 +65,20 @@ async function chaos(
     const victims = producers()
     const victim = victims[choice.below(victims.length || 1)]
     const kind = choice.below(10)
-    if (kind < 3 && victim) {
+    if (kind < 1 && victim) {
       add('producers killed')
       victim.kill()
-    } else if (kind < 5 && victim) {
+    } else if (kind < 3 && victim) {
       add('producers stopped and woken')
       victim.process.kill('SIGSTOP')
       setTimeout(() => victim.process.kill('SIGCONT'), lease * 2)
-    } else if (kind < 6) {
+    } else if (kind < 4) {
       add('Redis killed and started again')
       await redis.kill()
       await wait(choice.below(500))
       await redis.start()
       last = Date.now()
-    } else if (kind < 7) {
+    } else if (kind < 5) {
       add('Redis stopped and woken')
       redis.signal('SIGSTOP')
       await wait(choice.below(1000))
