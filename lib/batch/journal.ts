@@ -57,7 +57,7 @@ export class Journal {
       return journal
     } catch (error) {
       await file?.close()
-      await rm(lock, { force: true })
+      await freeLock(lock)
       throw error
     }
   }
@@ -89,7 +89,7 @@ export class Journal {
   }
 
   close(): Promise<void> {
-    const work = this.#file.close().finally(() => rm(this.#lock, { force: true }))
+    const work = this.#file.close().finally(() => freeLock(this.#lock))
     closing.set(this.#lock, work)
     return work.finally(() => closing.delete(this.#lock))
   }
@@ -180,28 +180,50 @@ function shown(path: string): string {
   return printable(path)
 }
 
-/** A link to a file that holds the number already: nobody sees a lock without its owner. */
+/** The locks of this process. */
+const own = new Set<string>()
+
+/** A link to a file that names its owner already: nobody sees a lock without one. */
 async function takeLock(lock: string, path: string): Promise<void> {
-  const own = `${lock}.${process.pid}`
-  await writeFile(own, String(process.pid))
+  const beside = `${lock}.${process.pid}`
+  await writeFile(beside, await nameOf(process.pid))
   try {
     for (;;) {
       try {
-        return await link(own, lock)
+        await link(beside, lock)
+        own.add(lock)
+        return
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
       }
-      const owner = Number(await readFile(lock, 'utf8').catch(() => ''))
-      if (owner !== 0 && isAlive(owner)) {
-        const message = `${shown(path)} is in use by process ${owner}; if that is another program, remove ${shown(lock)}`
+      const owner = await readFile(lock, 'utf8').catch(() => '')
+      const pid = Number(owner.split(' ')[0])
+      // In a container the process that died, and the one that is started in its place, may both have the number 1.
+      const isOwn = pid === process.pid && !own.has(lock)
+      if (pid > 0 && !isOwn && isAlive(pid) && (await nameOf(pid)) === owner) {
+        const message = `${shown(path)} is in use by process ${pid}: end that first. If it has nothing to do with the journal, remove ${shown(lock)}`
         throw new CompletionError('CS_ERR_JOURNAL', message)
       }
       // Its process has died.
       await rm(lock, { force: true })
     }
   } finally {
-    await rm(own, { force: true })
+    await rm(beside, { force: true })
   }
+}
+
+async function freeLock(lock: string): Promise<void> {
+  own.delete(lock)
+  await rm(lock, { force: true })
+}
+
+/** The number of a process and, where the system tells it (Linux), when it began: numbers are given again. */
+async function nameOf(pid: number): Promise<string> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
+  // Behind the name of its program, which may hold anything: its state, and as the twentieth its beginning.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  const isZombie = fields[0] === 'Z'
+  return `${pid} ${isZombie ? 'gone' : (fields[19] ?? '')}`.trim()
 }
 
 function isAlive(pid: number): boolean {

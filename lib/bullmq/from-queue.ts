@@ -28,6 +28,9 @@ export interface QueueSource<Row> extends Source<RowRecord<Row>> {
 /** So many jobs are read at once. */
 const jobsAtOnce = 100
 
+/** A look whose answer takes longer than this, in milliseconds, is taken again: it may have been lost with a connection. */
+const longestLook = 2000
+
 /** The pause between two looks, where nothing new was found, in milliseconds. */
 const lookPause = 200
 
@@ -66,10 +69,8 @@ export function fromQueue<Row = unknown>(queue: QueueLike, options: FromQueueOpt
   async function look(state: 'completed' | 'failed'): Promise<boolean> {
     const place = places[state]
     // Those that are not there any more come as undefined.
-    const jobs = (await queue.getJobs([state], place, place + jobsAtOnce - 1, true)) as (
-      | JobLike
-      | undefined
-    )[]
+    const reply = queue.getJobs([state], place, place + jobsAtOnce - 1, true)
+    const jobs = (await inTime(reply)) as (JobLike | undefined)[]
     places[state] += jobs.length
     for (const job of jobs) if (job) take(job)
     return jobs.length > 0
@@ -137,4 +138,11 @@ export function fromQueue<Row = unknown>(queue: QueueLike, options: FromQueueOpt
     ? onAbort(signal, () => void source.destroy(new AbortError(undefined, signal.reason)))
     : () => {}
   return source as QueueSource<Row> & { repeated: number }
+}
+
+function inTime<Reply>(reply: Promise<Reply>): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error('Redis does not answer')), longestLook)
+    reply.then(resolve, reject).finally(() => clearTimeout(timer))
+  })
 }

@@ -74,6 +74,8 @@ export function timeLimits<Item = unknown>(limits: SomeTimeLimit): Stage<Item, I
     const gapDue = waitingSince + (gap ?? Number.POSITIVE_INFINITY)
     const totalDue = waitingSince - waited + (total ?? Number.POSITIVE_INFINITY)
     const due = Math.min(gapDue, totalDue)
+    // The whole time may pass while items come, each of them soon.
+    if (now >= totalDue + graceTime) return stall('total')
     if (now >= due)
       return confirm(due === totalDue ? 'total' : items === 0 && first !== undefined ? 'first' : 'idle')
     // A timer that fires too early is set again. A new timer for every item would cost more than all the rest.

@@ -14,7 +14,7 @@ import {
 import OpenAI from 'openai'
 import { clientOf } from '../helpers.js'
 import { type RedisServer, redisProgram, startRedis } from '../redis-server.js'
-import { expectEachOnce, killedBatch } from './workers.js'
+import { expectEachOnce } from './workers.js'
 
 interface Row {
   id: number
@@ -184,12 +184,5 @@ describe('toQueue, workOn and fromQueue', function () {
     ]
     for (const [call, message] of wrong)
       expect(call).to.throw(CompletionError, message).with.property('code', 'CS_ERR_INVALID_OPTION')
-  })
-
-  it('workers that are killed, and a Redis that is, lose no row and double none', async () => {
-    const survived = await killedBatch(60, 2, limit => Math.min(1, limit - 1))
-    expectEachOnce(survived, 60)
-    // A worker has four rows at once.
-    expect(survived.requests - 60).to.be.at.most(2 * 4 + survived.repeated)
   })
 })

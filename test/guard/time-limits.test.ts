@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { PassThrough, Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { expect } from 'chai'
 import { type Chunk, compose, timeLimits, toChunks, toText } from 'completion-streams'
@@ -38,6 +39,17 @@ describe('timeLimits', () => {
       })
     }
   }
+
+  it('fails when the whole takes too long, however soon each item comes', async () => {
+    async function* items() {
+      for (let item = 0; ; item++) {
+        await nextTurn()
+        yield item
+      }
+    }
+    const { error } = await run(Readable.from(items()), timeLimits({ total: 60 }))
+    expect(error).to.include({ code: 'CS_ERR_STALLED', timeLimit: 'total', limit: 60 })
+  })
 
   for (const { limits, timeLimit } of [
     { limits: { idle: 300 }, timeLimit: 'idle' },
