@@ -25,7 +25,9 @@ export interface Run {
   fileOf(name: string): Promise<string>
 }
 
-const sources = join(root, 'build/docs')
+/** Each of the processes that test at the same time compiles for itself. */
+const worker = process.env.MOCHA_WORKER_ID ?? 'only'
+const sources = join(root, 'build/docs', `worker-${worker}`)
 
 /** The pages whose programs are run: the README, and all under `docs`. */
 export async function pages(): Promise<string[]> {
@@ -76,7 +78,7 @@ async function compile(): Promise<void> {
   const compilerOptions = { rootDir: '.', outDir: 'out', sourceMap: false, noUnusedLocals: false }
   await writeFile(
     join(sources, 'tsconfig.json'),
-    JSON.stringify({ extends: '../../tsconfig.json', compilerOptions, include: ['*.ts'] })
+    JSON.stringify({ extends: '../../../tsconfig.json', compilerOptions, include: ['*.ts'] })
   )
   // The types of the oldest Node do not know it.
   await writeFile(join(sources, 'sqlite.d.ts'), sqliteTypes)
