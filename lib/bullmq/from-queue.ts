@@ -62,6 +62,7 @@ export function fromQueue<Row = unknown>(queue: QueueLike, options: FromQueueOpt
   const places = { completed: 0, failed: 0 }
   let rows: number | undefined
   let isReading = false
+  let isWanted = false
   let failingSince: number | undefined
   let timer: ReturnType<typeof setTimeout> | undefined
 
@@ -106,11 +107,14 @@ export function fromQueue<Row = unknown>(queue: QueueLike, options: FromQueueOpt
   }
 
   function start(): void {
+    // The stream asks once. What it asks during a look whose records it took at once is due when that look is over.
+    isWanted = isReading
     if (isReading) return
     isReading = true
     read().then(
       () => {
         isReading = false
+        if (isWanted) start()
       },
       error => {
         isReading = false

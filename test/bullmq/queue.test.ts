@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { Readable } from 'node:stream'
+import { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { Queue } from 'bullmq'
 import { expect } from 'chai'
 import { CompletionError, type RowRecord } from 'completion-streams'
-import { fromQueue, toQueue, workOn } from 'completion-streams/bullmq'
+import { fromQueue, type QueueLike, toQueue, workOn } from 'completion-streams/bullmq'
 import {
   type CompletionServer,
   type ReceivedRequest,
@@ -104,6 +104,36 @@ describe('toQueue, workOn and fromQueue', function () {
     const worker = workOn(name, clientOf(server), paramsOf, { connection: connection() })
     expect(await recordsOf()).to.have.length(3)
     await worker.close()
+  })
+
+  it('a sink may take all records of a look before the look is over', async () => {
+    await pipeline(Readable.from(rows(120)), toQueue(queue, { run, key: keyOf }))
+    const worker = workOn(name, clientOf(server), paramsOf, { connection: connection() })
+    await recordsOf()
+    await worker.close()
+    let isNearlyEmpty = () => {}
+    const nearlyEmpty = new Promise<void>(resolve => {
+      isNearlyEmpty = resolve
+    })
+    const slow: QueueLike = {
+      addBulk: jobs => queue.addBulk(jobs),
+      async getJobs(states, ...range) {
+        const jobs = await queue.getJobs(states as ['failed'], ...range)
+        if (states[0] === 'failed') await nearlyEmpty
+        return jobs
+      }
+    }
+    const taken: RowRecord<Row>[] = []
+    const sink = new Writable({
+      objectMode: true,
+      highWaterMark: 1,
+      write(record, _encoding, callback) {
+        if (taken.push(record) === 95) isNearlyEmpty()
+        setImmediate(callback)
+      }
+    })
+    await pipeline(fromQueue<Row>(slow, { run }), sink)
+    expectEachOnce({ records: taken, repeated: 0, requests: 0 }, 120)
   })
 
   it('an empty run ends', async () => {

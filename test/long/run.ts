@@ -21,15 +21,14 @@ const files = readdirSync(folder)
 if (files.length === 0) throw new Error(`no long test has ${values.only} in its name`)
 const seed = values.seed ?? String(Math.floor(Math.random() * 2 ** 31))
 console.log(`seed ${seed}${values.short ? ', short' : ''}`)
-const args = ['--no-config', '--exit', '--enable-source-maps', '--timeout', '3600000', ...files]
-const mocha = spawn(
-  process.execPath,
-  ['--expose-gc', join(folder, '../../../node_modules/mocha/bin/mocha.js'), ...args],
-  {
-    stdio: 'inherit',
-    env: { ...process.env, LONG_SEED: seed, LONG_SHORT: values.short ? '1' : '' }
-  }
-)
+// A test that hangs is named before whoever runs all of them loses patience.
+const timeout = values.short ? '120000' : '3600000'
+// Mocha hands what is Node's on to a process of its own.
+const args = ['--no-config', '--exit', '--expose-gc', '--enable-source-maps', '--timeout', timeout, ...files]
+const mocha = spawn(process.execPath, [join(folder, '../../../node_modules/mocha/bin/mocha.js'), ...args], {
+  stdio: 'inherit',
+  env: { ...process.env, LONG_SEED: seed, LONG_SHORT: values.short ? '1' : '' }
+})
 mocha.on('close', code => {
   process.exitCode = code ?? 1
 })
