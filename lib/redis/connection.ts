@@ -102,6 +102,7 @@ export function mayPass(error: unknown): boolean {
 export class Outage {
   readonly #longest: number
   #began: number | undefined
+  #failure: unknown
   #isOver = false
   readonly #waiting = new Set<() => void>()
 
@@ -115,9 +116,11 @@ export class Outage {
       try {
         const reply = await this.#within(run(tries))
         this.#began = undefined
+        this.#failure = undefined
         return reply
       } catch (error) {
         if (this.#isOver || !mayPass(error)) throw error
+        this.#failure = error
         this.#began ??= Date.now()
         if (this.left <= 0) throw error
         await pause(Math.min(20 * 2 ** Math.min(tries, 5), Math.max(this.left, 1)))
@@ -139,7 +142,7 @@ export class Outage {
   /** A client may keep a command for as long as Redis is away, and a connection may die without a word. */
   #within<Reply>(reply: Promise<Reply>): Promise<Reply> {
     return new Promise<Reply>((resolve, reject) => {
-      const stop = () => settle(() => reject(silent(this.#longest)))
+      const stop = () => settle(() => reject(silent(this.#longest, this.#failure)))
       const timer = this.#longest < 2 ** 31 ? setTimeout(stop, Math.max(this.left, 1)) : undefined
       const settle = (how: () => void) => {
         clearTimeout(timer)
@@ -155,9 +158,10 @@ export class Outage {
   }
 }
 
-function silent(limit: number): CompletionError {
+/** With what it failed before, if it did. */
+function silent(limit: number, cause: unknown): CompletionError {
   const message = `Redis did not answer within ${limit} ms (maxOutage)`
-  return new CompletionError('CS_ERR_STALLED', message, { limit })
+  return new CompletionError('CS_ERR_STALLED', message, { limit, ...(cause !== undefined && { cause }) })
 }
 
 export function pause(milliseconds: number): Promise<void> {

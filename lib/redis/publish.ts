@@ -48,7 +48,7 @@ export interface PublishOptions {
 }
 
 /** How much may wait for Redis before the source waits, in bytes. */
-const mostWaiting = 256 * 1024
+const mostWaiting = 64 * 1024
 
 /**
  * A sink that keeps an answer in Redis, as one stream, where `follow` reads it, from any process and while it comes: bytes,

@@ -129,13 +129,13 @@ describe('answers outlive what serves them', function () {
     it(`connections are cut at any byte: nothing is lost or doubled, with ${name}`, async () => {
       await using proxy = await cuttingProxy(server.port)
       const own = await clientFor(name, proxy.port)
-      const pieces = words(3000).map(word => word.repeat(9))
+      const pieces = words(4500).map(word => word.repeat(9))
       const source = Readable.from(
         (async function* () {
-          for (const piece of pieces) {
+          for (const [index, piece] of pieces.entries()) {
             yield piece
-            // So that there are many entries.
-            await client.command('PING')
+            // So that there are many entries, and some as large as they get.
+            if (index < 1500) await client.command('PING')
           }
         })()
       )
@@ -159,7 +159,7 @@ async function cuttingProxy(target: number): Promise<Proxy> {
   let cuts = 0
   const server = createServer(socket => {
     const inner = connect(target, '127.0.0.1')
-    let left = 1000 * 2 ** ((sockets.size + cuts * 7) % 8) + cuts
+    let left = 1000 * 2 ** ((sockets.size + cuts * 7) % 10) + cuts
     for (const each of [socket, inner]) {
       sockets.add(each)
       each.on('error', () => {})
