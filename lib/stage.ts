@@ -2,6 +2,7 @@ import type { Readable, Transform, Writable } from 'node:stream'
 import { objectTransform } from 'through2'
 import { CompletionError } from './errors.js'
 import { failInOrder } from './fail-in-order.js'
+import { checkFunction, settled } from './options.js'
 
 declare const input: unique symbol
 declare const output: unique symbol
@@ -52,7 +53,10 @@ type Anything = any
 
 /** What an object stage does. Whatever it throws, or its promise rejects with, fails the stream in order. */
 export interface StageWork<In, Out> {
-  /** Takes one item; may `push` any number. The next item waits for the promise. */
+  /**
+   * Takes one item; may `push` any number, but neither `null` nor `undefined`, which no stream can carry. The next item
+   * waits for the promise.
+   */
   transform(item: In, push: (item: Out) => void): void | Promise<void>
   /** Called after the last item, before the stream ends. */
   flush?(push: (item: Out) => void): void | Promise<void>
@@ -64,11 +68,23 @@ export interface StageWork<In, Out> {
  * The door to through2: a stage from objects to objects. In through2 a throw in the callback form escapes from
  * `write()`, and a plain function that returns a promise hangs the stream; here both are errors of the stream.
  *
+ * Throws `CS_ERR_INVALID_OPTION` at the call for work that is wrong. `push` throws it for `null` and `undefined`, which
+ * fails the stream.
+ *
  * @example
  * const shout = stage<string, string>({ transform: (text, push) => push(text.toUpperCase()) })
  * await pipeline(request, toChunks(), toText(), shout, createWriteStream('answer.txt'))
  */
-export function stage<In, Out>({ transform, flush, destroy }: StageWork<In, Out>): Stage<In, Out> {
+export function stage<In, Out>(work: StageWork<In, Out>): Stage<In, Out> {
+  const { transform, flush, destroy } = settled('stage', work, {
+    transform: undefined as unknown as StageWork<In, Out>['transform'],
+    flush: undefined as StageWork<In, Out>['flush'],
+    destroy: undefined as StageWork<In, Out>['destroy']
+  })
+  checkFunction('transform', transform)
+  if (flush !== undefined) checkFunction('flush', flush)
+  if (destroy !== undefined) checkFunction('destroy', destroy)
+
   const stream = objectTransform(
     {
       destroy(error, callback) {
@@ -95,9 +111,18 @@ export function stage<In, Out>({ transform, flush, destroy }: StageWork<In, Out>
       )
     }
   )
-  const push = (item: Out) => void stream.push(item)
+  const push = (item: Out) => {
+    // To a Node stream `null` is its end: all that comes later would be lost, and the pipeline would resolve.
+    if (item === null || item === undefined) throw pushedNothing(item)
+    stream.push(item)
+  }
   // readable-stream's Transform is node's in all but `instanceof`.
   return usedOnce('a stage', stream as Transform as Stage<In, Out>)
+}
+
+function pushedNothing(item: unknown): CompletionError {
+  const message = `a stage pushed ${item}, which no stream can carry: for an item that is to be left out, push nothing`
+  return new CompletionError('CS_ERR_INVALID_OPTION', message)
 }
 
 function settle(work: () => void | Promise<void>, done: () => void, fail: (error: Error) => void): void {

@@ -112,6 +112,40 @@ describe('stage', () => {
     expect(await stream.toArray()).to.deep.equal(items)
   })
 
+  const wrong: [string, unknown][] = [
+    ['nothing', undefined],
+    ['a function', () => {}],
+    ['no transform', {}],
+    ['a transform that is none', { transform: 'upper' }],
+    ['a flush that is none', { transform: () => {}, flush: true }],
+    ['a destroy that is none', { transform: () => {}, destroy: null }],
+    ['an unknown option', { transform: () => {}, final: () => {} }]
+  ]
+  for (const [name, work] of wrong) {
+    it(`throws CS_ERR_INVALID_OPTION for ${name}`, () => {
+      expect(() => stage(work as StageWork<string, string>))
+        .to.throw()
+        .with.property('code', 'CS_ERR_INVALID_OPTION')
+    })
+  }
+
+  for (const nothing of [null, undefined]) {
+    for (const part of ['transform', 'flush'] as const) {
+      it(`fails with CS_ERR_INVALID_OPTION when ${part} pushes ${nothing}, after all that came before`, async () => {
+        const sink = new SlowSink()
+        const work: Partial<StageWork<string, string>> = {
+          transform: (item, push) => push(part === 'transform' && item === 'bad' ? (nothing as never) : item),
+          flush: push => (part === 'flush' ? push(nothing as never) : undefined)
+        }
+        const error = await failureOf(pipeline(Readable.from([...items, 'bad', 'more']), passing(work), sink))
+        expect(error.code).to.equal('CS_ERR_INVALID_OPTION')
+        expect(error.message).to.include(`pushed ${nothing}`)
+        expect(sink.text).to.equal(items.join('') + (part === 'flush' ? 'badmore' : ''))
+        expect(sink.isFinished).to.equal(false)
+      })
+    }
+  }
+
   for (const [name, work] of Object.entries(failures)) {
     it(`fails with the very error when ${name}, after all that came before`, async () => {
       const sink = new SlowSink()
