@@ -10,11 +10,14 @@ export interface Run {
 /** What is open where the prompt has opened it: any tag closes it. */
 const anyTag = Symbol('any tag')
 
-/** What finds the tags of these names. */
+/** How many blanks may stand before the end of a tag. */
+const mostBlanks = 4
+
+/** What finds the tags of these names, in whatever case: some models write `<Think>`, or `<think >`. */
 export function tagPattern(names: readonly string[]): Pattern {
-  const longest = Math.max(...names.map(name => name.length)) + '</>'.length
+  const longest = Math.max(...names.map(name => name.length)) + '</>'.length + mostBlanks
   // The first name that fits counts, and the end of the tag must follow.
-  return new Pattern({ match: new RegExp(`<(/?)(${names.join('|')})>`), longest })
+  return new Pattern({ match: new RegExp(`<(/?)(${names.join('|')})\\s{0,${mostBlanks}}>`, 'i'), longest })
 }
 
 /**
@@ -61,7 +64,8 @@ export class ThinkingText {
   #runsOf(stretches: readonly Stretch[]): Run[] {
     const runs: Run[] = []
     for (const { text, rule, groups } of stretches) {
-      const [slash, name = ''] = groups
+      const [slash, written = ''] = groups
+      const name = written.toLowerCase()
       if (rule !== undefined && (slash === '/' ? this.#close(name) : this.#openTag(name))) continue
       this.#isFresh &&= text.trim() === ''
       const kind = this.#open.length > 0 ? 'reasoning' : 'content'

@@ -90,9 +90,14 @@ describe('splitThinking', () => {
     'a tag that is never closed': { text: 'a<think>b', content: 'a', reasoning: 'b' },
     'a closing tag alone': { text: 'a</think>b', content: 'a</think>b', reasoning: '' },
     'what only looks like a tag': {
-      text: '<thin <thinker> < think> <THINK> a<b </thinks> <think',
-      content: '<thin <thinker> < think> <THINK> a<b </thinks> <think',
+      text: '<thin <thinker> < think> <think     > a<b </thinks> <think',
+      content: '<thin <thinker> < think> <think     > a<b </thinks> <think',
       reasoning: ''
+    },
+    'tags in any case, with blanks at their end': {
+      text: '<Think>a</THINK>b<think >c</think\n>d',
+      content: 'bd',
+      reasoning: 'ac'
     },
     'an empty thought': { text: '<think>\n\n</think>\n\nTwo.', content: '\n\nTwo.', reasoning: '\n\n' },
     'a tag that the prompt has opened': {
@@ -151,7 +156,7 @@ describe('splitThinking', () => {
         const whole = texts.join('')
         const once = apart([whole], startsOpen)
         expect(apart(cutAt(whole, cuts), startsOpen)).to.deep.equal(once)
-        const withoutTags = whole.replace(/<\/?(?:think|reasoning)>/g, '')
+        const withoutTags = whole.replace(/<\/?(?:think|reasoning) {0,4}>/g, '')
         // A closing tag that closes nothing is still there.
         expect(once.content.length + once.reasoning.length).to.be.at.least(withoutTags.length)
         const letters = (text: string) => text.replace(/[^a😀 ]/gu, '').length
