@@ -1,3 +1,4 @@
+import { withoutKeys } from './access-keys.js'
 import type { SchemaIssue } from './collect/standard-schema.js'
 import { printable } from './printable.js'
 
@@ -96,7 +97,8 @@ const brand = Symbol.for('completion-streams.error')
  * The one error class of this library. Errors of the caller, and of the client that the caller passes in, are never wrapped
  * in it. `instanceof` also knows the errors of another copy of the library.
  *
- * Its message is one line without control characters, and holds neither a key nor the text of a completion.
+ * Its message is one line without control characters, and holds neither a key nor the text of a completion: a key that a
+ * provider quotes is shown as `[key]`, in the message and in the facts.
  *
  * @example
  * await pipeline(request, toChunks(), toText(), createWriteStream('answer.txt')).catch(error => {
@@ -142,8 +144,10 @@ export class CompletionError extends Error {
     this.code = code
     Object.defineProperty(this, brand, { value: true })
     for (const [name, fact] of Object.entries(facts)) {
-      if (fact !== undefined)
-        Object.defineProperty(this, name, { value: fact, enumerable: !ofCompletion.has(name) })
+      if (fact === undefined) continue
+      const isText = ofCompletion.has(name)
+      const value = typeof fact === 'string' && !isText ? withoutKeys(fact) : fact
+      Object.defineProperty(this, name, { value, enumerable: !isText })
     }
   }
 

@@ -7,6 +7,10 @@ describe('printable', () => {
     expect(printable('a\r\nb\u001b[2Jc\u0085d\u2028e\u202ef\u2066g\u0000')).to.equal('a  b [2Jc d e f g ')
   })
 
+  it('shows no key', () => {
+    expect(printable(`no: sk-${'a1'.repeat(10)}`)).to.equal('no: [key]')
+  })
+
   it('keeps text as it is', () => {
     const text = 'Grüße, 你好, 👍🏽 – “ok”'
     expect(printable(text)).to.equal(text)
@@ -24,5 +28,9 @@ describe('printable', () => {
 describe('beginningOf', () => {
   it('gives 200 characters', () => {
     expect(beginningOf(`\n${'x'.repeat(300)}`)).to.equal(` ${'x'.repeat(199)}`)
+  })
+
+  it('shows no half of a key', () => {
+    expect(beginningOf(`${'x'.repeat(190)} sk-${'a1'.repeat(10)}`)).to.equal(`${'x'.repeat(190)} [key]`)
   })
 })

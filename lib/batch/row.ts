@@ -14,6 +14,7 @@ import type { ToolCall } from '../collect/tool-calls.js'
 import { toChunks } from '../decode/chunks.js'
 import { CompletionError, isErrorLike } from '../errors.js'
 import { type SomeTimeLimit, type TimeLimits, timeLimits } from '../guard/time-limits.js'
+import { printable } from '../printable.js'
 import { isRetryable, isUsedUp } from '../retryable.js'
 import { headerFacts } from '../source/headers.js'
 import { onAbort } from '../source/on-abort.js'
@@ -247,7 +248,7 @@ function waitBefore(error: unknown, attempt: number): number {
 
 function jsonOfError(error: unknown): RowError {
   if (error instanceof CompletionError) return error.toJSON() as RowError
-  if (!isErrorLike(error)) return { name: 'Error', message: String(error) }
+  if (!isErrorLike(error)) return { name: 'Error', message: printable(String(error)) }
   const { name, message } = error
   const facts = error as unknown as Record<string, unknown>
   const told = ['status', 'code', 'type', 'param'].filter(fact =>
@@ -255,7 +256,7 @@ function jsonOfError(error: unknown): RowError {
   )
   return {
     name: error.constructor?.name || name,
-    message,
+    message: printable(message),
     ...Object.fromEntries(told.map(fact => [fact, facts[fact]]))
   }
 }

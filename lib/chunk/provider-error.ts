@@ -1,3 +1,4 @@
+import { withoutKeysIn } from '../access-keys.js'
 import { CompletionError, type CompletionErrorFacts } from '../errors.js'
 import { printable } from '../printable.js'
 import { isResponsesEvent, type LooseChunk } from './fields.js'
@@ -82,7 +83,7 @@ export function isErrorOfChoice(payload: object): boolean {
  * (Baidu), `{base_resp: {status_code, status_msg}}` (MiniMax), `{code, msg}` (Zhipu), `{Message}` and `{__type}` (AWS),
  * `{errorMessage, errorType}` (Lambda), `{fault: {faultstring}}` (Apigee), RFC 9457's `{title, status}`, or plain text.
  *
- * @param payload what the provider sent, parsed if it is JSON; kept as `cause`
+ * @param payload what the provider sent, parsed if it is JSON; kept as `cause`, but for keys in it
  * @param status the HTTP status of a refused request; without one, the status that the payload names
  */
 export function toProviderError(
@@ -104,7 +105,7 @@ export function toProviderError(
     `provider reported an error: ${shorten(`${said}`, longest)}`,
     {
       ...facts,
-      cause: payload,
+      cause: withoutKeysIn(payload),
       type,
       providerCode,
       status,

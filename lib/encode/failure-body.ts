@@ -80,7 +80,7 @@ function providerBody(error: LooseError, status: number): FailureBody {
       message,
       type: textOf(said.type),
       param: textOf(said.param),
-      code: typeof code === 'string' || typeof code === 'number' ? code : null
+      code: typeof code === 'number' ? code : textOf(code)
     }
   }
 }
@@ -125,5 +125,5 @@ function bare(message: string): string {
 }
 
 function textOf(value: unknown): string | null {
-  return typeof value === 'string' ? value : null
+  return typeof value === 'string' ? printable(value) : null
 }

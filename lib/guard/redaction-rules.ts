@@ -1,3 +1,4 @@
+import { accessKey, maskedKey } from '../access-keys.js'
 import type { RedactionRule } from './redaction.js'
 
 /**
@@ -14,11 +15,13 @@ export const emailAddresses: RedactionRule = {
 }
 
 /**
- * Numbers of payment cards: 13 to 19 digits, alone or in groups parted by a space or a hyphen, whose check digit is right
- * (Luhn, ISO/IEC 7812-1): shown as `[card number]`.
+ * Numbers of payment cards: 13 to 19 digits, alone or in groups parted by a space or a hyphen, or in the groups of a card
+ * parted by dots, whose check digit is right (Luhn, ISO/IEC 7812-1): shown as `[card number]`.
  */
 export const cardNumbers: RedactionRule = {
-  match: /(?<![\p{L}\p{N}])\d(?:[ \u00a0-]?\d){12,18}(?!\d)/u,
+  // Dots part groups of four, or of four, six and five: elsewhere they are those of decimal fractions.
+  match:
+    /(?<![\p{L}\p{N}])(?:\d{4}\.(?:\d{4}\.\d{4}\.\d{1,7}|\d{6}\.\d{4,5})|\d(?:[ \u00a0-]?\d){12,18})(?!\d)/u,
   longest: 37,
   measure: found => longestPart(found, part => isDigitsCount(part) && isLuhn(part)),
   replacement: '[card number]'
@@ -36,29 +39,14 @@ export const ibans: RedactionRule = {
 }
 
 /**
- * Keys and tokens of the common kinds: those that begin with `sk-` (OpenAI, Anthropic and others), `sk_live_` (Stripe),
- * `AKIA` and `ASIA` (AWS), `ghp_` and its like, `github_pat_`, `glpat-`, `npm_`, `hf_`, `AIza` (Google), `xoxb-` and its
- * like (Slack), JSON web tokens, and what follows `Bearer`: shown as `[key]`.
+ * Keys and tokens of the common kinds: those that begin with `sk-` (OpenAI, Anthropic and others), `gsk_` (Groq), `xai-`,
+ * `sk_live_` (Stripe), `AKIA` and `ASIA` (AWS), `ghp_` and its like, `github_pat_`, `glpat-`, `npm_`, `hf_`, `AIza`
+ * (Google), `xoxb-` and its like (Slack), JSON web tokens, what follows `Bearer`, and private keys in PEM: shown as `[key]`.
  */
 export const accessKeys: RedactionRule = {
-  match: new RegExp(
-    [
-      '\\bsk-(?=[\\w-]{0,400}\\d)[\\w-]{16,400}',
-      '\\b[rs]k_(?:live|test)_\\w{16,240}',
-      '\\b(?:AKIA|ASIA)[A-Z\\d]{16}\\b',
-      '\\bgh[oprsu]_\\w{20,255}',
-      '\\bgithub_pat_\\w{20,255}',
-      '\\bglpat-[\\w-]{16,64}',
-      '\\bnpm_[A-Za-z\\d]{30,64}',
-      '\\bhf_[A-Za-z\\d]{30,64}',
-      '\\bAIza[\\w-]{35}',
-      '\\bxox[abeoprs]-[\\w-]{10,250}',
-      '\\beyJ[\\w-]{8,2000}\\.[\\w-]{4,4000}\\.[\\w-]{4,2000}',
-      '\\b[Bb]earer[ ][\\w.~+/-]{16,4000}={0,2}'
-    ].join('|')
-  ),
+  match: accessKey,
   longest: 8192,
-  replacement: '[key]'
+  replacement: maskedKey
 }
 
 /** The length of the longest part from the beginning on that is one, and does not end within a group. */

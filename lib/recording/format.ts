@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { CompletionError, isErrorLike } from '../errors.js'
+import { printable } from '../printable.js'
 
 /**
  * The format of a recording, which docs/recordings.md describes: lines of JSON, one for what came at one moment. No line
@@ -106,7 +107,7 @@ export function recordedError(error: Error): RecordedError {
   if (error instanceof CompletionError) return error.toJSON() as RecordedError
   const { name, message } = error
   const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined
-  return { name, message, ...(code !== undefined && { code }) }
+  return { name, message: printable(message), ...(code !== undefined && { code }) }
 }
 
 /** The error that was kept, made again. */

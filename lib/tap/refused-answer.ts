@@ -1,3 +1,4 @@
+import { withoutKeysIn } from '../access-keys.js'
 import { CompletionError } from '../errors.js'
 import { headersOf } from '../source/headers.js'
 
@@ -10,7 +11,8 @@ interface RefusedAnswer {
 
 /**
  * The answer that an error was made of, if it is that of a request that was refused: the error of `fromResponse`, or one of
- * the official client. Its body is then that of the answer, though perhaps written with other spaces.
+ * the official client. Its body is then that of the answer, though perhaps written with other spaces, and without the keys
+ * that it quotes.
  */
 export function refusedAnswer(
   error: Error,
@@ -25,7 +27,7 @@ export function refusedAnswer(
   const isRefused = typeof status === 'number' && status >= 300 && status <= 599
   if (hasBegun || !isRefused || headers === undefined) return undefined
   // The official client takes the object out of the body's member `error`.
-  const body = error instanceof CompletionError ? error.cause : reported && { error: reported }
+  const body = withoutKeysIn(error instanceof CompletionError ? error.cause : reported && { error: reported })
   const text = typeof body === 'string' ? body : JSON.stringify(body ?? '')
   return { status, headers: headersOf(headers, isWanted), body: Buffer.from(text) }
 }

@@ -6,13 +6,13 @@ import { PassThrough, Readable } from 'node:stream'
 import { text as textOf } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { expect } from 'chai'
-import { type ResponseForm, requestCompletion, respond, toChunks } from 'completion-streams'
-import { type Faults, script } from 'completion-streams/testing'
+import { fromResponse, type ResponseForm, requestCompletion, respond, toChunks } from 'completion-streams'
+import { type Faults, script, serveCompletions } from 'completion-streams/testing'
 import OpenAI from 'openai'
 import OpenAI4 from 'openai4'
 import OpenAI5 from 'openai5'
 import { type Failure, failureOf, questions } from '../answers.js'
-import { serve } from '../helpers.js'
+import { question, serve } from '../helpers.js'
 import { answer, Relay, read, readBody, textIn } from './relay.js'
 
 const clients = { 'openai 4': OpenAI4, 'openai 5': OpenAI5, 'openai 6': OpenAI }
@@ -117,6 +117,34 @@ describe('respond', () => {
         })
       }
     }
+
+    it('shows no key that the provider quotes, of the client’s errors and of this library’s', async () => {
+      const key = `sk-proj-${'a1B2'.repeat(6)}`
+      const message = `Incorrect API key provided: ${key}.`
+      const body = { error: { message, type: `of ${key}`, param: key, code: key } }
+      await using provider = await serveCompletions({ faults: { status: { code: 401, body } } })
+      const client = new OpenAI({ baseURL: provider.url, apiKey: key, maxRetries: 0 })
+      const sources = [
+        () => requestCompletion(client, question),
+        () =>
+          fromResponse(signal =>
+            fetch(`${provider.url}/chat/completions`, {
+              method: 'POST',
+              body: JSON.stringify(question),
+              signal
+            })
+          )
+      ]
+      for (const source of sources) {
+        await using server = await serve((_incoming, outgoing) => {
+          pipeline(source(), toChunks(), respond(outgoing)).catch(() => {})
+        })
+        const { status, body } = await readBody(server.url)
+        expect(status).to.equal(401)
+        expect(body).to.not.include(key)
+        expect(JSON.parse(body).error.message).to.equal('Incorrect API key provided: [key].')
+      }
+    })
 
     it('is 502 where the provider cannot be reached, and 504 where it is silent', async () => {
       const nobody = createServer().listen(0, '127.0.0.1')

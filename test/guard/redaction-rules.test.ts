@@ -11,6 +11,8 @@ import {
 import { all } from '../answers.js'
 import { inPiecesOf } from '../pieces.js'
 
+const pem = `-----BEGIN RSA PRIVATE KEY-----\n${`${'MIIEaB+/'.repeat(8)}\n`.repeat(2)}aB3=\n-----END RSA PRIVATE KEY-----`
+
 const cases: Record<string, { rule: RedactionRule; shown: string; found: string[]; passed: string[] }> = {
   emailAddresses: {
     rule: emailAddresses,
@@ -36,6 +38,8 @@ const cases: Record<string, { rule: RedactionRule; shown: string; found: string[
       '3782 822463 10005',
       '6304000000000000',
       '4222222222222',
+      '4111.1111.1111.1111',
+      '3782.822463.10005',
       '6212345678901232',
       '5555\u00a05555\u00a05555\u00a04444'
     ],
@@ -45,7 +49,10 @@ const cases: Record<string, { rule: RedactionRule; shown: string; found: string[
       '0000 0000 0000 0000',
       '411111111111',
       '12345678901234567890',
-      'x4111111111111111'
+      'x4111111111111111',
+      '4111.1111.1111.1112',
+      '41111111.11111111',
+      '3.14159265358979'
     ]
   },
   ibans: {
@@ -74,6 +81,10 @@ const cases: Record<string, { rule: RedactionRule; shown: string; found: string[
       'sk-abcdefghijklmnopqrst1234',
       'sk-proj-AbC_123-defghijklmnop',
       'sk-ant-api03-abcdefghijkl-mnop',
+      `gsk_${'a1'.repeat(20)}`,
+      `xai-${'a1'.repeat(20)}`,
+      pem,
+      pem.replace(/\n/g, '\\n'),
       ['sk', 'live', 'abcdefghijklmnop1234'].join('_'),
       'AKIAIOSFODNN7EXAMPLE',
       'ASIAIOSFODNN7EXAMPLE',
@@ -97,7 +108,10 @@ const cases: Record<string, { rule: RedactionRule; shown: string; found: string[
       'task-management-of-2024-and-more',
       'ghp_short',
       'Bearer of bad news',
-      'eyJ.a.b'
+      'eyJ.a.b',
+      'gsk_short',
+      '-----BEGIN PRIVATE KEY----- is how it begins',
+      '-----BEGIN PUBLIC KEY-----'
     ]
   }
 }
@@ -129,6 +143,18 @@ describe('ready-made rules', () => {
       })
     }
   }
+
+  it('accessKeys replaces a private key of full size, and one that is cut', async () => {
+    const body = `${'MIIEaB+/'.repeat(8)}\n`.repeat(80)
+    const cut = `Here: -----BEGIN PRIVATE KEY-----\n${body}`
+    for (const [whole, shown] of [
+      [`${cut}-----END PRIVATE KEY-----\nKeep it.`, 'Here: [key]\nKeep it.'],
+      [cut, 'Here: [key]']
+    ] as const) {
+      const texts = await all<string>(Readable.from(inPiecesOf(whole, 7)), redact([accessKeys]))
+      expect(texts.join('')).to.equal(shown)
+    }
+  })
 
   it('cardNumbers finds the card among other numbers', async () => {
     const whole = 'No. 2024 12 31: 4111 1111 1111 1111 123, 12/28; 1111 2222 4111 1111 1111 1111'

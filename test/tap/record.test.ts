@@ -163,6 +163,13 @@ describe('record', () => {
       expect(lines[2]?.text).to.include('The server answers 429.')
       expect(lines[3]).to.include({ end: 'failed' })
     })
+
+    it('without the key that a refusal quotes', async () => {
+      const body = { error: { message: `Incorrect API key provided: sk-${'a1'.repeat(10)}.` } }
+      const { lines } = await recorded({ status: { code: 401, body } })
+      expect(lines[2]?.text).to.include('Incorrect API key provided: [key].')
+      expect(JSON.stringify(lines)).to.not.include('sk-')
+    })
   })
 
   it('packs with gzip', async () => {
