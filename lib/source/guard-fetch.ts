@@ -1,14 +1,21 @@
 import { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { clearTimeout, setTimeout } from 'node:timers'
-import { toChunks } from '../decode/chunks.js'
+import { type Chunk, toChunks } from '../decode/chunks.js'
+import { EventWriter } from '../encode/event-writer.js'
 import { checkTimeLimits, stalledError, type TimeLimits } from '../guard/time-limits.js'
 import { checkFunction, settled } from '../options.js'
+import { readersBehind } from '../reader.js'
 import { type Summary, tapSummary } from '../tap/summary.js'
-import { connectionError } from './read-failure.js'
+import { readerOf } from './body.js'
+import { EndMark } from './end-mark.js'
+import { onAbort } from './on-abort.js'
+import { connectionReader, isLostConnection } from './read-failure.js'
+import { partsOf } from './response-parts.js'
+import { finish } from './response-source.js'
+import { asksCompletion, asksStream, type Fetch } from './stream-asked.js'
 
-/** What of the Fetch API a client calls. */
-export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>
+export type { Fetch } from './stream-asked.js'
 
 /** The options of `guardFetch`. */
 export interface GuardFetchOptions {
@@ -16,22 +23,30 @@ export interface GuardFetchOptions {
   fetch?: Fetch
   /** Called once for each streamed completion, however it ends. A promise is awaited before its body ends. */
   onSummary?: (summary: Summary) => void | Promise<void>
-  /** Limits on the time that the provider takes, in milliseconds; comments are no progress. Default: none. */
+  /**
+   * Limits on the time that the provider takes, in milliseconds, from the request for a stream on; comments are no progress.
+   * The wait for the response's head counts as that for the first chunk. Default: none.
+   */
   timeLimits?: TimeLimits
 }
-
-/** The endpoints of the three APIs, Azure's and a response that is read again included. */
-const completionPath = /\/(?:completions|responses(?:\/[^/]+)?)\/?$/
 
 /**
  * A `fetch` to give to a client that reads completions itself: the official one, LangChain's, the AI SDK's. The body of a
  * streamed completion passes through it byte for byte, as fast as it is read, and is followed by `toChunks` on the side.
  * If that finds the answer cut, broken or reported as failed, the body fails too, after all that had arrived. So the
- * client's loop rejects instead of ending as if the answer were whole. Everything else passes through unchanged: other
- * endpoints, other statuses than 2xx, answers that are no event stream.
+ * client's loop rejects instead of ending as if the answer were whole. The body ends at the end mark, even if the server
+ * holds the connection open. Everything else passes through unchanged: other endpoints, other statuses than 2xx, answers
+ * to requests without `stream: true`.
+ *
+ * Where a stream was asked for, an answer that is none is not passed on as it is, since the official client's loop would
+ * end without a chunk and without an error. A whole answer in JSON becomes the event stream that would have given it, and
+ * is read like any other. A web page, or whatever else is no answer, fails the body with `CS_ERR_INVALID_CHUNK`.
  *
  * A body fails with `CS_ERR_TRUNCATED`, `CS_ERR_PROVIDER`, `CS_ERR_INVALID_CHUNK` and `CS_ERR_EVENT_TOO_LARGE` as `toChunks`
- * does, with `CS_ERR_STALLED` when a time limit passes, and with what `onSummary` fails with. An abort stays one.
+ * does, with `CS_ERR_STALLED` when a time limit passes, and with what `onSummary` fails with. If a time limit passes before
+ * the head of the response is there, the request is aborted and the call rejects with `CS_ERR_STALLED`. The official client
+ * takes that for a failed connection: it tries again as often as its `maxRetries` says, each time with the same limits, and
+ * then throws its `APIConnectionError` with that error as `cause`. An abort stays one.
  *
  * @example
  * const guarded = new OpenAI({ fetch: guardFetch({ onSummary: ({ outcome, usage }) => console.log(outcome, usage) }) })
@@ -48,94 +63,184 @@ export function guardFetch(options?: GuardFetchOptions): Fetch {
   if (timeLimits !== undefined) checkTimeLimits(timeLimits)
 
   return async (input, init) => {
-    const response = await (fetch ?? globalThis.fetch)(input, init)
-    if (!response.ok || !response.body || !isStreamed(response) || !completionPath.test(pathOf(input)))
-      return response
-    const body = guarded(response.body, onSummary, timeLimits)
-    const { status, statusText, headers, url } = response
+    const send = fetch ?? globalThis.fetch
+    if (!asksCompletion(input)) return send(input, init)
+    const isAsked = await asksStream(input, init)
+    const wait = new Wait(timeLimits ?? {})
+    const request = isAsked && timeLimits ? new LimitedRequest(input, init) : undefined
+    const response = await (request ? request.send(send, wait) : send(input, init))
+    if (!response.ok || !response.body || !(isAsked || isEventStream(response))) return response
+    const body = guarded(response, onSummary, wait)
+    const { status, statusText, url } = response
+    const headers = new Headers(response.headers)
+    if (/\bjson\b/i.test(headers.get('content-type') ?? '')) {
+      headers.set('content-type', 'text/event-stream')
+      headers.delete('content-length')
+    }
     // The address of a response that is made by hand is empty.
     return Object.defineProperty(new Response(body, { status, statusText, headers }), 'url', { value: url })
   }
 }
 
-function isStreamed({ headers }: Response): boolean {
+function isEventStream({ headers }: Response): boolean {
   return /^text\/event-stream\b/i.test(headers.get('content-type') ?? '')
 }
 
-function pathOf(input: string | URL | Request): string {
-  const url = typeof input === 'object' && 'url' in input ? input.url : String(input)
-  return url.replace(/[?#].*$/, '')
+/** A request that can be aborted when its response takes too long. */
+class LimitedRequest {
+  readonly #input: string | URL | Request
+  readonly #init: RequestInit
+  readonly #controller = new AbortController()
+
+  constructor(input: string | URL | Request, init: RequestInit = {}) {
+    const signal = init.signal ?? (typeof input === 'object' && 'signal' in input ? input.signal : undefined)
+    // The caller's signal also ends the body, so it is listened to for as long as it lives.
+    if (signal) onAbort(signal, () => this.#controller.abort(signal.reason))
+    this.#input = input
+    this.#init = { ...init, signal: this.#controller.signal }
+  }
+
+  async send(fetch: Fetch, wait: Wait): Promise<Response> {
+    try {
+      return await wait.for(fetch(this.#input, this.#init))
+    } catch (error) {
+      this.#controller.abort(error)
+      throw error
+    }
+  }
 }
 
 function guarded(
-  body: ReadableStream<Uint8Array>,
+  response: Response,
   onSummary: (summary: Summary) => void | Promise<void>,
-  limits: TimeLimits = {}
+  wait: Wait
 ): ReadableStream<Uint8Array> {
-  const reader = body.getReader()
+  const { body } = partsOf(response)
+  const reader = connectionReader(readerOf(body), body)
   const follower = toChunks()
+  const [completion] = readersBehind(follower)
+  const endMark = new EndMark()
+  const form = new BodyForm()
   let isLeft = false
+  let isOver = false
   let failure: { error: unknown } | undefined
-  let chunks = 0
+  completion?.onOver(() => {
+    isOver = true
+  })
   const summary = tapSummary(summary => onSummary(isLeft ? asLeft(summary) : summary))
   const counter = new Writable({
     objectMode: true,
-    write(_chunk, _encoding, callback) {
-      chunks++
+    write(chunk, _encoding, callback) {
+      wait.progress++
+      form.add(chunk)
       callback()
     }
   })
   const followed = pipeline(follower, summary, counter).catch(error => {
     failure = { error }
   })
-  const waiting = waitingWithin(limits, () => chunks)
 
   /** Resolves when the bytes have been followed, or never will be. */
   function follow(bytes: Uint8Array): Promise<void> {
     return Promise.race([followed, new Promise<void>(resolve => follower.write(bytes, () => resolve()))])
   }
 
-  async function fail(error: unknown, controller: ReadableStreamDefaultController): Promise<void> {
-    follower.destroy(error as Error)
+  /**
+   * The next bytes; undefined where the body ends, or has failed. A completion that is complete stays so, however its
+   * connection ends.
+   */
+  async function read(): Promise<Uint8Array | undefined> {
+    try {
+      // A body of the Fetch API holds nothing but bytes.
+      return (await wait.for(reader.read())) as Uint8Array | undefined
+    } catch (error) {
+      reader.cancel(error)
+      const mayEnd = completion?.isComplete || completion?.heldFailure
+      if (!mayEnd || !isLostConnection(error)) follower.destroy(error as Error)
+      return undefined
+    }
+  }
+
+  async function end(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    follower.end()
     await followed
-    controller.error(error)
+    const rest = form.takeLast(failure === undefined)
+    if (rest) controller.enqueue(rest)
+    if (failure) controller.error(failure.error)
+    else controller.close()
   }
 
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        if (failure) {
-          reader.cancel(failure.error).catch(() => {})
-          return controller.error(failure.error)
+        // Until something is given, nobody asks again.
+        for (;;) {
+          if (failure) {
+            reader.cancel(failure.error)
+            return end(controller)
+          }
+          const bytes = await read()
+          if (!bytes) return end(controller)
+          const found = endMark.find(bytes)
+          const own = found ? bytes.subarray(0, found.length) : bytes
+          const isJson = form.isJson(own)
+          if (!isJson) controller.enqueue(own)
+          await follow(own)
+          if (found || isOver) {
+            finish(reader)
+            return end(controller)
+          }
+          const events = form.take()
+          if (events) controller.enqueue(events)
+          if (events || !isJson) return
         }
-        let read: Awaited<ReturnType<typeof reader.read>>
-        try {
-          read = await waiting(reader.read())
-        } catch (error) {
-          reader.cancel(error).catch(() => {})
-          return fail(connectionError(error), controller)
-        }
-        if (!read.done) {
-          controller.enqueue(read.value)
-          return follow(read.value)
-        }
-        follower.end()
-        await followed
-        if (failure) controller.error((failure as { error: unknown }).error)
-        else controller.close()
       },
       async cancel(reason) {
         // A reader leaves after the end mark, too. One that leaves before it does not make the answer a cut one.
         isLeft = true
-        const cancelled = reader.cancel(reason)
+        reader.cancel(reason)
         follower.end()
         await followed
-        return cancelled
       }
     },
     // A failure drops what is queued, so nothing is read ahead.
     { highWaterMark: 0 }
   )
+}
+
+/** Tells by its first character whether a body is JSON in the place of a stream, and makes the events of that. */
+class BodyForm {
+  readonly #writer = new EventWriter('guardFetch')
+  #isJson: boolean | undefined
+  #events = ''
+
+  /** Whether the next bytes are of such a body, and are not to be passed on as they are. */
+  isJson(bytes: Uint8Array): boolean {
+    if (this.#isJson === undefined) {
+      const first = /[^\s\u00ef\u00bb\u00bf]/.exec(Buffer.from(bytes).toString('latin1'))
+      if (first) this.#isJson = first[0] === '{' || first[0] === '['
+    }
+    return this.#isJson === true
+  }
+
+  /** Takes a chunk that was read. */
+  add(chunk: Chunk): void {
+    if (this.#isJson) this.#events += this.#writer.write(chunk)
+  }
+
+  /** The events that are to be passed on instead, if any have come. */
+  take(): Uint8Array | undefined {
+    if (this.#events === '') return undefined
+    const events = Buffer.from(this.#events)
+    this.#events = ''
+    return events
+  }
+
+  /** The last of them, with the end mark where the answer is complete. */
+  takeLast(isComplete: boolean): Uint8Array | undefined {
+    if (this.#isJson && isComplete) this.#events += this.#writer.end()
+    return this.take()
+  }
 }
 
 function asLeft(summary: Summary): Summary {
@@ -144,48 +249,49 @@ function asLeft(summary: Summary): Summary {
   return { ...rest, outcome: 'aborted' }
 }
 
-/** Waits for reads, and only for as long as the limits allow: the time that the reader of the body takes does not count. */
-function waitingWithin(
-  { first, idle, total }: TimeLimits,
-  progress: () => number
-): <Value>(read: Promise<Value>) => Promise<Value> {
-  if ((first ?? idle ?? total) === undefined) return read => read
-  let waited = 0
-  let gap = 0
-  let seen = 0
+/** The wait for a provider, of a request and its body, within limits: the time that the reader of the body takes does not count. */
+class Wait {
+  /** How many chunks have come. */
+  progress = 0
+  readonly #limits: TimeLimits
+  #seen = 0
+  #waited = 0
+  /** How long nothing has come. */
+  #gap = 0
 
-  return async read => {
-    if (progress() > seen) gap = 0
-    seen = progress()
-    const name = seen === 0 && first !== undefined ? 'first' : 'idle'
-    const gapLeft = ({ first, idle }[name] ?? Number.POSITIVE_INFINITY) - gap
-    const totalLeft = (total ?? Number.POSITIVE_INFINITY) - waited
+  constructor(limits: TimeLimits) {
+    this.#limits = limits
+  }
+
+  /** Waits for what is to come next. Rejects with `CS_ERR_STALLED` when that takes too long. */
+  async for<Value>(next: Promise<Value>): Promise<Value> {
+    const { first, idle, total } = this.#limits
+    if ((first ?? idle ?? total) === undefined) return next
+    if (this.progress > this.#seen) this.#gap = 0
+    this.#seen = this.progress
+    const name = this.#seen === 0 && first !== undefined ? 'first' : 'idle'
+    const gapLeft = ({ first, idle }[name] ?? Number.POSITIVE_INFINITY) - this.#gap
+    const totalLeft = (total ?? Number.POSITIVE_INFINITY) - this.#waited
     const timeLimit = totalLeft < gapLeft ? 'total' : name
     const start = performance.now()
     let timer: ReturnType<typeof setTimeout> | undefined
     const stalled = new Promise<never>((_resolve, reject) => {
       const left = Math.max(Math.min(gapLeft, totalLeft), 0)
+      const stall = () => {
+        const limit = { first, idle, total }[timeLimit] as number
+        const elapsed = Math.round(this.#waited + performance.now() - start)
+        reject(stalledError({ timeLimit, limit, items: this.#seen, elapsed }))
+      }
       // Node's timers fire at once when they are set for longer than this.
       if (left < 2 ** 31) timer = setTimeout(stall, left)
-      function stall(): void {
-        const limit = { first, idle, total }[timeLimit] as number
-        reject(
-          stalledError({
-            timeLimit,
-            limit,
-            items: seen,
-            elapsed: Math.round(waited + performance.now() - start)
-          })
-        )
-      }
     })
     try {
-      return await Promise.race([read, stalled])
+      return await Promise.race([next, stalled])
     } finally {
       clearTimeout(timer)
       const time = performance.now() - start
-      waited += time
-      gap += time
+      this.#waited += time
+      this.#gap += time
     }
   }
 }

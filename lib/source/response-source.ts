@@ -229,7 +229,7 @@ function checkBytes(piece: unknown): Uint8Array {
 }
 
 /** Lets the server end its response, and lets go of it if it does not. */
-async function finish(reader: BodyReader): Promise<void> {
+export async function finish(reader: BodyReader): Promise<void> {
   const timer = setTimeout(() => reader.cancel(), graceTime).unref()
   try {
     let reads = 0

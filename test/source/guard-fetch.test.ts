@@ -10,7 +10,17 @@ import {
 import OpenAI from 'openai'
 import OpenAI4 from 'openai4'
 import OpenAI5 from 'openai5'
-import { allowNoComplaints, endMark, event, failureOf, finishEvent, question, textEvent } from '../helpers.js'
+import {
+  allowNoComplaints,
+  clientOf,
+  endMark,
+  event,
+  failureOf,
+  finishEvent,
+  question,
+  textEvent,
+  turns
+} from '../helpers.js'
 
 const usage = { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 }
 const opening = event({
@@ -234,7 +244,7 @@ describe('guardFetch', () => {
   })
 
   const untouched: Record<string, ServerOptions> = {
-    'an answer that is no stream': { script: script('Hi', { interval: 0 }), faults: { ignoreStream: true } },
+    'an answer for which no stream was asked': { script: script('Hi "stream":true', { interval: 0 }) },
     'a refused request': { script: script('Hi'), faults: { status: 429 } }
   }
   for (const [name, options] of Object.entries(untouched)) {
@@ -248,7 +258,11 @@ describe('guardFetch', () => {
         },
         onSummary: () => expect.fail('told of')
       })
-      const body = JSON.stringify({ ...question, stream: true })
+      const body = JSON.stringify({
+        ...question,
+        stream: name === 'a refused request',
+        user: '"stream":true'
+      })
       const response = await guarded(`${server.url}/chat/completions`, { method: 'POST', body })
       expect(response).to.equal(answer)
       await response.text()
@@ -260,6 +274,99 @@ describe('guardFetch', () => {
     const fetch = async () => new Response(events, { headers: { 'content-type': 'text/event-stream' } })
     const response = await guardFetch({ fetch })('http://localhost/v1/audio/transcriptions')
     expect(await response.text()).to.equal(events)
+  })
+
+  for (const [name, read] of [...Object.entries(chatReaders), ...Object.entries(responsesReaders)]) {
+    it(`gives ${name} a whole answer in JSON, of which it sees nothing without`, async () => {
+      await using server = await serveCompletions({
+        script: script('Hi there', { interval: 0 }),
+        faults: { ignoreStream: true }
+      })
+      const summaries: Summary[] = []
+      expect(await read(server, guardFetch({ onSummary: summary => void summaries.push(summary) }))).to.equal(
+        'Hi there'
+      )
+      expect(summaries.map(({ outcome }) => outcome)).to.deep.equal(['complete'])
+      expect(await read(server, fetch).catch(() => '')).to.equal('')
+    })
+
+    it(`makes a web page a failure for ${name}`, async () => {
+      await using server = await serve(['<html><title>Sign in</title></html>'], {
+        headers: { 'content-type': 'text/html' }
+      })
+      const error = await failureOf(read(server, guardFetch()))
+      expect(codeOf(error)).to.equal('CS_ERR_INVALID_CHUNK')
+    })
+  }
+
+  it('fails with what a JSON answer reports, and for half of one', async () => {
+    const error = '{"error":{"message":"out of memory"}}'
+    for (const [body, code] of [
+      [error, 'CS_ERR_PROVIDER'],
+      ['{"object":"chat.completion","choices":[{"ind', 'CS_ERR_TRUNCATED'],
+      ['', 'CS_ERR_TRUNCATED']
+    ] as const) {
+      await using server = await serve([body], { headers: { 'content-type': 'application/json' } })
+      const failure = await failureOf(chatReaders['openai 6']?.(server, guardFetch()) ?? Promise.resolve())
+      expect(failure.code).to.equal(code)
+    }
+  })
+
+  it('gives lines of JSON as events, all that came before a failure too', async () => {
+    const lines = ['Hi ', 'there'].map(content =>
+      textEvent(content)
+        .replace(/^data: /, '')
+        .trimEnd()
+    )
+    await using server = await serve(['\n', `${lines[0]}\n`, `${lines[1]}\n`], {
+      headers: { 'content-type': 'application/x-ndjson' }
+    })
+    const response = await guardFetch()(`${server.url}/chat/completions`, {
+      method: 'POST',
+      body: JSON.stringify({ ...question, stream: true })
+    })
+    let text = ''
+    const reading = (async () => {
+      for await (const piece of response.body ?? []) text += Buffer.from(piece).toString()
+    })()
+    expect((await failureOf(reading)).code).to.equal('CS_ERR_TRUNCATED')
+    expect(text.trimStart()).to.equal(lines.map(line => `data: ${line}\n\n`).join(''))
+  })
+
+  for (const [name, ask] of Object.entries({
+    'bytes for a body': (url: string, body: string) =>
+      guardFetch()(url, { method: 'POST', body: Buffer.from(body) }),
+    'a Request': (url: string, body: string) => guardFetch()(new Request(url, { method: 'POST', body })),
+    'stream=true in the address': (url: string) =>
+      guardFetch()(`${url}?stream=true`, { method: 'POST', body: '{}' })
+  })) {
+    it(`sees that a stream is asked for by ${name}`, async () => {
+      await using server = await serve(['no answer'], { headers: { 'content-type': 'text/plain' } })
+      const response = await ask(
+        `${server.url}/chat/completions`,
+        JSON.stringify({ ...question, stream: true })
+      )
+      expect((await failureOf(response.text())).code).to.equal('CS_ERR_INVALID_CHUNK')
+    })
+  }
+
+  for (const [name, read, script] of [
+    ['[DONE]', chatReaders['openai 6'], whole],
+    ['the terminal event', responsesReaders['openai 6, Responses'], wholeResponse]
+  ] as const) {
+    it(`ends at ${name}, even if the server holds the connection open, and lets go of it`, async () => {
+      await using server = await serve(script, { faults: { holdOpen: true } })
+      const summaries: Summary[] = []
+      const fetch = guardFetch({ onSummary: summary => void summaries.push(summary) })
+      expect(await read?.(server, fetch)).to.equal('Hi there')
+      expect(summaries.map(({ outcome }) => outcome)).to.deep.equal(['complete'])
+      expect((await server.requests[0]?.over)?.aborted).to.equal(true)
+    })
+  }
+
+  it('takes an answer for whole whose connection dies behind its finish reason', async () => {
+    await using server = await serve(whole.slice(0, 4), { faults: { cutAfter: { events: 4 } } })
+    expect(await chatReaders['openai 6']?.(server, guardFetch())).to.equal('Hi there')
   })
 
   it('tells of a reader who leaves as one who aborted, and lets the server know', async () => {
@@ -322,6 +429,47 @@ describe('guardFetch', () => {
       const error = await failureOf(chatReaders['openai 6']?.(server, fetch) ?? Promise.resolve())
       expect(error.code).to.equal('CS_ERR_STALLED')
       expect(error).to.have.property('timeLimit', name)
+    })
+  }
+
+  for (const name of ['first', 'idle', 'total'] as const) {
+    it(`fails with CS_ERR_STALLED when the limit \`${name}\` passes before the head, and aborts the request`, async () => {
+      await using server = await serveCompletions({ faults: { stallAfter: 'request' } })
+      const client = clientOf(server, { fetch: guardFetch({ timeLimits: { [name]: 100 } }) })
+      const error = await failureOf(client.chat.completions.create({ ...question, stream: true }))
+      expect(error).to.be.instanceOf(OpenAI.APIConnectionError)
+      expect(error.cause).to.include({ code: 'CS_ERR_STALLED', timeLimit: name, items: 0 })
+      expect((await server.requests[0]?.over)?.aborted).to.equal(true)
+    })
+  }
+
+  it('does not limit the wait for an answer for which no stream was asked', async () => {
+    await using server = await serveCompletions({
+      script: { ...script('Hi', { interval: 0 }), wholeAt: 200 }
+    })
+    const client = clientOf(server, { fetch: guardFetch({ timeLimits: { first: 50, total: 50 } }) })
+    const { choices } = await client.chat.completions.create(question)
+    expect(choices[0]?.message.content).to.equal('Hi')
+  })
+
+  for (const place of ['request', { events: 2 }] as const) {
+    it(`leaves an abort an abort where there are limits: behind ${JSON.stringify(place)}`, async () => {
+      await using server = await serve(whole, { faults: { stallAfter: place } })
+      const controller = new AbortController()
+      const answer = guardFetch({ timeLimits: { idle: 60_000 } })(`${server.url}/chat/completions`, {
+        method: 'POST',
+        body: JSON.stringify({ ...question, stream: true }),
+        signal: controller.signal
+      })
+      const reading = answer.then(async ({ body }) => {
+        for await (const _piece of body ?? []) controller.abort()
+      })
+      if (place === 'request') {
+        while (server.requests.length === 0) await turns(1)
+        controller.abort()
+      }
+      expect((await failureOf(reading)).name).to.equal('AbortError')
+      expect((await server.requests[0]?.over)?.aborted).to.equal(true)
     })
   }
 
