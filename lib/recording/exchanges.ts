@@ -1,7 +1,7 @@
 import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib'
 import { headersOf, isSecretHeader } from '../source/headers.js'
 import { eventsIn } from './event-cutter.js'
-import { type Entry, invalidRecording } from './format.js'
+import { type Entry, invalidRecording, noSuchIndex } from './format.js'
 
 /**
  * What other tools record: HAR files, of browsers, proxies and Polly; cassettes of VCR, of Ruby and of Python, which are
@@ -28,14 +28,16 @@ const completionUrl = /\/(?:completions|responses)(?:$|[?#])/
  * The entries of an exchange that a tool has recorded, of those with completions; of any, if there are none.
  * Throws `CS_ERR_INVALID_RECORDING` for what is neither a HAR file nor a cassette, and when there is no such exchange.
  */
-export function entriesOfExchange(file: unknown, index: number): Entry[] {
+export function entriesOfExchange(file: unknown, index: number, onCount?: (count: number) => void): Entry[] {
   const all = exchangesIn(file)
   const completions = all.filter(
     ({ url, headers }) => completionUrl.test(url) || /event-stream/.test(headers['content-type'] ?? '')
   )
   const found = completions.length > 0 ? completions : all
   const exchange = found[index]
-  if (!exchange) throw invalidRecording(`the file has ${found.length} exchanges with completions`)
+  if (found.length === 0) throw invalidRecording('the file has no exchanges')
+  if (!exchange) throw invalidRecording(noSuchIndex(index, found.length, 'exchange'))
+  onCount?.(found.length)
   const { status, headers, body, headAt, endAt } = exchange
   return [
     { kind: 'beginning', began: '' },

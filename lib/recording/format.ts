@@ -10,6 +10,9 @@ import { printable } from '../printable.js'
 /** The version that is written, and the only one that is read. */
 const version = 1
 
+/** A time that no recording has, in milliseconds: to play it would take for ever. */
+const longestTime = 366 * 24 * 3600 * 1000
+
 /** The first line: what the file is, and when its times begin. */
 export interface Beginning {
   readonly kind: 'beginning'
@@ -76,17 +79,24 @@ export function looksRecorded(beginning: string): boolean {
 /**
  * Reads a line. Undefined for a blank one, and for one of a kind that a later version may have added.
  *
- * Throws `CS_ERR_INVALID_RECORDING` for what is no line of a recording.
+ * Throws `CS_ERR_INVALID_RECORDING` for what is no line of a recording, with its number (from 1) where that is given.
  */
-export function entryOf(line: string): Entry | undefined {
+export function entryOf(line: string, number?: number): Entry | undefined {
   if (line.trim() === '') return undefined
   const value = parsed(line) ?? parsed(line.slice(Math.max(line.lastIndexOf('{"recording":'), 0)))
-  if (!value) throw invalidRecording('a line is no JSON')
+  const place = number === undefined ? 'a line' : `line ${number}`
+  if (!value) throw invalidRecording(`${place} is no JSON`)
   if ('recording' in value) return beginningOf(value)
   const { at, text, base64, status, headers, end, error } = value
-  if (typeof at !== 'number' || !(at >= 0)) throw invalidRecording('a line has no time')
+  if (typeof at !== 'number' || !(at >= 0)) throw invalidRecording(`${place} has no time`)
+  if (at > longestTime) throw invalidRecording(`${place} has a time of more than a year`)
   if (typeof text === 'string') return { kind: 'piece', at, bytes: Buffer.from(text) }
-  if (typeof base64 === 'string') return { kind: 'piece', at, bytes: Buffer.from(base64, 'base64') }
+  if (typeof base64 === 'string') {
+    const bytes = Buffer.from(base64, 'base64')
+    // Node skips what is no base64, and all behind a `=`.
+    if (bytes.toString('base64') !== base64) throw invalidRecording(`${place} has damaged base64`)
+    return { kind: 'piece', at, bytes }
+  }
   if (typeof status === 'number') return { kind: 'head', at, status, headers: textsOf(headers) }
   if (!isEnding(end)) return undefined
   return { kind: 'end', at, end, ...(isRecordedError(error) && { error }) }
@@ -122,6 +132,12 @@ export function errorOf({ name, message, code, cause, ...facts }: RecordedError)
   const error = new Error(message, inner && { cause: inner })
   Object.defineProperty(error, 'name', { value: name, configurable: true })
   return code === undefined ? error : Object.assign(error, { code })
+}
+
+/** What is said where a file has fewer recordings, or exchanges, than the index that was asked for. */
+export function noSuchIndex(index: number, count: number, noun = 'recording'): string {
+  const has = count === 1 ? `one ${noun}, of index 0` : `${count} ${noun}s, of index 0 to ${count - 1}`
+  return `the file has ${has}: there is none of index ${index}`
 }
 
 export function invalidRecording(message: string): CompletionError {

@@ -1,5 +1,5 @@
 import { entriesOfExchange } from './exchanges.js'
-import { type Entry, invalidRecording, looksRecorded } from './format.js'
+import { type Entry, invalidRecording, looksRecorded, noSuchIndex } from './format.js'
 import { bytesOf, entriesOf, type RecordingFile } from './read.js'
 
 /** What a file is: entries with their times, or nothing but a body. */
@@ -13,6 +13,8 @@ export interface OpenOptions {
   index: number
   /** Reads YAML, in which cassettes may be. */
   parse: ((text: string) => unknown) | undefined
+  /** Called with how many recordings or exchanges the file has, behind the last entry of the one that is read. */
+  onCount?: ((count: number) => void) | undefined
 }
 
 /** How much is looked at to tell what a file is, in characters behind the blanks that it may begin with. */
@@ -22,7 +24,10 @@ const longestBeginning = 64
 const mostBlanks = 1024
 
 /** Tells by its beginning what a file is: a recording, a HAR file, a cassette, or a body as it is. */
-export async function openRecording(file: RecordingFile, { index, parse }: OpenOptions): Promise<Opened> {
+export async function openRecording(
+  file: RecordingFile,
+  { index, parse, onCount }: OpenOptions
+): Promise<Opened> {
   const all = bytesOf(file)
   const held: Uint8Array[] = []
   let beginning = ''
@@ -36,15 +41,18 @@ export async function openRecording(file: RecordingFile, { index, parse }: OpenO
     if (/^(?:data|event|id|retry)?:/.test(beginning)) break
   }
   const bytes = startingWith(held, all)
-  if (looksRecorded(beginning)) return { kind: 'recording', entries: entriesOf(bytes, index) }
+  if (looksRecorded(beginning)) return { kind: 'recording', entries: entriesOf(bytes, index, onCount) }
   const isJson = /^\{\s*"(?:log|http_interactions|interactions|version)"\s*:/.test(beginning)
   const isYaml = /^(?:---\s*)?(?:http_interactions|interactions):/.test(beginning)
-  if (!isJson && !isYaml) return { kind: 'body', bytes }
+  if (!isJson && !isYaml) {
+    if (index > 0) throw invalidRecording(noSuchIndex(index, 1, 'body'))
+    return { kind: 'body', bytes }
+  }
   if (isYaml && !parse)
     throw invalidRecording('the cassette is YAML: give what reads that, as in { parse } of the package yaml')
   const text = await textOf(bytes)
   const read: unknown = isYaml ? parse?.(text) : parsed(text)
-  return { kind: 'recording', entries: entriesOfExchange(read, index) }
+  return { kind: 'recording', entries: entriesOfExchange(read, index, onCount) }
 }
 
 async function* startingWith(

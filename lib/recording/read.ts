@@ -1,8 +1,7 @@
 import { open } from 'node:fs/promises'
-import { Readable } from 'node:stream'
-import { constants, createGunzip } from 'node:zlib'
 import { invalid } from '../options.js'
-import { type Entry, entryOf, invalidRecording } from './format.js'
+import { type Entry, entryOf, invalidRecording, noSuchIndex } from './format.js'
+import { unpacked } from './gunzip.js'
 
 /** Where a recording is: the path of a file, its URL, or what gives its bytes. */
 export type RecordingFile = string | URL | AsyncIterable<Uint8Array | string>
@@ -33,16 +32,7 @@ export async function* bytesOf(
   const first = await blocks.next()
   if (first.done) return
   const rest = startingWith(first.value, blocks)
-  if (first.value[0] !== 0x1f || first.value[1] !== 0x8b) return yield* rest
-  // What was written before its process died has no trailer; with this flush its end is no error.
-  const gunzip = createGunzip({ finishFlush: constants.Z_SYNC_FLUSH })
-  const packed = Readable.from(rest)
-  packed.on('error', error => void gunzip.destroy(error))
-  try {
-    yield* packed.pipe(gunzip)
-  } finally {
-    packed.destroy()
-  }
+  yield* first.value[0] === 0x1f && first.value[1] === 0x8b ? unpacked(rest) : rest
 }
 
 /**
@@ -53,12 +43,18 @@ export class EntryReader {
   readonly #index: number
   readonly #decoder = new TextDecoder()
   #found = -1
+  #line = 0
   #parts: string[] = []
   #size = 0
   #isOver = false
 
   constructor(index = 0) {
     this.#index = index
+  }
+
+  /** How many recordings have begun so far. */
+  get count(): number {
+    return this.#found + 1
   }
 
   /** Whether the recording has come to its end, whatever stands behind it in the file. */
@@ -79,7 +75,11 @@ export class EntryReader {
 
   /** The entry in a line; undefined where it belongs to another recording of the file, or says nothing. */
   entryIn(line: string): Entry | undefined {
-    return this.#isOver ? undefined : this.#chosen(entryOf(line))
+    this.#line++
+    if (!this.#isOver) return this.#chosen(entryOf(line, this.#line))
+    // It may stand behind half a line, and cannot stand in any other.
+    if (line.includes('{"recording":')) this.#found++
+    return undefined
   }
 
   /**
@@ -90,11 +90,9 @@ export class EntryReader {
     const line = this.#begunWith('')
     const entry = this.#isOver
       ? undefined
-      : this.#chosen(this.#found === -1 ? entryOf(line) : entryOfHalf(line))
+      : this.#chosen(this.#found === -1 ? entryOf(line, this.#line + 1) : entryOfHalf(line))
     if (this.#found >= this.#index) return entry
-    throw invalidRecording(
-      this.#found === -1 ? 'the recording is empty' : `the file has ${this.#found + 1} recordings`
-    )
+    throw invalidRecording(this.count === 0 ? 'the recording is empty' : noSuchIndex(this.#index, this.count))
   }
 
   #chosen(entry: Entry | undefined): Entry | undefined {
@@ -114,18 +112,26 @@ export class EntryReader {
   }
 }
 
-/** The entries of one recording. Ends without an `end` where the process that wrote it died. */
-export async function* entriesOf(bytes: AsyncIterable<Uint8Array>, index = 0): AsyncGenerator<Entry> {
+/**
+ * The entries of one recording. Ends without an `end` where the process that wrote it died. Reads on to the end of the file
+ * where somebody wants to know how many recordings it has.
+ */
+export async function* entriesOf(
+  bytes: AsyncIterable<Uint8Array>,
+  index = 0,
+  onCount?: (count: number) => void
+): AsyncGenerator<Entry> {
   const reader = new EntryReader(index)
   for await (const block of bytes) {
     for (const line of reader.linesOf(block)) {
       const entry = reader.entryIn(line)
       if (entry) yield entry
     }
-    if (reader.isOver) return
+    if (reader.isOver && !onCount) return
   }
   const last = reader.end()
   if (last) yield last
+  onCount?.(reader.count)
 }
 
 function entryOfHalf(line: string): Entry | undefined {

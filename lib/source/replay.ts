@@ -39,8 +39,8 @@ const soon = 0.5
  * pieces have been taken. An answer with a status outside 2xx fails as it does in `fromResponse`.
  *
  * What is late, since the reader was slow, is emitted at once. Fails with `CS_ERR_TRUNCATED` when the recording has no end,
- * since the process that wrote it died; with `CS_ERR_INVALID_RECORDING` for a file that is none; with Node's error for a
- * file that cannot be read.
+ * since the process that wrote it died; with `CS_ERR_INVALID_RECORDING` for a file that is none, or is damaged, after what
+ * stands before the damage; with Node's error for a file that cannot be read.
  *
  * @example
  * await pipeline(request, record(createWriteStream('answer.ndjson')), drain())

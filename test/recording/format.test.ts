@@ -43,7 +43,17 @@ describe('the format of recordings', () => {
     expect(entryOf('{"at":1,"trailers":{}}')).to.equal(undefined)
   })
 
-  for (const line of ['data: {}', '[1]', '{"at":-1,"text":""}', '{"text":"a"}', '{"recording":2}', 'null']) {
+  for (const line of [
+    'data: {}',
+    '[1]',
+    '{"at":-1,"text":""}',
+    '{"text":"a"}',
+    '{"recording":2}',
+    'null',
+    '{"at":1,"base64":"ZGF0*TogoII="}',
+    '{"at":1,"base64":"ZGF0Y"}',
+    '{"at":1e300,"text":"a"}'
+  ]) {
     it(`fails with CS_ERR_INVALID_RECORDING for the line ${line}`, () => {
       expect(() => entryOf(line))
         .to.throw()

@@ -158,20 +158,30 @@ describe('replay', () => {
       const { items } = await run<Buffer>(replay(file, fast))
       expect(items.map(String)).to.deep.equal(['first'])
       const { error } = await run(replay(file, { ...fast, index: 2 }))
-      expect(error).to.include({ code: 'CS_ERR_INVALID_RECORDING', message: 'the file has 2 recordings' })
+      expect(error).to.include({
+        code: 'CS_ERR_INVALID_RECORDING',
+        message: 'the file has 2 recordings, of index 0 to 1: there is none of index 2'
+      })
     })
   })
 
-  for (const { what, text } of [
+  for (const { what, text, says = '' } of [
     { what: 'is empty', text: '' },
     { what: 'is a body', text: 'data: {}\n\n' },
     { what: 'begins in the middle', text: '{"at":1,"text":"a"}\n' },
     { what: 'is of a later version', text: '{"recording":2}\n' },
-    { what: 'is damaged', text: `${lines()}damage\n{"at":2,"end":"end"}\n` }
+    { what: 'is damaged', text: `${lines()}damage\n{"at":2,"end":"end"}\n`, says: 'line 2 is no JSON' },
+    {
+      what: 'has damaged base64',
+      text: lines({ at: 1, text: 'a' }, { at: 1, base64: 'ZGF0*TogoII=' }, { at: 2, end: 'end' }),
+      says: 'line 3 has damaged base64'
+    },
+    { what: 'has a time for ever', text: lines({ at: 1e300, text: 'a' }), says: 'line 2 has a time of more' }
   ]) {
     it(`fails with CS_ERR_INVALID_RECORDING for a file that ${what}`, async () => {
       const { error } = await run(replay(Readable.from([text]), fast))
       expect(error).to.have.property('code', 'CS_ERR_INVALID_RECORDING')
+      expect(error?.message).to.include(says)
     })
   }
 

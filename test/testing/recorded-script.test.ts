@@ -175,7 +175,7 @@ version: 1
   })
 
   const broken: Record<string, { file: string; says: RegExp }> = {
-    'a HAR file without a second completion': { file: files['a HAR file'] ?? '', says: /1 exchanges/ },
+    'a HAR file without a second completion': { file: files['a HAR file'] ?? '', says: /one exchange/ },
     'a damaged HAR file': { file: '{"log": {"entries": [', says: /no JSON/ },
     'YAML without a parser': { file: python, says: /\{ parse \}/ },
     'a recording of a later version': { file: '{"recording":9}\n', says: /version 9/ }
