@@ -132,6 +132,44 @@ describe('npx completion-streams', () => {
     expect(await cli(['check', whole])).to.include({ code: 0 })
   })
 
+  it('check says how many recordings there are where there are several', async () => {
+    const file = join(folder, 'three.ndjson')
+    const recording = await readFile(whole, 'utf8')
+    await writeFile(file, recording + (await readFile(cut, 'utf8')) + recording)
+    for (const [index, code] of [
+      [0, 0],
+      [1, 1],
+      [2, 0]
+    ] as const) {
+      const ended = await cli(['check', '--index', `${index}`, file])
+      expect(ended.code).to.equal(code)
+      expect(ended.stdout).to.include(`note: the file has 3 recordings, this is --index ${index}\n`)
+    }
+    expect((await cli(['check', whole])).stdout).to.not.include('recordings')
+  })
+
+  for (const { command, file, says } of [
+    { command: 'text', file: () => body, says: 'one body, of index 0: there is none of index 3' },
+    { command: 'check', file: () => whole, says: 'one recording, of index 0: there is none of index 3' },
+    { command: 'replay', file: () => whole, says: 'one recording, of index 0: there is none of index 3' }
+  ]) {
+    it(`${command} exits with 2 for an --index that is out of range`, async () => {
+      const { code, stdout, stderr } = await cli([command, '--index', '3', file()])
+      expect({ code, stdout }).to.deep.equal({ code: 2, stdout: '' })
+      expect(stderr).to.include(says)
+    })
+  }
+
+  it('prints what stands before the damage of a packed recording, and exits with 2', async () => {
+    const file = join(folder, 'damaged.ndjson.gz')
+    const packed = gzipSync(await readFile(whole))
+    packed.fill(0, packed.length - 8)
+    await writeFile(file, packed)
+    const { code, stdout, stderr } = await cli(['text', file])
+    expect({ code, stdout }).to.deep.equal({ code: 2, stdout: 'one two three' })
+    expect(stderr).to.include('CS_ERR_INVALID_RECORDING: the packed file is damaged')
+  })
+
   it('record keeps what passes, and replay gives it back', async () => {
     const input = await readFile(body, 'utf8')
     for (const file of [join(folder, 'new.ndjson'), join(folder, 'new.ndjson.gz')]) {

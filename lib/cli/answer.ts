@@ -107,11 +107,11 @@ function caught(work: () => void): { error: unknown } | undefined {
   }
 }
 
-/** Whether an error is that of the input, not one of the answer: of the file system, of zlib, or Ctrl-C. */
+/** Whether an error is that of the input, not one of the answer: of the file system, of a damaged recording, or Ctrl-C. */
 export function isOfInput(error: unknown, { ending }: Answer): boolean {
   if (!(error instanceof Error)) return true
   const code = 'code' in error ? error.code : undefined
   // A recorded abort is one of the answer.
   if (error.name === 'AbortError') return ending === undefined
-  return code === 'CS_ERR_INVALID_RECORDING' || 'syscall' in error || /^Z_/.test(String(code))
+  return code === 'CS_ERR_INVALID_RECORDING' || 'syscall' in error
 }

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { choicesOf, indexOf, isResponsesEvent } from '../chunk/fields.js'
 import { EventCutter } from '../recording/event-cutter.js'
 import type { End, Entry } from '../recording/format.js'
@@ -17,6 +18,8 @@ export class BodyLook {
   beginning = ''
   hasMark = false
   isResponses = false
+  /** At which byte the first event begins that holds bytes which are no UTF-8. */
+  undecodedAt: number | undefined
   end: End | undefined
 
   /** The entries with a piece for each event, so that a failure is known by its place; the end of the body may lack its blank line. */
@@ -50,7 +53,8 @@ export class BodyLook {
       if (next.value.kind === 'piece') this.#take(next.value.bytes)
       else if (next.value.kind === 'end') this.end = next.value
     }
-    this.#seek(this.#cutter.rest)
+    const { rest, offset } = this.#cutter
+    this.#seek(rest, offset)
   }
 
   add(chunk: object): void {
@@ -81,11 +85,22 @@ export class BodyLook {
     if (this.beginning.length < longestBeginning)
       this.beginning = (this.beginning + Buffer.from(bytes).toString('utf8')).slice(0, longestBeginning)
     const events = this.#cutter.add(bytes)
-    for (const event of events) this.#seek(event.bytes)
+    for (const { bytes, offset } of events) this.#seek(bytes, offset)
     return events
   }
 
-  #seek(event: Uint8Array): void {
+  #seek(event: Uint8Array, offset: number): void {
+    if (!isUtf8(event) && !isCutUtf8(event)) this.undecodedAt ??= offset
     if (/(?:^|[\r\n])data: *\[DONE\]/.test(Buffer.from(event).toString('latin1'))) this.hasMark = true
+  }
+}
+
+/** Whether bytes are UTF-8 but for their end, which is within a character. */
+function isCutUtf8(bytes: Uint8Array): boolean {
+  try {
+    new TextDecoder('utf-8', { fatal: true }).decode(bytes, { stream: true })
+    return true
+  } catch {
+    return false
   }
 }

@@ -31,7 +31,7 @@ export async function check(entries: AsyncIterable<Entry> | Iterable<Entry>): Pr
   }
   await look.finish()
   const summary = answer.summary()
-  const problems = problemsOf(failure, answer, look, summary)
+  const problems = [...problemsOf(failure, answer, look, summary), ...undecoded(look)]
   return {
     problems,
     notes: problems.length > 0 ? [] : notesOf(look, summary),
@@ -97,6 +97,14 @@ function missing({ choices, hasMark, isResponses, isJson }: BodyLook, summary: S
     problems.push(`no end mark: data: [DONE] never came${though}`)
   }
   return problems
+}
+
+/** The stages read such bytes as U+FFFD, as the standard has it: what they were is lost. */
+function undecoded({ undecodedAt }: BodyLook): string[] {
+  if (undecodedAt === undefined) return []
+  return [
+    `bytes that are no UTF-8, first in the event at byte ${grouped(undecodedAt)}: they are read as \ufffd`
+  ]
 }
 
 function brokenOff(end: string, bytes: number): string {

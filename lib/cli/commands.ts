@@ -107,7 +107,10 @@ async function summary(call: Call): Promise<number> {
 async function checkAll({ files, index }: Call): Promise<number> {
   let isGood = true
   for (const file of files.length > 0 ? files : [undefined]) {
-    const input = await openInput(file, index)
+    let recordings = 1
+    const input = await openInput(file, index, count => {
+      recordings = count
+    })
     const { problems, notes, facts } = await check(input.entries)
     const prefix = files.length > 1 ? `${input.name}: ` : ''
     const lines = problems.length > 0 ? problems : [`complete: ${facts}`]
@@ -117,6 +120,8 @@ async function checkAll({ files, index }: Call): Promise<number> {
       isGood = false
       await say(`${prefix}until then: ${facts}`)
     }
+    if (recordings > 1)
+      await say(`${prefix}note: the file has ${recordings} recordings, this is --index ${index}`)
   }
   return isGood ? 0 : 1
 }

@@ -12,10 +12,14 @@ export interface Input {
 }
 
 /** Opens a file, or standard input where none is named. Rejects with Node's error for a file that cannot be read. */
-export async function openInput(file: string | undefined, index: number): Promise<Input> {
+export async function openInput(
+  file: string | undefined,
+  index: number,
+  onCount?: (count: number) => void
+): Promise<Input> {
   const isStdin = file === undefined || file === '-'
   const start = performance.now()
-  const opened = await openRecording(isStdin ? process.stdin : file, { index, parse: undefined })
+  const opened = await openRecording(isStdin ? process.stdin : file, { index, parse: undefined, onCount })
   const name = isStdin ? 'standard input' : basename(file)
   if (opened.kind === 'recording') return { name, entries: opened.entries, hasTimes: true }
   return { name, entries: entriesAsTheyCome(opened.bytes, start), hasTimes: isStdin }

@@ -179,6 +179,24 @@ describe('check', () => {
       })
     }
 
+    it('that it holds bytes which are no UTF-8, and where', async () => {
+      const first = said('one')
+      const bytes = Buffer.from(`${first}${said('€?', 'stop')}data: [DONE]\n\n`)
+      bytes[bytes.indexOf('?')] = 0xff
+      for (const pieces of [[bytes], Array.from(bytes, byte => Uint8Array.of(byte))]) {
+        const { problems } = await check(pieces.map(bytes => ({ kind: 'piece', at: 0, bytes })))
+        expect(problems).to.deep.equal([
+          `bytes that are no UTF-8, first in the event at byte ${first.length}: they are read as \ufffd`
+        ])
+      }
+    })
+
+    it('no more than that it is cut where that is within a character', async () => {
+      const bytes = Buffer.from(`${said('one')}data: {"choices":[{"index":0,"delta":{"content":"€`)
+      const { problems } = await check([{ kind: 'piece', at: 0, bytes: bytes.subarray(0, -1) }])
+      expect(problems.join()).to.include('half an event').and.to.not.include('UTF-8')
+    })
+
     it('that the model did not end itself, in a note', async () => {
       const { problems, notes } = await check(bodyOf(said('one', 'length'), 'data: [DONE]\n\n'))
       expect(problems).to.deep.equal([])
