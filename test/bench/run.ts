@@ -12,11 +12,13 @@ import { memory } from './memory.js'
 import { openPipelines } from './open-pipelines.js'
 import { payloads } from './payloads.js'
 import { answersInRedis, idleFollowers } from './redis.js'
+import { relay } from './relay.js'
 import { replayAtOnce, replayTiming } from './replay.js'
 import { stages } from './stages.js'
 import { throughput } from './throughput.js'
 
-const benches: ReadonlyMap<string, () => Promise<Table>> = new Map([
+const benches: ReadonlyMap<string, (isShort: boolean) => Promise<Table>> = new Map([
+  ['relay', relay],
   ['throughput', throughput],
   ['payloads', payloads],
   ['large-event', largeEvent],
@@ -37,16 +39,17 @@ const benches: ReadonlyMap<string, () => Promise<Table>> = new Map([
 ])
 
 const loadBefore = load()
-const wanted = process.argv.slice(2)
+const isShort = process.argv.includes('--short')
+const wanted = process.argv.slice(2).filter(name => name !== '--short')
 const tables: string[] = []
 for (const [name, bench] of benches) {
   if (wanted.length > 0 && !wanted.includes(name)) continue
-  const table = toMarkdown(await bench())
+  const table = toMarkdown(await bench(isShort))
   process.stdout.write(`${table}\n`)
   tables.push(table)
 }
 // Part of a run does not replace the results of a whole one.
-if (wanted.length === 0) {
+if (wanted.length === 0 && !isShort) {
   const results = [caveats(), ...tables].join('\n')
   writeFileSync(new URL('../../../test/bench/RESULTS.md', import.meta.url), results)
 }
@@ -61,7 +64,7 @@ Written by \`npm run bench\`. The caveats first:
 - One machine, one run: ${machine}, Node ${process.version}, ${new Date().toISOString().slice(0, 10)}. Other machines and other versions of Node give other numbers; the ratios travel better than the times.
 - The load of the machine was ${loadBefore} before the run and ${load()} after it. Where it is more than one, something else took its share, and the spread shows it.
 - The streams are made up, in the shape of what providers send. The text is as repetitive as made-up text is.
-- In all but the last table the bytes are in memory already. In a program the network and the model take most of the time.
+- In all but the first and the last table the bytes are in memory already. In a program the network and the model take most of the time.
 - The peers run in the same process and in turn, on the same bytes, and must find the same text. They do not do the same work: only the library tells a truncated completion, or a provider's error, from an end.
 - What missed its goal says so.
 `

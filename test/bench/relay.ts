@@ -1,0 +1,170 @@
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { start } from './child.js'
+import { quantile, spread, summaryOf, type Table } from './measure.js'
+import type { Cost, Task } from './relay.child.js'
+import { ways } from './relay-ways.js'
+
+/** How much is done. */
+interface Extent {
+  readonly names: readonly string[]
+  readonly rounds: number
+  /** Tokens of the short and of the long answers: what differs between them is the price of tokens, the rest that of requests. */
+  readonly short: number
+  readonly long: number
+  /** Short answers before anything counts. */
+  readonly warmUp: number
+  readonly isWhole: boolean
+}
+
+const atOnce = 100
+const names = [...ways.keys()]
+const whole: Extent = { names, rounds: 5, short: 50, long: 450, warmUp: 3000, isWhole: true }
+/** Without delays, memory and the forms of answer that no ratio needs. */
+const quick: Extent = {
+  names: ['http', 'http-text', 'from-response', 'fetch', 'request', 'sdk', 'compose'],
+  rounds: 3,
+  short: 50,
+  long: 250,
+  warmUp: 600,
+  isWhole: false
+}
+/** The peers take several times as long as all others together. */
+const peers = ['ai', 'langchain']
+const peerRounds = 3
+const peerWarmUp = 500
+
+/** Which way is compared with which. */
+const comparisons: ReadonlyMap<string, readonly string[]> = new Map([
+  ['http-text', ['http']],
+  ['from-response', ['http-text']],
+  ['request', ['fetch', 'sdk']],
+  ['compose', ['request']],
+  ['respond', ['request', 'sdk']],
+  ['sse', ['request', 'sdk']],
+  ['ai', ['request']],
+  ['langchain', ['request']]
+])
+
+const tokensPerSecond = 20
+const delayTokens = 120
+const openAnswers = 500
+
+/** What a user pays for a relay: a server that asks a provider for each of its requests. */
+export async function relay(isShort: boolean): Promise<Table> {
+  const extent = isShort ? quick : whole
+  const relays = new Map<string, ChildProcess>()
+  for (const name of extent.names) {
+    const child = start('relay.child.js', name)
+    await once(child, 'message')
+    relays.set(name, child)
+  }
+  const prices = await pricesOf(relays, extent)
+  const rows: string[][] = []
+  for (const [name, child] of relays) {
+    const seen = extent.isWhole ? await delayAndMemory(child) : []
+    rows.push([ways.get(name)?.title ?? name, ...pricesRow(name, prices), ...seen])
+  }
+  for (const child of relays.values()) child.kill()
+  return {
+    title: 'Relay: from a provider to a reader, over HTTP',
+    notes: notesOf(extent),
+    columns: columnsOf(extent),
+    rows
+  }
+}
+
+/** In microseconds of processor time, round by round. */
+interface Price {
+  readonly token: number[]
+  readonly request: number[]
+}
+
+/** All ways in turn, round by round, so that what else the machine does meets all of them. */
+async function pricesOf(
+  relays: ReadonlyMap<string, ChildProcess>,
+  { rounds, short, long, warmUp }: Extent
+): Promise<Map<string, Price>> {
+  const prices = new Map<string, Price>()
+  for (const [name, child] of relays) {
+    prices.set(name, { token: [], request: [] })
+    await costOf(child, { tokens: short, answers: peers.includes(name) ? peerWarmUp : warmUp, atOnce })
+  }
+  for (let round = 0; round < rounds; round++) {
+    for (const [name, child] of relays) {
+      if (peers.includes(name) && round >= peerRounds) continue
+      // While the others ran, the caches of the processor have forgotten this one.
+      await costOf(child, { tokens: short, answers: atOnce, atOnce })
+      // Short ones are cheap, and their price is that of a request: more of them.
+      const few = await costOf(child, { tokens: short, answers: 2 * atOnce, atOnce })
+      const many = await costOf(child, { tokens: long, answers: atOnce, atOnce })
+      const token = (many.cpu / atOnce - few.cpu / (2 * atOnce)) / (long - short)
+      prices.get(name)?.token.push(token)
+      prices.get(name)?.request.push(few.cpu / (2 * atOnce) - token * short)
+    }
+  }
+  return prices
+}
+
+function pricesRow(name: string, prices: ReadonlyMap<string, Price>): string[] {
+  const { token = [], request = [] } = prices.get(name) ?? {}
+  const times = summaryOf(token)
+  const ratios = (comparisons.get(name) ?? []).map(other => {
+    const others = prices.get(other)?.token ?? []
+    // Round by round: what slowed a whole round is not in its ratio.
+    const each = token.map((price, round) => price / (others[round] ?? Number.NaN))
+    return `${summaryOf(each).median.toFixed(2)} times ${other}`
+  })
+  return [
+    name,
+    times.median.toFixed(1),
+    spread(times),
+    Math.round(1e6 / times.median).toString(),
+    summaryOf(request).median.toFixed(0),
+    ratios.join(', ')
+  ]
+}
+
+async function delayAndMemory(child: ChildProcess): Promise<string[]> {
+  const { delays } = await costOf(child, { tokens: delayTokens, answers: atOnce, atOnce, tokensPerSecond })
+  const held = { tokens: 40, holdAt: 20, answers: openAnswers, atOnce: openAnswers }
+  // Once more, since what the first so many leave behind in buffers and caches is no cost of each.
+  await costOf(child, held)
+  const { heapEach, residentEach } = await costOf(child, held)
+  return [
+    quantile(delays, 0.5).toFixed(2),
+    quantile(delays, 0.99).toFixed(2),
+    (heapEach / 1000).toFixed(0),
+    (residentEach / 1000).toFixed(0)
+  ]
+}
+
+async function costOf(child: ChildProcess, task: Task): Promise<Cost> {
+  child.send(task)
+  const exit = once(child, 'exit').then(([code]) => {
+    throw new Error(`a relay ended with code ${code} and without a report`)
+  })
+  exit.catch(() => {})
+  const [cost] = await Promise.race([once(child, 'message'), exit])
+  return cost
+}
+
+function notesOf({ rounds, short, long, warmUp, isWhole }: Extent): string[] {
+  const price = `Microseconds of processor time, user and system, that the process of the relay takes, ${atOnce} answers at once: for each token, an event of about 330 bytes, as the difference between answers of ${short} and ${long} tokens; for each request, what is left of the short ones. The provider and the readers are another process, and send a token when the reader has the one before it, so that each read of the relay is one event. Medians of ${rounds} rounds, in each of which all ways come in turn, after ${warmUp} answers that do not count. A ratio is the median of the ratios of the rounds.`
+  const peer = `The two peers, which take longest, have ${peerRounds} rounds, and ${peerWarmUp} answers before them.`
+  const delay = `Delay: milliseconds from the provider's write of a token to its arrival at the reader, ${atOnce} answers at once, ${tokensPerSecond} tokens a second each. KB: what each of ${openAnswers} open answers holds of the heap (and buffers beside it), and of the resident set, after garbage collection.`
+  return isWhole ? [price, peer, delay] : [price]
+}
+
+function columnsOf({ isWhole }: Extent): string[] {
+  const price = [
+    'relay',
+    'name',
+    'µs a token',
+    'spread',
+    'tokens a second and core',
+    'µs a request',
+    'ratio a token'
+  ]
+  return isWhole ? [...price, 'delay, median', '99th percentile', 'KB of heap', 'KB resident'] : price
+}
