@@ -9,6 +9,7 @@ import { checkFunction, invalid, type NoOptions, settled } from '../options.js'
 import type { CompletionParams } from '../source/request.js'
 import { type Bytes, type Stage, stage } from '../stage.js'
 import type { RowError, RowRecord } from './row.js'
+import { paramsOfRow } from './row-options.js'
 
 /** The options of `toBatchFile`. */
 export interface BatchFileOptions<Row> {
@@ -22,7 +23,7 @@ export interface BatchFileOptions<Row> {
  * 50,000 lines and 200 MB in a file, all of one endpoint.
  *
  * Fails with `CS_ERR_INVALID_OPTION` for parameters without messages, prompt or input, or of another endpoint than the first,
- * and with what a callback throws.
+ * and where `paramsOf` throws, with its error as `cause`; with what `key` throws.
  *
  * @example
  * const rows = Readable.from([{ text: 'Hello?' }])
@@ -43,7 +44,7 @@ export function toBatchFile<Row>(
       const custom_id = key(row, count++)
       if (typeof custom_id !== 'string')
         throw invalid('key', custom_id, 'a function that gives a text for each row')
-      const body = await paramsOf(row)
+      const body = await paramsOfRow(paramsOf, row, custom_id)
       const url = endpointOf(body)
       endpoint ??= url
       if (url !== endpoint)
@@ -57,8 +58,6 @@ export function toBatchFile<Row>(
 }
 
 function endpointOf(params: CompletionParams): string {
-  if (typeof params !== 'object' || params === null)
-    throw invalid('params', params, 'the parameters of a request')
   if ('messages' in params) return '/v1/chat/completions'
   if ('input' in params) return '/v1/responses'
   if ('prompt' in params)

@@ -1,4 +1,5 @@
 import type { Stream } from 'node:stream'
+import { CompletionError } from '../errors.js'
 import { checkTimeLimits, type TimeLimits } from '../guard/time-limits.js'
 import { checkFunction, checkIndex, checkLimit, invalid, settled } from '../options.js'
 import type { CompletionClient, CompletionParams, RequestOptions } from '../source/request.js'
@@ -46,6 +47,33 @@ export function checkAsked(client: CompletionClient, paramsOf: (row: never) => u
   checkFunction('paramsOf', paramsOf)
   if (typeof client !== 'object' || client === null)
     throw invalid('client', client, 'a client of the openai package')
+}
+
+/** How much of a row's key is shown, in characters. */
+const shownKey = 100
+
+/** A row as a message names it: by its key, never by what it holds. */
+export function rowOf(key: string): string {
+  return `the row of key ${JSON.stringify(key.length > shownKey ? `${key.slice(0, shownKey)}…` : key)}`
+}
+
+/** The parameters of a row's request. Rejects with `CS_ERR_INVALID_OPTION` where `paramsOf` throws, or gives none. */
+export async function paramsOfRow<Row>(
+  paramsOf: (row: Row) => CompletionParams | PromiseLike<CompletionParams>,
+  row: Row,
+  key: string
+): Promise<CompletionParams> {
+  let params: CompletionParams
+  try {
+    params = await paramsOf(row)
+  } catch (cause) {
+    throw new CompletionError('CS_ERR_INVALID_OPTION', `paramsOf threw at ${rowOf(key)}: see \`cause\``, {
+      cause
+    })
+  }
+  if (typeof params !== 'object' || params === null)
+    throw invalid(`what paramsOf gave for ${rowOf(key)}`, params, 'the parameters of a request')
+  return params
 }
 
 export function checkRowOptions<Row>(factory: string, options: RowOptions<Row>): void {

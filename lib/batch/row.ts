@@ -26,6 +26,7 @@ import {
 } from '../source/request.js'
 import { stage } from '../stage.js'
 import { type RateLimiter, waitInHeaders } from './rate-limits.js'
+import { paramsOfRow } from './row-options.js'
 
 /** What came of a row. */
 export interface RowRecord<Row = unknown> {
@@ -82,7 +83,7 @@ export async function askRow<Row>(
   signal: AbortSignal
 ): Promise<RowRecord<Row>> {
   const start = performance.now()
-  const params = await settings.paramsOf(row)
+  const params = await paramsOfRow(settings.paramsOf, row, key)
   const spent = new Spent()
   const end = (more: Partial<RowRecord<Row>>, attempts: number): RowRecord<Row> => ({
     key,

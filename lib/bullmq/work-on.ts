@@ -30,7 +30,8 @@ export interface WorkOptions<Row> extends RowOptions<Row> {
 export interface BatchWorker {
   /**
    * Settles when the worker has ended. Rejects with what every row would fail with (a key that is refused, a model that does
-   * not exist, a balance that is used up), and with what `paramsOf` throws; the row that met it is back in the queue.
+   * not exist, a balance that is used up), and with `CS_ERR_INVALID_OPTION` where `paramsOf` throws, with its error as
+   * `cause`; the row that met it is back in the queue.
    */
   readonly ended: Promise<void>
   /** Takes no more rows, finishes those that it has, and ends. */

@@ -278,8 +278,41 @@ describe('completeEach', () => {
       const { error } = await complete(server, rows(3), options)
       expect(error, Object.keys(options)[0]).to.equal(oops)
     }
-    const { error } = await run(Readable.from(rows(1)), completeEach(clientOf(server), throwing))
-    expect(error).to.equal(oops)
+  })
+
+  for (const [name, broken, says] of [
+    [
+      'throws',
+      () => {
+        throw new Error('of Jane Doe')
+      },
+      /^paramsOf threw at the row of key "row 2"/
+    ],
+    ['rejects', () => Promise.reject(new Error('of Jane Doe')), /^paramsOf threw at the row of key "row 2"/],
+    ['gives nothing', () => undefined, /^what paramsOf gave for the row of key "row 2" is undefined/],
+    ['gives text', () => 'of Jane Doe', /^what paramsOf gave for the row of key "row 2" is a string/]
+  ] satisfies [string, () => unknown, RegExp][]) {
+    it(`fails with an error that names the row by its key where paramsOf ${name}`, async () => {
+      await using server = await serve(echo)
+      const stage = completeEach<Row>(
+        clientOf(server),
+        // What a caller without types may give.
+        row => (row.id === 2 ? (broken() as never) : paramsOf(row)),
+        { key: ({ id }) => `row ${id}`, concurrency: 1 }
+      )
+      const { items, error } = await run<RowRecord<Row>>(Readable.from(rows(4)), stage)
+      expect(items.map(({ key }) => key)).to.deep.equal(['row 0', 'row 1'])
+      expect(error).to.have.property('code', 'CS_ERR_INVALID_OPTION')
+      expect(error?.message).to.match(says).and.to.not.include('Jane')
+      if (/threw/.test(says.source)) expect(error).to.have.nested.property('cause.message', 'of Jane Doe')
+    })
+  }
+
+  it('keeps the key that a provider quotes out of its records', async () => {
+    const body = { error: { message: `Incorrect API key provided: sk-${'a1'.repeat(10)}.` } }
+    await using server = await faulty(() => ({ status: { code: 400, body } }))
+    const { items } = await complete(server, rows(1))
+    expect(items[0]?.error?.message).to.equal('400 Incorrect API key provided: [key].')
   })
 
   it('checks its options at the call', () => {
