@@ -1,4 +1,5 @@
 import { Transform } from 'node:stream'
+import { isDeepStrictEqual } from 'node:util'
 import { AbortError } from '../abort-error.js'
 import { CompletionError } from '../errors.js'
 import { failInOrder } from '../fail-in-order.js'
@@ -9,7 +10,7 @@ import { type Stage, usedOnce } from '../stage.js'
 import { Journal } from './journal.js'
 import { RateLimiter } from './rate-limits.js'
 import { askRow, type RowRecord } from './row.js'
-import { checkAsked, checkRowOptions, type RowOptions, rowDefaults } from './row-options.js'
+import { checkAsked, checkRowOptions, type RowOptions, rowDefaults, rowOf } from './row-options.js'
 
 export type { RateLimits } from './rate-limits.js'
 export type { RowError, RowRecord } from './row.js'
@@ -41,7 +42,11 @@ export interface BatchOptions<Row> extends RowOptions<Row> {
    * Default: `done`.
    */
   order?: 'done' | 'input'
-  /** By what a row is known in the journal and its record; each key may come once. Default: its place in the input, from 0. */
+  /**
+   * By what a row is known in the journal and its record; each key may come once. It says alone whether a row has been
+   * finished, so a row that is to be asked anew when it changes needs another key. Default: its place in the input, from 0;
+   * a row that is another one than the journal has for its place is then a `CS_ERR_JOURNAL`.
+   */
   key?: (row: Row, index: number) => string
   /** A file of the finished rows: the same program run again asks for none of them twice. Default: none. */
   journal?: string
@@ -71,7 +76,7 @@ const mostHeld = 1000
  *
  * Fails, after the records that came before have been taken, with what every row would fail with: a key that is refused, a
  * model that does not exist, a balance that is used up. With `CS_ERR_JOURNAL` for a journal that is none, is of another
- * run, or in use, and for a key that comes twice; with the first failure of a row where `onFailure` is `fail`. With
+ * run, or in use, for a key that comes twice, and, without the option `key`, for a row that has changed since; with the first failure of a row where `onFailure` is `fail`. With
  * `CS_ERR_INVALID_OPTION`, which names the key of the row, where `paramsOf` throws (its error is the `cause`) or gives no
  * parameters; with what another callback throws.
  *
@@ -92,7 +97,7 @@ export function completeEach<Row>(
     {
       ...rowDefaults,
       order: 'done',
-      key: (_row, index) => String(index),
+      key: placeOf,
       journal: undefined,
       run: '',
       onFailure: 'emit',
@@ -174,6 +179,7 @@ export function completeEach<Row>(
       keys.add(key)
     }
     const kept = await journal?.get<RowRecord<Row>>(key)
+    if (kept && keyOf === placeOf && !isDeepStrictEqual(kept.row, asJson(row))) throw changedRow(key, index)
     if (kept) resumed++
     const record = kept ?? (await askRow(key, row, settings, limiter, controller.signal))
     if (isOver) return
@@ -247,6 +253,22 @@ export function completeEach<Row>(
     ? onAbort(options.signal, () => fail(new AbortError(undefined, options.signal?.reason)))
     : () => {}
   return usedOnce('completeEach', stream)
+}
+
+function placeOf(_row: unknown, index: number): string {
+  return String(index)
+}
+
+/** A row as the journal gives it back. */
+function asJson(row: unknown): unknown {
+  const json = JSON.stringify(row)
+  return json === undefined ? undefined : JSON.parse(json)
+}
+
+/** By their places, rows that have moved or changed would get the answers of others. */
+function changedRow(key: string, index: number): CompletionError {
+  const message = `${rowOf(key)} is not the row that the journal has there: the rows have changed since. Begin another journal, or name each row with the option key`
+  return new CompletionError('CS_ERR_JOURNAL', message, { index })
 }
 
 /** The options that have no default. */

@@ -120,6 +120,7 @@ export class Journal {
     const { size } = await this.#file.stat()
     let rest = Buffer.alloc(0)
     let isHead = true
+    let number = 0
     for (let at = 0; at < size; ) {
       const { bytesRead, buffer } = await this.#file.read(Buffer.alloc(readSize), 0, readSize, at)
       if (bytesRead === 0) break
@@ -128,8 +129,9 @@ export class Journal {
       let start = 0
       for (let end = bytes.indexOf(lineFeed); end !== -1; end = bytes.indexOf(lineFeed, start)) {
         const line = bytes.subarray(start, end)
+        number++
         if (isHead) checkHead(path, line.toString(), run)
-        else this.#places.set(keyOf(path, line.toString()), { at: this.#end, length: line.length })
+        else this.#places.set(keyOf(path, line.toString(), number), { at: this.#end, length: line.length })
         isHead = false
         this.#end += line.length + 1
         start = end + 1
@@ -166,14 +168,17 @@ function checkHead(path: string, line: string, run: string): void {
   throw new CompletionError('CS_ERR_JOURNAL', message)
 }
 
-function keyOf(path: string, line: string): string {
+function keyOf(path: string, line: string, number: number): string {
   try {
     const { key } = JSON.parse(line) as Partial<Entry>
     if (typeof key === 'string') return key
   } catch {
     // Told below.
   }
-  throw new CompletionError('CS_ERR_JOURNAL', `${shown(path)} holds a line that is damaged`)
+  throw new CompletionError(
+    'CS_ERR_JOURNAL',
+    `line ${number} of ${shown(path)} is damaged: mend it, or take it off, and its row is asked again`
+  )
 }
 
 function shown(path: string): string {

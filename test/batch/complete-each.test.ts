@@ -428,6 +428,57 @@ describe('completeEach', () => {
       })
     })
 
+    it('names the line that is damaged', async () => {
+      await withFolder(async folder => {
+        await using server = await serve(echo)
+        const file = join(folder, 'run.ndjson')
+        await complete(server, rows(3), journaled(folder))
+        const lines = (await readFile(file, 'utf8')).split('\n')
+        await writeFile(file, lines.with(2, '{"key":').join('\n'))
+        const { error } = await complete(server, rows(3), journaled(folder))
+        expect(error).to.have.property('code', 'CS_ERR_JOURNAL')
+        expect(error?.message).to.match(/^line 3 of .*run\.ndjson is damaged/)
+      })
+    })
+
+    it('gives no row the answer of another that stood at its place', async () => {
+      await withFolder(async folder => {
+        await using server = await serve(echo)
+        const journal = join(folder, 'run.ndjson')
+        // As JSON the rows are the same, whatever the order of their members and what JSON does not have.
+        const before = [
+          { id: 0, text: 'a' },
+          { id: 1, text: 'b' }
+        ]
+        const same = [
+          { text: 'a', id: 0, more: undefined },
+          { text: 'b', id: 1 }
+        ]
+        await complete(server, before, { journal, concurrency: 1 })
+        expect((await complete(server, same, { journal })).error).to.equal(undefined)
+        expect(server.requests).to.have.length(2)
+
+        const changed = [before[0] as Row, { id: 1, text: 'changed text' }]
+        const { items, error } = await complete(server, changed, { journal, concurrency: 1 })
+        expect(items.map(({ key }) => key)).to.deep.equal(['0'])
+        expect(error).to.include({ code: 'CS_ERR_JOURNAL', index: 1 })
+        expect(error?.message)
+          .to.match(/^the row of key "1" .*Begin another journal, or/)
+          .and.to.not.include('changed text')
+        expect(server.requests).to.have.length(2)
+      })
+    })
+
+    it('takes the word of the option key for which rows are the same', async () => {
+      await withFolder(async folder => {
+        await using server = await serve(echo)
+        await complete(server, [{ id: 0, text: 'a' }], journaled(folder))
+        const { items, error } = await complete(server, [{ id: 0, text: 'b' }], journaled(folder))
+        expect(error).to.equal(undefined)
+        expect(items[0]?.row).to.deep.equal({ id: 0, text: 'a' })
+      })
+    })
+
     it('refuses a key that comes twice', async () => {
       await withFolder(async folder => {
         await using server = await serve(echo)
