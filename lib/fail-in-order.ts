@@ -1,7 +1,7 @@
 import type { Readable, Writable } from 'node:stream'
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers'
 import { CompletionError } from './errors.js'
-import { isAskedInVain, isBroken, type Neighbour, type OnItsWay, onItsWay } from './on-its-way.js'
+import { emitHeld, isAskedInVain, isBroken, type Neighbour, type OnItsWay, onItsWay } from './on-its-way.js'
 import { isStopped } from './stopping.js'
 
 /** On a stream: how long its failure waits while nothing moves, in milliseconds, where that is not the default. */
@@ -33,7 +33,7 @@ interface Waiting {
   readonly timeout: number
   /** What to do instead where nobody behind wants any more. */
   readonly goOn: (() => void) | undefined
-  /** The compressors that were asked to emit what they hold. */
+  /** The streams that were asked to emit what they hold. */
   readonly flushed: Set<Neighbour>
   left: number
   looks: number
@@ -120,10 +120,16 @@ function isTaken(waiting: Waiting, { byHand }: OnItsWay, now: number): boolean {
   return now - waiting.askedAt >= timeBehindHands
 }
 
-/** Has the compressors on the way emit what they hold. False when all have. */
+/** Has the compressors on the way, and stages of this library, emit what they hold. False when all have. */
 function flush(waiting: Waiting, { streams }: OnItsWay): boolean {
   let isFlushing = false
   for (const next of streams) {
+    if (next[emitHeld] && !waiting.flushed.has(next)) {
+      waiting.flushed.add(next)
+      isFlushing = true
+      next[emitHeld]()
+      continue
+    }
     // Streams of zlib, brotli and zstd have both. Other streams may have a `flush` that does something else.
     if (typeof next.flush !== 'function' || !('bytesWritten' in next) || waiting.flushed.has(next)) continue
     waiting.flushed.add(next)

@@ -9,6 +9,9 @@ export const outside: unique symbol = Symbol.for('completion-streams.outside')
 /** On a stream: the streams that it writes to itself, without a pipe. */
 export const beside: unique symbol = Symbol.for('completion-streams.beside')
 
+/** On a stream: has it emit what it keeps for later only so as not to emit too often. */
+export const emitHeld: unique symbol = Symbol.for('completion-streams.emitHeld')
+
 /** A stream as its neighbour sees it: of any class, with either side or both. */
 export interface Neighbour {
   readonly destroyed?: boolean
@@ -22,6 +25,7 @@ export interface Neighbour {
   readonly [inside]?: Neighbour
   readonly [outside]?: Neighbour
   readonly [beside]?: () => Iterable<Neighbour>
+  readonly [emitHeld]?: () => void
   listenerCount?(name: string): number
   /** What compressors have: it has them emit what they hold. */
   flush?(callback: () => void): void

@@ -1,5 +1,6 @@
 import { clearTimeout, setTimeout } from 'node:timers'
 import { CompletionError } from '../errors.js'
+import { emitHeld } from '../on-its-way.js'
 import { checkIndex, settled, show } from '../options.js'
 import { type Stage, stage } from '../stage.js'
 import { PartialValue } from './json-text/partial-value.js'
@@ -18,14 +19,16 @@ export interface PartialsOptions {
 /**
  * Reads text that is a JSON object or array, or has one in it, and emits what it is so far, as it grows: for who shows it
  * before it is whole. A string is there as far as it has come; a number, a word or a name only when it is whole; never
- * half of an escape or of a character. Each snapshot is a value of its own. The last one is the whole value. Where there is
- * nothing at the path yet, or `null`, nothing is emitted.
+ * half of an escape or of a character. Each snapshot is a value of its own. The last one is the whole value, or all that
+ * came of it before a failure. Where there is nothing at the path yet, or `null`, nothing is emitted.
  *
  * A snapshot costs as much as `JSON.parse` of all the text so far, so the rate of snapshots (`every`, `characters`) is what
- * a long text costs. Where the text begins, prose round it, and fences, are as for `toElements`.
+ * a long text costs. Where the text begins, prose round it, fences, and a comma behind the last element are as for
+ * `toElements`.
  *
  * Fails, after the newest snapshot has been taken, with `CS_ERR_TRUNCATED` when the text ends before the value does, and
- * with `CS_ERR_INVALID_ELEMENT` for what is no JSON, or a text without any.
+ * with `CS_ERR_INVALID_ELEMENT` for what is no JSON, for a text without any, and for one with another object or array behind
+ * the first: those are for `toElements`.
  *
  * @example
  * for await (const { steps = [] } of compose(request, toChunks(), toText(), toPartials<{ steps?: string[] }>())) console.log(steps.length)
@@ -46,6 +49,8 @@ export function toPartials<Value = unknown>(options?: PartialsOptions): Stage<st
   let lastLength = 0
   let lastSize = 0
   let timer: ReturnType<typeof setTimeout> | undefined
+  /** Emits what waits for its time. */
+  let late: (() => void) | undefined
 
   function emit(push: (value: Value) => void): void {
     clearTimeout(timer)
@@ -58,16 +63,20 @@ export function toPartials<Value = unknown>(options?: PartialsOptions): Stage<st
     if (value !== undefined && value !== null) push(value as Value)
   }
 
-  return stage<string, Value>({
+  const partials = stage<string, Value>({
     transform(text, push) {
       if (typeof text !== 'string') throw notText(text)
       if (beginning.length < beginningLength) beginning += text.slice(0, beginningLength - beginning.length)
+      late ??= () => {
+        if (partial.size !== lastSize) emitLate(push)
+      }
       partial.feed(text)
+      checkText(push)
       if (partial.size === lastSize || partial.length - lastLength < characters) return
       const wait = lastTime + every - performance.now()
       if (wait <= 0) emit(push)
       // The newest text is shown even if nothing more comes.
-      else timer ??= setTimeout(() => emitLate(push), wait).unref()
+      else timer ??= setTimeout(late, wait).unref()
     },
     flush(push) {
       partial.end()
@@ -76,7 +85,8 @@ export function toPartials<Value = unknown>(options?: PartialsOptions): Stage<st
           beginning.trim() === '' ? 'the text is empty' : 'the text holds no JSON: see `beginning`',
           beginning
         )
-      if (partial.size !== lastSize) emit(push)
+      checkText(push)
+      emitNewest(push)
       if (partial.isWhole) return
       throw new CompletionError('CS_ERR_TRUNCATED', 'the text ended within its JSON', {
         residue: partial.residue
@@ -86,6 +96,25 @@ export function toPartials<Value = unknown>(options?: PartialsOptions): Stage<st
       clearTimeout(timer)
     }
   })
+
+  // A failure of the source waits until the newest text is shown.
+  return Object.assign(partials, { [emitHeld]: () => late?.() })
+
+  function emitNewest(push: (value: Value) => void): void {
+    if (partial.size !== lastSize) emit(push)
+  }
+
+  /** Throws when the text goes on in what is not of the value, after what came before. */
+  function checkText(push: (value: Value) => void): void {
+    if (!partial.isInvalid && !partial.hasSecond) return
+    emitNewest(push)
+    throw invalidElement(
+      partial.isInvalid
+        ? 'what the text holds is no JSON: see `beginning`'
+        : 'the text holds more than one JSON value: toElements reads several',
+      beginning
+    )
+  }
 
   /** An error here is ignored: the same text fails again with the next piece or at the end, where it can be reported. */
   function emitLate(push: (value: Value) => void): void {

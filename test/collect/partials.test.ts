@@ -1,7 +1,7 @@
-import { Readable } from 'node:stream'
+import { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { expect } from 'chai'
-import { type CompletionError, compose, type PartialsOptions, toPartials } from 'completion-streams'
+import { type CompletionError, compose, type PartialsOptions, stage, toPartials } from 'completion-streams'
 
 async function read(
   pieces: Iterable<string>,
@@ -64,6 +64,67 @@ describe('toPartials', () => {
     expect(error?.code).to.equal('CS_ERR_TRUNCATED')
     expect(error?.residue).to.equal('{"a":"one","b":"t')
     expect(values.at(-1)).to.deep.equal({ a: 'one', b: 't' })
+  })
+
+  for (const [name, text, newest] of [
+    ['a comma behind the last member', '{"a":"x","b":2,}', { a: 'x', b: 2 }],
+    ['a name in single quotes', `{"a":"x",'b':2}`, { a: 'x' }],
+    ['a text in single quotes, with a comma in it', `{"a":"x","b":'y, z'}`, { a: 'x' }],
+    ['a comma in a list within', '{"a":"x","b":[1,]}', { a: 'x', b: [1] }],
+    ['a comment', '{"a":"x", // so\n"b":2}', { a: 'x' }],
+    ['a bracket of the other kind', '{"a":"x"]', { a: 'x' }],
+    ['a line end in a text', '{"a":"x","b":"y\nz"}', { a: 'x', b: 'y' }],
+    ['an escape that is none', '{"a":"x","b":"y\\z"}', { a: 'x', b: 'y' }],
+    ['a number that is none', '{"a":"x","b":01}', { a: 'x' }],
+    ['a second object', '{"a":"x"}\n{"b":2}', { a: 'x' }],
+    ['a second object right behind it', '{"a":"x"}{"b":2}', { a: 'x' }],
+    ['a second list', '```\n[{"a":"x"}]\n```\n\n```\n[1]\n```', [{ a: 'x' }]]
+  ] as const) {
+    for (const pieces of [[text], text.split('')]) {
+      it(`fails with CS_ERR_INVALID_ELEMENT, behind the newest value, for ${name}, in ${pieces.length} pieces`, async () => {
+        const { values, error } = await read(pieces, { every: 60_000 })
+        expect(error?.code).to.equal('CS_ERR_INVALID_ELEMENT')
+        expect(values.at(-1)).to.deep.equal(newest)
+        if (name.startsWith('a second')) expect(error?.message).to.include('toElements')
+      })
+    }
+  }
+
+  it('takes a comma behind the last element, and prose with brackets behind the value', async () => {
+    for (const text of [
+      '[1,2 , ] and so on',
+      '```json\n[1,\n2,\n]\n```\nSee [1], {this} and [that](there).'
+    ]) {
+      for (const pieces of [[text], text.split('')]) {
+        const { values, error } = await read(pieces)
+        expect(error).to.equal(undefined)
+        expect(values.at(-1)).to.deep.equal([1, 2])
+      }
+    }
+  })
+
+  it('emits the newest value before a failure of its source', async () => {
+    for (const options of [{ every: 60_000 }, { characters: 1000 }]) {
+      const broken = new Error('the connection died')
+      const source = stage<string, string>({
+        transform: (text, push) => push(text),
+        flush() {
+          throw broken
+        }
+      })
+      const values: unknown[] = []
+      const sink = new Writable({
+        objectMode: true,
+        write(value, _encoding, callback) {
+          values.push(value)
+          callback()
+        }
+      })
+      const pieces = ['{"a":"one"', ',"b":"t', 'wo']
+      const done = pipeline(Readable.from(pieces), source, toPartials(options), sink)
+      expect(await done.catch(error => error)).to.equal(broken)
+      expect(values.at(-1)).to.deep.equal({ a: 'one', b: 'two' })
+    }
   })
 
   for (const [name, text] of Object.entries({

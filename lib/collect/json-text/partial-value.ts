@@ -4,21 +4,30 @@ import { arrayStart, brackets, objectStart } from './json-start.js'
 type Place =
   | 'prose'
   | 'value'
+  | 'valueOrEnd'
   | 'scalar'
   | 'string'
+  | 'nextName'
+  | 'nameOrEnd'
   | 'name'
   | 'behindName'
   | 'behindValue'
-  | 'nameOrEnd'
   | 'end'
+
+/** A number or a word of JSON. */
+const scalar = /^(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)$/
+
+/** Escapes of JSON, one behind the other. */
+const escapes = /^(?:\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))+$/
 
 /**
  * The first object or array of a text that is still being written, closed so that `JSON.parse` takes it: without the
- * number, word, name or escape that is not whole, but with the string as far as it has come.
+ * number, word, name or escape that is not whole, but with the string as far as it has come. A comma behind the last element
+ * of the array is taken off.
  */
 export class PartialValue {
   #place: Place = 'prose'
-  #isLineStart = true
+  #isLineStart: boolean
   #text = ''
   /** How much of the text has been looked at. */
   #at = 0
@@ -28,6 +37,24 @@ export class PartialValue {
   #wholeEnd = 0
   /** Where the characters of the string at hand end that are whole. */
   #stringEnd = 0
+  #scalarStart = 0
+  #isInvalid = false
+  /** What stands behind the value, once that is closed. */
+  #behind: PartialValue | undefined
+
+  constructor(isLineStart = true) {
+    this.#isLineStart = isLineStart
+  }
+
+  /** Whether the text goes on in what is no JSON. The value up to there is still what it was. */
+  get isInvalid(): boolean {
+    return this.#isInvalid
+  }
+
+  /** Whether another object or array begins behind the value. */
+  get hasSecond(): boolean {
+    return this.#behind?.hasBegun === true
+  }
 
   /** Whether the value is closed. */
   get isWhole(): boolean {
@@ -54,7 +81,7 @@ export class PartialValue {
   }
 
   feed(piece: string): void {
-    if (this.#place === 'end') return
+    if (this.#behind) return this.#behind.feed(piece)
     this.#text += piece
     if (this.#place === 'prose') this.#findStart(false)
     if (this.#place !== 'prose') this.#scan()
@@ -62,6 +89,7 @@ export class PartialValue {
 
   /** Decides what waited for more text than there is. */
   end(): void {
+    if (this.#behind) return this.#behind.end()
     if (this.#place !== 'prose') return
     this.#findStart(true)
     if (this.hasBegun) this.#scan()
@@ -106,20 +134,29 @@ export class PartialValue {
   }
 
   #scan(): void {
-    const text = this.#text
-    for (; this.#at < text.length && this.#place !== 'end'; this.#at++) {
-      const character = text[this.#at] as string
+    for (; this.#at < this.#text.length && this.#place !== 'end'; this.#at++) {
+      const character = this.#text[this.#at] as string
       if (this.#place === 'string' || this.#place === 'name') {
-        if (!this.#takeOfString(text, character)) return
+        if (!this.#takeOfString(this.#text, character)) return
       } else if (!' \n\r\t'.includes(character)) this.#take(character)
-      else if (this.#place === 'scalar') this.#endValue(this.#at)
+      else if (this.#place === 'scalar') this.#endScalar()
+      if (this.#isInvalid) return
     }
+    if (this.#place !== 'end') return
+    this.#behind = new PartialValue(false)
+    this.#behind.feed(this.#text.slice(this.#at))
   }
 
   /** False when an escape, or a pair of surrogates, is not all there. */
   #takeOfString(text: string, character: string): boolean {
     const length = lengthOf(text, this.#at)
     if (this.#at + length > text.length) return false
+    const isGood =
+      character === '\\' ? escapes.test(text.slice(this.#at, this.#at + length)) : character >= ' '
+    if (!isGood) {
+      this.#isInvalid = true
+      return false
+    }
     this.#at += length - 1
     if (character !== '"') this.#stringEnd = this.#at + 1
     else if (this.#place === 'name') this.#place = 'behindName'
@@ -128,25 +165,62 @@ export class PartialValue {
   }
 
   #take(character: string): void {
-    const isMark = /[,:\]}]/.test(character)
     if (this.#place === 'scalar') {
-      if (!isMark) return
-      this.#endValue(this.#at)
+      if (!/[,:\]}]/.test(character)) return
+      this.#endScalar()
+      if (this.#isInvalid) return
     }
-    if (character === '}' || character === ']') {
-      this.#closers.pop()
-      this.#endValue(this.#at + 1)
-    } else if (character === ',') this.#place = this.#closers.at(-1) === '}' ? 'nameOrEnd' : 'value'
-    else if (character === ':') this.#place = 'value'
-    else if (this.#place === 'nameOrEnd') this.#place = 'name'
-    else if (character === '{' || character === '[') {
+    const closer = this.#closers.at(-1)
+    switch (this.#place) {
+      case 'behindValue':
+        if (character === closer) this.#close()
+        else if (character === ',') this.#place = closer === '}' ? 'nextName' : 'value'
+        else this.#isInvalid = true
+        return
+      case 'nameOrEnd':
+      case 'nextName':
+        if (character === '"') this.#place = 'name'
+        else if (character === '}' && this.#place === 'nameOrEnd') this.#close()
+        else this.#isInvalid = true
+        return
+      case 'behindName':
+        if (character === ':') this.#place = 'value'
+        else this.#isInvalid = true
+        return
+      default:
+        if (character !== ']' || closer !== ']') return this.#beginValue(character)
+        if (this.#place === 'value') {
+          if (this.#closers.length > 1) this.#isInvalid = true
+          // A comma behind the last element.
+          this.#text = this.#text.slice(0, this.#wholeEnd) + this.#text.slice(this.#at)
+          this.#at = this.#wholeEnd
+        }
+        if (!this.#isInvalid) this.#close()
+    }
+  }
+
+  #beginValue(character: string): void {
+    if (character === '{' || character === '[') {
       this.#closers.push(character === '{' ? '}' : ']')
-      this.#place = character === '{' ? 'nameOrEnd' : 'value'
+      this.#place = character === '{' ? 'nameOrEnd' : 'valueOrEnd'
       this.#wholeEnd = this.#at + 1
     } else if (character === '"') {
       this.#place = 'string'
       this.#stringEnd = this.#at + 1
-    } else this.#place = 'scalar'
+    } else if (/[-\dtfn]/.test(character)) {
+      this.#place = 'scalar'
+      this.#scalarStart = this.#at
+    } else this.#isInvalid = true
+  }
+
+  #endScalar(): void {
+    if (scalar.test(this.#text.slice(this.#scalarStart, this.#at))) this.#endValue(this.#at)
+    else this.#isInvalid = true
+  }
+
+  #close(): void {
+    this.#closers.pop()
+    this.#endValue(this.#at + 1)
   }
 
   #endValue(end: number): void {

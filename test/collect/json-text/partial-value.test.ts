@@ -57,6 +57,24 @@ describe('PartialValue', () => {
     )
   })
 
+  it('can be shown, whatever stands in its text, and is only whole where it is JSON', () => {
+    const parts = fc.constantFrom(...'{}[],:"\'\\ \n01a', 'true', '-1e5', '"a"', '"b":')
+    fc.assert(
+      fc.property(value, fc.nat(), fc.nat({ max: 3 }), parts, (text, place, length, part) => {
+        const at = 1 + (place % text.length)
+        const changed = text.slice(0, at) + part + text.slice(at + length)
+        const partial = new PartialValue()
+        partial.feed(changed)
+        partial.end()
+        if (!partial.hasBegun) return
+        expect(() => partial.snapshot(), changed).not.to.throw()
+        if (partial.isWhole) expect(partial.isInvalid).to.equal(false)
+        else if (!partial.isInvalid) expect(() => JSON.parse(changed)).to.throw()
+      }),
+      { numRuns: 3000 }
+    )
+  })
+
   for (const [text, wanted] of [
     ['{"a":"x\\', '{"a":"x"}'],
     ['{"a":"x\\u00', '{"a":"x"}'],
