@@ -47,7 +47,7 @@ export function show(value: unknown): string {
     return value === '' ? 'an empty string' : `a string of ${value.length} characters`
   if (typeof value === 'function') return 'a function'
   if (typeof value !== 'object' || value === null) return String(value)
-  if (Array.isArray(value)) return 'an array'
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'an array'
   if (ArrayBuffer.isView(value)) return 'bytes'
   return isStreamLike(value) ? 'a stream' : 'an object'
 }

@@ -101,6 +101,7 @@ describe('options', () => {
     [Buffer.from('sk-1'), 'bytes'],
     [new Writable(), 'a stream'],
     [[1, 2], 'an array'],
+    [[], 'an empty list'],
     [{ apiKey: 'sk-1' }, 'an object'],
     [() => 'sk-1', 'a function'],
     [null, 'null'],

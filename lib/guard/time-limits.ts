@@ -2,7 +2,7 @@ import { Transform } from 'node:stream'
 import { clearTimeout, setTimeout } from 'node:timers'
 import { CompletionError } from '../errors.js'
 import { failInOrder } from '../fail-in-order.js'
-import { checkLimit, invalid, settled } from '../options.js'
+import { checkLimit, settled } from '../options.js'
 import { type Stage, usedOnce } from '../stage.js'
 
 /** All in milliseconds; a limit that is not given does not hold. */
@@ -32,7 +32,7 @@ const graceTime = 10
 /**
  * Passes everything on unchanged, and fails with `CS_ERR_STALLED` when the source is too slow. Before `toChunks`
  * it watches for life, since bytes may be keep-alive comments; behind it, for progress. At least one limit is
- * to be given.
+ * to be given. Without `first`, `idle` also limits the wait for the first item, which begins with the request.
  *
  * Only the time spent waiting for the source counts: while the sink is slow, the clock stands still. It starts when the
  * stage is first read. Its timer does not keep the process alive.
@@ -137,7 +137,10 @@ export function checkTimeLimits({ first, idle, total }: TimeLimits): void {
   if (idle !== undefined) checkLimit('idle', idle)
   if (total !== undefined) checkLimit('total', total)
   if ((first ?? idle ?? total) === undefined)
-    throw invalid('timeLimits', undefined, 'first, idle or total, in milliseconds')
+    throw new CompletionError(
+      'CS_ERR_INVALID_OPTION',
+      'timeLimits has no limit: give one or more of first, idle and total, in milliseconds'
+    )
 }
 
 /** The facts of a stall: which limit passed, how long it was (milliseconds), and how many items had come in what time. */

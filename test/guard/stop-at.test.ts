@@ -301,6 +301,10 @@ describe('stopAt', () => {
     expect(error).to.have.property('code', 'CS_ERR_INVALID_CHUNK')
   })
 
+  it('says what to give where the list is empty', () => {
+    expect(() => stopAt([])).to.throw(/^strings is an empty list: give a string, or a list of one or more/)
+  })
+
   for (const [name, strings] of Object.entries({
     nothing: undefined,
     'an empty list': [],

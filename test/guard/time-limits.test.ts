@@ -235,6 +235,10 @@ describe('timeLimits', () => {
     // @ts-expect-error: null is no limit
     'total: null': () => timeLimits({ idle: 5, total: null })
   }
+  it('says what to give where there is no limit', () => {
+    expect(wrong['no limit']).to.throw(/^timeLimits has no limit: give one or more of first, idle and total/)
+  })
+
   for (const [name, make] of Object.entries(wrong)) {
     it(`throws CS_ERR_INVALID_OPTION for ${name}`, () => {
       expect(make).to.throw().with.property('code', 'CS_ERR_INVALID_OPTION')
