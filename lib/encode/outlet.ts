@@ -4,6 +4,8 @@ export interface Outlet {
   readonly isUnopened: boolean
   /** Whether the reader is a browser's `EventSource` that has had a part of the answer before. */
   readonly isReturning: boolean
+  /** Whether the head alone is asked for, by the method HEAD. */
+  readonly isHeadOnly: boolean
   /** Writes the head. */
   open(status: number, headers: Readonly<Record<string, string>>): void
   /** Writes a part of the body; calls back when more can be taken. */

@@ -63,7 +63,9 @@ const internalError = 2
  * for that. Headers that you have set are kept.
  *
  * When the reader leaves, the pipeline rejects with an `AbortError`, and the request to the provider is aborted; with
- * `whenGone: 'drain'` that comes after the answer has been read to its end. `pipeline` rejects in all of these cases.
+ * `whenGone: 'drain'` that comes after the answer has been read to its end. A request by the method HEAD, which frameworks
+ * give to the handler of GET, gets the head alone: nothing is asked of the provider, and the pipeline rejects with an
+ * `AbortError` too. `pipeline` rejects in all of these cases.
  *
  * @example
  * const server = createServer((_incoming, outgoing) => {
@@ -103,6 +105,10 @@ class NodeOutlet implements Outlet {
 
   get isReturning(): boolean {
     return this.#inner.req?.headers['last-event-id'] !== undefined
+  }
+
+  get isHeadOnly(): boolean {
+    return this.#inner.req?.method === 'HEAD'
   }
 
   open(status: number, headers: Readonly<Record<string, string>>): void {

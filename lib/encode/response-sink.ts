@@ -52,6 +52,15 @@ export function responseSink(
     if (outlet.isUnopened) outlet.open(200, { 'content-type': writer.contentType, ...streamHeaders })
   }
 
+  /** Answers a request by HEAD, before the source is asked for anything: nobody would read the answer. */
+  function answerHead(): void {
+    if (isEnded) return
+    isEnded = true
+    openOnce()
+    outlet.end(() => {})
+    sink.destroy(new AbortError('a request by HEAD is answered without a body'))
+  }
+
   function fail(error: Error): void {
     if (isGone || isEnded) return
     const { status, headers, body } = failureOf(error)
@@ -69,6 +78,7 @@ export function responseSink(
   const sink = new Writable({
     objectMode: true,
     write(item: unknown, _encoding, callback) {
+      if (outlet.isHeadOnly) return answerHead()
       if (isGone) return callback()
       let text: string
       try {
@@ -113,6 +123,8 @@ export function responseSink(
     }
   })
   if (as === 'events') markIdTaker(sink)
+  // A pipeline that is being made listens for its failure.
+  if (outlet.isHeadOnly) sink.once('pipe', answerHead)
   outlet.onGone(() => {
     if (isEnded || isGone) return
     isGone = true

@@ -62,6 +62,7 @@ class WebOutlet implements Outlet {
   isUnopened = true
   /** The request is not known here. */
   readonly isReturning = false
+  readonly isHeadOnly = false
   #resolve: (response: Response) => void = () => {}
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined
   readonly #encoder = new TextEncoder()

@@ -77,6 +77,40 @@ describe('respond', () => {
     })
   })
 
+  describe('a request by HEAD', () => {
+    for (const as of forms) {
+      it(`gets the head alone, and nothing is asked of the provider: ${as}`, async () => {
+        await using relay = await Relay.start({ as })
+        const response = await fetch(relay.url, { method: 'HEAD' })
+        expect(response.status).to.equal(200)
+        expect(response.headers.get('cache-control')).to.equal('no-cache, no-transform')
+        expect(await response.text()).to.equal('')
+        expect(await relay.outcome()).to.have.property('name', 'AbortError')
+        expect(relay.provider.requests).to.have.length(0)
+        // The connection can be used again.
+        expect(textIn[as]((await readBody(relay.url)).body)).to.equal(answer)
+      })
+    }
+
+    it('ends a source that is read by iteration', async () => {
+      let isLeft = false
+      async function* words() {
+        try {
+          for (;;) yield 'word '
+        } finally {
+          isLeft = true
+        }
+      }
+      const outcomes: Promise<unknown>[] = []
+      await using server = await serve((_incoming, outgoing) => {
+        outcomes.push(pipeline(words(), respond(outgoing, { as: 'text' })).catch(error => error))
+      })
+      expect((await fetch(server.url, { method: 'HEAD' })).status).to.equal(200)
+      expect(await outcomes[0]).to.have.property('name', 'AbortError')
+      expect(isLeft).to.equal(true)
+    })
+  })
+
   describe('a failure before the first byte', () => {
     const cases: Record<string, [faults: Faults, status: number]> = {
       '401': [{ status: 401 }, 401],
