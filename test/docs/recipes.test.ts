@@ -177,7 +177,13 @@ const expectations: Record<string, { faults?: Faults; needs?: string; check: (ru
       expect([user, usage.total_tokens, outcome]).to.deep.equal(['ada', 20, 'complete'])
     }
   },
-  'testing 1': { check: answerIs('It was a') }
+  'testing 1': {
+    async check({ fileOf }) {
+      for (const file of ['cut.txt', 'stall.txt', 'error.txt'])
+        expect(await fileOf(file)).to.equal('It was a')
+      expect(await fileOf('refused.txt')).to.equal('')
+    }
+  }
 }
 
 const programs = (
