@@ -29,10 +29,9 @@ const quick: Extent = {
   warmUp: 600,
   isWhole: false
 }
-/** The peers take several times as long as all others together. */
+/** The peers would take longer than all others together. */
 const peers = ['ai', 'langchain']
-const peerRounds = 3
-const peerWarmUp = 500
+const lessForPeers = { rounds: 3, long: 150, warmUp: 300 }
 
 /** Which way is compared with which. */
 const comparisons: ReadonlyMap<string, readonly string[]> = new Map([
@@ -47,7 +46,7 @@ const comparisons: ReadonlyMap<string, readonly string[]> = new Map([
 ])
 
 const tokensPerSecond = 20
-const delayTokens = 120
+const delayTokens = 100
 const openAnswers = 500
 
 /** What a user pays for a relay: a server that asks a provider for each of its requests. */
@@ -83,16 +82,18 @@ interface Price {
 /** All ways in turn, round by round, so that what else the machine does meets all of them. */
 async function pricesOf(
   relays: ReadonlyMap<string, ChildProcess>,
-  { rounds, short, long, warmUp }: Extent
+  extent: Extent
 ): Promise<Map<string, Price>> {
   const prices = new Map<string, Price>()
   for (const [name, child] of relays) {
     prices.set(name, { token: [], request: [] })
-    await costOf(child, { tokens: short, answers: peers.includes(name) ? peerWarmUp : warmUp, atOnce })
+    const { short, warmUp } = extentOf(name, extent)
+    await costOf(child, { tokens: short, answers: warmUp, atOnce })
   }
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0; round < extent.rounds; round++) {
     for (const [name, child] of relays) {
-      if (peers.includes(name) && round >= peerRounds) continue
+      const { rounds, short, long } = extentOf(name, extent)
+      if (round >= rounds) continue
       // While the others ran, the caches of the processor have forgotten this one.
       await costOf(child, { tokens: short, answers: atOnce, atOnce })
       // Short ones are cheap, and their price is that of a request: more of them.
@@ -104,6 +105,10 @@ async function pricesOf(
     }
   }
   return prices
+}
+
+function extentOf(name: string, extent: Extent): Extent {
+  return peers.includes(name) ? { ...extent, ...lessForPeers } : extent
 }
 
 function pricesRow(name: string, prices: ReadonlyMap<string, Price>): string[] {
@@ -127,7 +132,7 @@ function pricesRow(name: string, prices: ReadonlyMap<string, Price>): string[] {
 
 async function delayAndMemory(child: ChildProcess): Promise<string[]> {
   const { delays } = await costOf(child, { tokens: delayTokens, answers: atOnce, atOnce, tokensPerSecond })
-  const held = { tokens: 40, holdAt: 20, answers: openAnswers, atOnce: openAnswers }
+  const held = { tokens: 20, holdAt: 10, answers: openAnswers, atOnce: openAnswers }
   // Once more, since what the first so many leave behind in buffers and caches is no cost of each.
   await costOf(child, held)
   const { heapEach, residentEach } = await costOf(child, held)
@@ -139,19 +144,21 @@ async function delayAndMemory(child: ChildProcess): Promise<string[]> {
   ]
 }
 
-async function costOf(child: ChildProcess, task: Task): Promise<Cost> {
-  child.send(task)
-  const exit = once(child, 'exit').then(([code]) => {
-    throw new Error(`a relay ended with code ${code} and without a report`)
+function costOf(child: ChildProcess, task: Task): Promise<Cost> {
+  return new Promise((resolve, reject) => {
+    const lost = () => reject(new Error('a relay ended without a report'))
+    child.once('exit', lost).once('message', cost => {
+      child.off('exit', lost)
+      resolve(cost as Cost)
+    })
+    child.send(task)
   })
-  exit.catch(() => {})
-  const [cost] = await Promise.race([once(child, 'message'), exit])
-  return cost
 }
 
 function notesOf({ rounds, short, long, warmUp, isWhole }: Extent): string[] {
-  const price = `Microseconds of processor time, user and system, that the process of the relay takes, ${atOnce} answers at once: for each token, an event of about 330 bytes, as the difference between answers of ${short} and ${long} tokens; for each request, what is left of the short ones. The provider and the readers are another process, and send a token when the reader has the one before it, so that each read of the relay is one event. Medians of ${rounds} rounds, in each of which all ways come in turn, after ${warmUp} answers that do not count. A ratio is the median of the ratios of the rounds.`
-  const peer = `The two peers, which take longest, have ${peerRounds} rounds, and ${peerWarmUp} answers before them.`
+  const price = `Microseconds of processor time, user and system, that the process of the relay takes, ${atOnce} answers at once: for each token, an event of about 330 bytes, as the difference between answers of ${short} and ${long} tokens; for each request, what is left of the short ones, half of which come over new connections. The provider and the readers are another process, and send a token when the reader has the one before it, so that each read of the relay is one event. Medians of ${rounds} rounds, in each of which all ways come in turn, after ${warmUp} answers that do not count. A ratio is the median of the ratios of the rounds.`
+  const { rounds: fewer, long: shorter, warmUp: less } = lessForPeers
+  const peer = `The AI SDK and LangChain, which take longest, have ${fewer} rounds, answers of at most ${shorter} tokens, and ${less} answers before that.`
   const delay = `Delay: milliseconds from the provider's write of a token to its arrival at the reader, ${atOnce} answers at once, ${tokensPerSecond} tokens a second each. KB: what each of ${openAnswers} open answers holds of the heap (and buffers beside it), and of the resident set, after garbage collection.`
   return isWhole ? [price, peer, delay] : [price]
 }

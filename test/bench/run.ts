@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { arch, cpus, loadavg, platform, totalmem } from 'node:os'
 import { addedDelay } from './added-delay.js'
 import { batch } from './batch.js'
+import { composed } from './composed.js'
 import { elements, partials } from './elements.js'
 import { encoding } from './encoding.js'
 import { guardDelays } from './guards.js'
@@ -24,6 +25,7 @@ const benches: ReadonlyMap<string, (isShort: boolean) => Promise<Table>> = new M
   ['large-event', largeEvent],
   ['many-events', manyEvents],
   ['stages', stages],
+  ['composed', composed],
   ['encoding', encoding],
   ['elements', elements],
   ['partials', partials],
