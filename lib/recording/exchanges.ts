@@ -1,7 +1,8 @@
 import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib'
+import type { CompletionError } from '../errors.js'
 import { headersOf, isSecretHeader } from '../source/headers.js'
 import { eventsIn } from './event-cutter.js'
-import { type Entry, invalidRecording, noSuchIndex } from './format.js'
+import { type Entry, fromBase64, invalidRecording, noSuchIndex } from './format.js'
 
 /**
  * What other tools record: HAR files, of browsers, proxies and Polly; cassettes of VCR, of Ruby and of Python, which are
@@ -13,7 +14,8 @@ interface Exchange {
   readonly url: string
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
-  readonly body: Uint8Array
+  /** Throws `CS_ERR_INVALID_RECORDING` for one that is damaged. */
+  readonly body: () => Uint8Array
   /** Milliseconds until the head of the response came, and until all of it had. */
   readonly headAt: number
   readonly endAt: number
@@ -42,7 +44,7 @@ export function entriesOfExchange(file: unknown, index: number, onCount?: (count
   return [
     { kind: 'beginning', began: '' },
     { kind: 'head', at: headAt, status, headers },
-    ...eventsIn(body).map((bytes): Entry => ({ kind: 'piece', at: headAt, bytes })),
+    ...eventsIn(body()).map((bytes): Entry => ({ kind: 'piece', at: headAt, bytes })),
     { kind: 'end', at: endAt, end: 'end' }
   ]
 }
@@ -70,7 +72,7 @@ function ofHar({ request, response, timings }: Loose): Exchange {
     url: String(url),
     status: Number(status) || 200,
     headers: safe(named),
-    body: unpacked(harBody(text, encoding), named),
+    body: () => unpacked(harBody(text, encoding), named),
     headAt,
     endAt: headAt + sum('receive')
   }
@@ -80,9 +82,24 @@ function ofHar({ request, response, timings }: Loose): Exchange {
 function harBody(text: unknown, encoding: unknown): Uint8Array {
   if (typeof text !== 'string') return Buffer.alloc(0)
   if (encoding !== 'base64') return Buffer.from(text)
-  if (!text.startsWith('[')) return Buffer.from(text, 'base64')
-  const pieces: unknown = JSON.parse(text)
-  return Buffer.concat(Array.isArray(pieces) ? pieces.map(piece => Buffer.from(String(piece), 'base64')) : [])
+  if (!text.startsWith('[')) return bytesOf(text)
+  let pieces: unknown
+  try {
+    pieces = JSON.parse(text)
+  } catch {
+    throw damaged()
+  }
+  return Buffer.concat(Array.isArray(pieces) ? pieces.map(piece => bytesOf(String(piece))) : [])
+}
+
+function bytesOf(base64: string): Uint8Array {
+  const bytes = fromBase64(base64)
+  if (!bytes) throw damaged()
+  return bytes
+}
+
+function damaged(): CompletionError {
+  return invalidRecording('the body of the exchange is damaged: it is no base64')
 }
 
 function ofCassette({ request, response }: Loose): Exchange {
@@ -94,7 +111,7 @@ function ofCassette({ request, response }: Loose): Exchange {
     url: String(uri ?? url),
     status: Number(code ?? status) || 200,
     headers: safe(named),
-    body: unpacked(cassetteBody(body), named),
+    body: () => unpacked(cassetteBody(body), named),
     headAt: 0,
     endAt: 0
   }
@@ -103,11 +120,11 @@ function ofCassette({ request, response }: Loose): Exchange {
 function cassetteBody(body: unknown): Uint8Array {
   if (typeof body === 'string') return Buffer.from(body)
   const { string, base64_string: base64, encoding } = looseOf(body)
-  if (typeof base64 === 'string') return Buffer.from(base64, 'base64')
+  if (typeof base64 === 'string') return bytesOf(base64)
   // A reader of YAML makes bytes of `!!binary`.
   if (string instanceof Uint8Array) return string
   if (typeof string !== 'string') return Buffer.alloc(0)
-  return Buffer.from(string, encoding === 'base64' ? 'base64' : 'utf8')
+  return encoding === 'base64' ? bytesOf(string) : Buffer.from(string)
 }
 
 /** Some tools keep a body as it was packed. Where its headers say so, but it is not, it is taken as it is. */

@@ -92,9 +92,8 @@ export function entryOf(line: string, number?: number): Entry | undefined {
   if (at > longestTime) throw invalidRecording(`${place} has a time of more than a year`)
   if (typeof text === 'string') return { kind: 'piece', at, bytes: Buffer.from(text) }
   if (typeof base64 === 'string') {
-    const bytes = Buffer.from(base64, 'base64')
-    // Node skips what is no base64, and all behind a `=`.
-    if (bytes.toString('base64') !== base64) throw invalidRecording(`${place} has damaged base64`)
+    const bytes = fromBase64(base64)
+    if (!bytes) throw invalidRecording(`${place} has damaged base64`)
     return { kind: 'piece', at, bytes }
   }
   if (typeof status === 'number') return { kind: 'head', at, status, headers: textsOf(headers) }
@@ -132,6 +131,13 @@ export function errorOf({ name, message, code, cause, ...facts }: RecordedError)
   const error = new Error(message, inner && { cause: inner })
   Object.defineProperty(error, 'name', { value: name, configurable: true })
   return code === undefined ? error : Object.assign(error, { code })
+}
+
+/** The bytes that base64 stands for, with padding or line ends or not; undefined where it is damaged, which Node skips. */
+export function fromBase64(base64: string): Uint8Array | undefined {
+  const bytes = Buffer.from(base64, 'base64')
+  const bare = (text: string) => text.replace(/[\s=]+/g, '')
+  return bare(bytes.toString('base64')) === bare(base64) ? bytes : undefined
 }
 
 /** What is said where a file has fewer recordings, or exchanges, than the index that was asked for. */

@@ -52,6 +52,28 @@ describe('entriesOfExchange', () => {
     expect(bodyOf(cassette({}))).to.equal('')
   })
 
+  it('takes base64 with line ends and without its padding', () => {
+    expect(bodyOf(cassette({ base64_string: 'dGV4\ndHMh\n' }))).to.equal('texts!')
+    expect(bodyOf(cassette({ base64_string: 'dGV4dA' }))).to.equal('text')
+  })
+
+  for (const [name, file] of Object.entries({
+    'a HAR file': har({ content: { encoding: 'base64', text: 'dGV*dA==' } }),
+    'a list of Polly': har({ content: { encoding: 'base64', text: '["dGV4dA=="' } }),
+    'a cassette': cassette({ base64_string: 'dGV4d' }),
+    'a cassette of text': cassette({ string: '!', encoding: 'base64' })
+  })) {
+    it(`fails with CS_ERR_INVALID_RECORDING for damaged base64 in ${name}`, () => {
+      expect(() => bodyOf(file))
+        .to.throw(/damaged/)
+        .with.property('code', 'CS_ERR_INVALID_RECORDING')
+    })
+  }
+
+  it('reads an exchange beside one that is damaged', () => {
+    expect(bodyOf(cassette({ base64_string: '*' }, 'text'), 1)).to.equal('text')
+  })
+
   it('takes a list that is none for an empty body', () => {
     expect(bodyOf(har({ content: { encoding: 'base64', text: '[]' } }))).to.equal('')
     expect(bodyOf(har({}))).to.equal('')
