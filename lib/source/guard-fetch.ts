@@ -70,7 +70,7 @@ export function guardFetch(options?: GuardFetchOptions): Fetch {
     const request = isAsked && timeLimits ? new LimitedRequest(input, init) : undefined
     const response = await (request ? request.send(send, wait) : send(input, init))
     if (!response.ok || !response.body || !(isAsked || isEventStream(response))) return response
-    const body = guarded(response, onSummary, wait)
+    const body = guarded(response, onSummary, wait, () => request?.release())
     const { status, statusText, url } = response
     const headers = new Headers(response.headers)
     if (/\bjson\b/i.test(headers.get('content-type') ?? '')) {
@@ -91,11 +91,13 @@ class LimitedRequest {
   readonly #input: string | URL | Request
   readonly #init: RequestInit
   readonly #controller = new AbortController()
+  /** Lets go of the caller's signal, which may outlive many requests. */
+  readonly release: () => void = () => {}
 
   constructor(input: string | URL | Request, init: RequestInit = {}) {
     const signal = init.signal ?? (typeof input === 'object' && 'signal' in input ? input.signal : undefined)
-    // The caller's signal also ends the body, so it is listened to for as long as it lives.
-    if (signal) onAbort(signal, () => this.#controller.abort(signal.reason))
+    // The caller's signal also ends the body.
+    if (signal) this.release = onAbort(signal, () => this.#controller.abort(signal.reason))
     this.#input = input
     this.#init = { ...init, signal: this.#controller.signal }
   }
@@ -104,6 +106,7 @@ class LimitedRequest {
     try {
       return await wait.for(fetch(this.#input, this.#init))
     } catch (error) {
+      this.release()
       this.#controller.abort(error)
       throw error
     }
@@ -113,7 +116,8 @@ class LimitedRequest {
 function guarded(
   response: Response,
   onSummary: (summary: Summary) => void | Promise<void>,
-  wait: Wait
+  wait: Wait,
+  onOver: () => void
 ): ReadableStream<Uint8Array> {
   const { body } = partsOf(response)
   const reader = connectionReader(readerOf(body), body)
@@ -164,6 +168,7 @@ function guarded(
   async function end(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
     follower.end()
     await followed
+    onOver()
     const rest = form.takeLast(failure === undefined)
     if (rest) controller.enqueue(rest)
     if (failure) controller.error(failure.error)
@@ -201,6 +206,7 @@ function guarded(
         reader.cancel(reason)
         follower.end()
         await followed
+        onOver()
       }
     },
     // A failure drops what is queued, so nothing is read ahead.

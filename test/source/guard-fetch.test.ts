@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { expect } from 'chai'
 import { type Fetch, guardFetch, type Summary } from 'completion-streams'
 import {
@@ -472,6 +474,31 @@ describe('guardFetch', () => {
       expect((await server.requests[0]?.over)?.aborted).to.equal(true)
     })
   }
+
+  it('holds nothing by a signal that outlives its requests', async () => {
+    const references: WeakRef<object>[] = []
+    await using server = await serve(whole)
+    const { signal } = new AbortController()
+    const guarded = guardFetch({
+      timeLimits: { idle: 60_000 },
+      fetch(input, init) {
+        references.push(new WeakRef(init?.signal as object))
+        return fetch(input, init)
+      }
+    })
+    for (let count = 0; count < 20; count++) {
+      const body = JSON.stringify({ ...question, stream: true })
+      await (await guarded(`${server.url}/chat/completions`, { method: 'POST', body, signal })).text()
+    }
+    setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc') as () => void
+    for (let count = 0; count < 10 && references.filter(found => found.deref()).length > 2; count++) {
+      await turns(20)
+      collect()
+    }
+    expect(references.filter(found => found.deref()).length).to.be.below(10)
+    expect(signal.aborted).to.equal(false)
+  })
 
   it('fails the body with what onSummary fails with', async () => {
     await using server = await serve(whole)
