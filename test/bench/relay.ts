@@ -12,26 +12,37 @@ interface Extent {
   /** Tokens of the short and of the long answers: what differs between them is the price of tokens, the rest that of requests. */
   readonly short: number
   readonly long: number
-  /** Short answers before anything counts. */
-  readonly warmUp: number
+  /** Answers of each kind before anything counts, and in each round. */
+  readonly warmUp: { readonly short: number; readonly long: number }
+  readonly round: { readonly short: number; readonly long: number }
   readonly isWhole: boolean
 }
 
 const atOnce = 100
 const names = [...ways.keys()]
-const whole: Extent = { names, rounds: 5, short: 50, long: 450, warmUp: 3000, isWhole: true }
+const whole: Extent = {
+  names,
+  rounds: 3,
+  short: 50,
+  long: 450,
+  warmUp: { short: 600, long: 300 },
+  // Short ones are cheap, and their price is that of a request: more of them.
+  round: { short: 200, long: 100 },
+  isWhole: true
+}
 /** Without delays, memory and the forms of answer that no ratio needs. */
 const quick: Extent = {
   names: ['http', 'http-text', 'from-response', 'fetch', 'request', 'sdk', 'compose'],
   rounds: 3,
   short: 50,
-  long: 250,
-  warmUp: 600,
+  long: 200,
+  warmUp: { short: 200, long: 80 },
+  round: { short: 100, long: 100 },
   isWhole: false
 }
 /** The peers would take longer than all others together. */
 const peers = ['ai', 'langchain']
-const lessForPeers = { rounds: 3, long: 150, warmUp: 300 }
+const lessForPeers = { long: 150, warmUp: { short: 200, long: 0 }, round: { short: 100, long: 100 } }
 
 /** Which way is compared with which. */
 const comparisons: ReadonlyMap<string, readonly string[]> = new Map([
@@ -46,7 +57,7 @@ const comparisons: ReadonlyMap<string, readonly string[]> = new Map([
 ])
 
 const tokensPerSecond = 20
-const delayTokens = 100
+const delayTokens = 80
 const openAnswers = 500
 
 /** What a user pays for a relay: a server that asks a provider for each of its requests. */
@@ -87,21 +98,21 @@ async function pricesOf(
   const prices = new Map<string, Price>()
   for (const [name, child] of relays) {
     prices.set(name, { token: [], request: [] })
-    const { short, warmUp } = extentOf(name, extent)
-    await costOf(child, { tokens: short, answers: warmUp, atOnce })
+    const { short, long, warmUp } = extentOf(name, extent)
+    await costOf(child, { tokens: long, answers: warmUp.long, atOnce })
+    await costOf(child, { tokens: short, answers: warmUp.short, atOnce })
   }
-  for (let round = 0; round < extent.rounds; round++) {
+  for (let turn = 0; turn < extent.rounds; turn++) {
     for (const [name, child] of relays) {
-      const { rounds, short, long } = extentOf(name, extent)
-      if (round >= rounds) continue
+      const { short, long, round } = extentOf(name, extent)
       // While the others ran, the caches of the processor have forgotten this one.
-      await costOf(child, { tokens: short, answers: atOnce, atOnce })
-      // Short ones are cheap, and their price is that of a request: more of them.
-      const few = await costOf(child, { tokens: short, answers: 2 * atOnce, atOnce })
-      const many = await costOf(child, { tokens: long, answers: atOnce, atOnce })
-      const token = (many.cpu / atOnce - few.cpu / (2 * atOnce)) / (long - short)
+      await costOf(child, { tokens: short, answers: round.short / 2, atOnce: round.short / 2 })
+      const few = await costOf(child, { tokens: short, answers: round.short, atOnce })
+      const many = await costOf(child, { tokens: long, answers: round.long, atOnce })
+      const ofShort = few.cpu / round.short
+      const token = (many.cpu / round.long - ofShort) / (long - short)
       prices.get(name)?.token.push(token)
-      prices.get(name)?.request.push(few.cpu / (2 * atOnce) - token * short)
+      prices.get(name)?.request.push(ofShort - token * short)
     }
   }
   return prices
@@ -156,9 +167,9 @@ function costOf(child: ChildProcess, task: Task): Promise<Cost> {
 }
 
 function notesOf({ rounds, short, long, warmUp, isWhole }: Extent): string[] {
-  const price = `Microseconds of processor time, user and system, that the process of the relay takes, ${atOnce} answers at once: for each token, an event of about 330 bytes, as the difference between answers of ${short} and ${long} tokens; for each request, what is left of the short ones, half of which come over new connections. The provider and the readers are another process, and send a token when the reader has the one before it, so that each read of the relay is one event. Medians of ${rounds} rounds, in each of which all ways come in turn, after ${warmUp} answers that do not count. A ratio is the median of the ratios of the rounds.`
-  const { rounds: fewer, long: shorter, warmUp: less } = lessForPeers
-  const peer = `The AI SDK and LangChain, which take longest, have ${fewer} rounds, answers of at most ${shorter} tokens, and ${less} answers before that.`
+  const price = `Microseconds of processor time, user and system, that the process of the relay takes, ${atOnce} answers at once: for each token, an event of about 330 bytes, as the difference between answers of ${short} and ${long} tokens; for each request, what is left of the short ones; each reader comes with a new connection. The provider and the readers are another process, and send a token when the reader has the one before it, so that each read of the relay is one event. Medians of ${rounds} rounds, in each of which all ways come in turn, after ${warmUp.short} short and ${warmUp.long} long answers that do not count. A ratio is the median of the ratios of the rounds.`
+  const { long: shorter, warmUp: less } = lessForPeers
+  const peer = `The AI SDK and LangChain, which take longest, have long answers of ${shorter} tokens, and only ${less.short} answers that do not count.`
   const delay = `Delay: milliseconds from the provider's write of a token to its arrival at the reader, ${atOnce} answers at once, ${tokensPerSecond} tokens a second each. KB: what each of ${openAnswers} open answers holds of the heap (and buffers beside it), and of the resident set, after garbage collection.`
   return isWhole ? [price, peer, delay] : [price]
 }
