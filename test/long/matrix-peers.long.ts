@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import {
   type ClientHttp2Session,
   connect as connectHttp2,
@@ -8,6 +10,8 @@ import {
   type ServerHttp2Stream
 } from 'node:http2'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { fileURLToPath } from 'node:url'
@@ -212,5 +216,99 @@ describe('the matrix of providers that cannot be reached', () => {
     const failures = ['APIConnectionError', 'ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'TypeError']
     for (const [place, ended] of Object.entries(ends))
       expect(failures, `${place}: ${ended}`).to.include(ended)
+  })
+})
+
+describe('the matrix behind nginx', () => {
+  const nginx = '/usr/sbin/nginx'
+
+  it('never takes an answer for whole that was cut behind it', async function () {
+    if (!existsSync(nginx)) return this.skip()
+    const choice = new Choice('nginx')
+    const folder = await mkdtemp(join(tmpdir(), 'nginx-'))
+    const wrong: string[] = []
+    let count = 0
+    let leave: ((socket: Socket) => void) | undefined
+    let at = 0
+    const provider = createServer(socket => {
+      socket.on('error', () => {})
+      socket.once('data', () => {
+        const bytes = leave ? body.subarray(0, at) : whole
+        socket.write(
+          'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n'
+        )
+        const sent = Buffer.concat([
+          Buffer.from(`${bytes.length.toString(16)}\r\n`),
+          bytes,
+          Buffer.from('\r\n')
+        ])
+        if (leave) socket.write(sent, () => leave?.(socket))
+        else socket.end(Buffer.concat([sent, Buffer.from('0\r\n\r\n')]))
+      })
+    }).listen(0, '127.0.0.1')
+    await once(provider, 'listening')
+    const behind = (provider.address() as AddressInfo).port
+    const paths = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+      .map(name => `${name}_temp_path ${join(folder, name)};`)
+      .join('\n')
+    for (const buffering of ['on', 'off']) {
+      const place = join(folder, `${buffering}.sock`)
+      const config = join(folder, `${buffering}.conf`)
+      await writeFile(
+        config,
+        `daemon off; master_process off; pid ${join(folder, `${buffering}.pid`)}; error_log /dev/null;
+        events {}
+        http {
+          access_log off;
+          ${paths}
+          server {
+            listen unix:${place};
+            location / {
+              proxy_pass http://127.0.0.1:${behind};
+              proxy_http_version 1.1;
+              proxy_buffering ${buffering};
+            }
+          }
+        }`
+      )
+      const child = spawn(nginx, ['-c', config, '-p', folder], { stdio: 'ignore' })
+      while (!existsSync(place) && child.exitCode === null) await new Promise(setImmediate)
+      const dispatcher = new Agent({ connect: { socketPath: place } })
+      const over = ((to: string, init: object) => undiciFetch(to, { ...init, dispatcher })) as never
+      const sources: Record<string, () => Source<Uint8Array>> = {
+        fetch: () => fromResponse(signal => undiciFetch('http://nginx', { signal, dispatcher })),
+        'openai 6': () =>
+          requestCompletion(
+            new OpenAI({ baseURL: 'http://nginx', apiKey: 'none', maxRetries: 0, fetch: over }),
+            question
+          )
+      }
+      const faults: Record<string, typeof leave> = {
+        nothing: undefined,
+        'a FIN': socket => socket.end(),
+        'a RST': socket => socket.resetAndDestroy()
+      }
+      for (let turn = 0; turn < cases(50, 2); turn++) {
+        for (const [sourceName, source] of Object.entries(sources)) {
+          for (const [faultName, fault] of Object.entries(faults)) {
+            leave = fault
+            at = 1 + choice.below(body.length - 1)
+            const { got, ended } = await read(source())
+            const isRight = fault
+              ? text.startsWith(got) && ended !== 'whole' && ended !== 'hangs'
+              : got === text && ended === 'whole'
+            if (!isRight)
+              wrong.push(`${sourceName}, buffering ${buffering}, ${faultName}, at ${at}: ${ended}`)
+            count++
+          }
+        }
+      }
+      await dispatcher.destroy()
+      child.kill()
+    }
+    provider.close()
+    await rm(folder, { recursive: true })
+    console.log(`      ${count} cases`)
+    expect(wrong).to.deep.equal([])
   })
 })
