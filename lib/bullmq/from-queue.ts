@@ -66,7 +66,7 @@ export function fromQueue<Row = unknown>(queue: QueueLike, options: FromQueueOpt
   let failingSince: number | undefined
   let timer: ReturnType<typeof setTimeout> | undefined
 
-  /** Emits what has come since the last look. False where nothing has. */
+  /** Emits what has come since the last look. False where no job was there, be it one that was emitted before. */
   async function look(state: 'completed' | 'failed'): Promise<boolean> {
     const place = places[state]
     // Those that are not there any more come as undefined.
@@ -92,18 +92,21 @@ export function fromQueue<Row = unknown>(queue: QueueLike, options: FromQueueOpt
     source.push(record ?? { key, row, attempts: job.attemptsStarted ?? 1, elapsed: 0, error })
   }
 
+  /** Reads until something was emitted, or all has been: the stream does not ask again before. */
   async function read(): Promise<void> {
-    const found = [await look('completed'), await look('failed')].some(Boolean)
-    if (source.destroyed) return
-    failingSince = undefined
-    if (rows !== undefined && seen.size >= rows) return void source.push(null)
-    if (found) return source.readableLength > 0 ? undefined : read()
-    // The clocks of workers differ, so one may have finished its job before another that was seen.
-    Object.assign(places, { completed: 0, failed: 0 })
-    await new Promise<void>(resolve => {
-      timer = setTimeout(resolve, lookPause)
-    })
-    if (!source.destroyed) await read()
+    const before = seen.size
+    while (seen.size === before && !source.destroyed) {
+      const found = [await look('completed'), await look('failed')].some(Boolean)
+      if (source.destroyed) return
+      failingSince = undefined
+      if (rows !== undefined && seen.size >= rows) return void source.push(null)
+      if (found) continue
+      // The clocks of workers differ, so one may have finished its job before another that was seen.
+      Object.assign(places, { completed: 0, failed: 0 })
+      await new Promise<void>(resolve => {
+        timer = setTimeout(resolve, lookPause)
+      })
+    }
   }
 
   function start(): void {

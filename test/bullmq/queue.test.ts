@@ -136,6 +136,33 @@ describe('toQueue, workOn and fromQueue', function () {
     expectEachOnce({ records: taken, repeated: 0, requests: 0 }, 120)
   })
 
+  it('a sink may be slow while looks find nothing new', async () => {
+    await pipeline(Readable.from(rows(40)), toQueue(queue, { run, key: keyOf }))
+    const worker = workOn(name, clientOf(server), paramsOf, { connection: connection() })
+    await recordsOf()
+    await worker.close()
+    let looks = 0
+    let seeRest = () => {}
+    const half: QueueLike = {
+      addBulk: jobs => queue.addBulk(jobs),
+      async getJobs(states, start, end, ascending) {
+        if (++looks === 20) seeRest()
+        return queue.getJobs(states, start, looks < 20 ? Math.min(end, 19) : end, ascending)
+      }
+    }
+    const taken: RowRecord<Row>[] = []
+    const sink = new Writable({
+      objectMode: true,
+      highWaterMark: 1,
+      write(record, _encoding, callback) {
+        if (taken.push(record) === 10) seeRest = callback
+        else setImmediate(callback)
+      }
+    })
+    await pipeline(fromQueue<Row>(half, { run }), sink)
+    expectEachOnce({ records: taken, repeated: 0, requests: 0 }, 40)
+  })
+
   it('an empty run ends', async () => {
     await pipeline(Readable.from([]), toQueue(queue, { run, key: keyOf }))
     const worker = workOn(name, clientOf(server), paramsOf, { connection: connection() })
