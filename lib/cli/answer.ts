@@ -50,7 +50,7 @@ export class Answer {
         else {
           this.bytes += entry.bytes.length
           this.pieces++
-          if (this.#isRefused) throw await this.#refusal(entry.bytes)
+          if (this.#isRefused) throw this.#refusal(entry.bytes)
           came = []
           const failure = caught(() => parser.feed(decoder.decode(entry.bytes, { stream: true })))
           yield* this.#timed(came)
@@ -84,10 +84,9 @@ export class Answer {
     return this.head !== undefined && (this.head.status < 200 || this.head.status > 299)
   }
 
-  #refusal(body: Uint8Array): Promise<Error> {
+  #refusal(body: Uint8Array): Error {
     const { status, headers } = this.head ?? { status: 0, headers: {} }
-    const pieces = [body]
-    return refusal({ read: async () => pieces.pop(), cancel: () => {} }, status, headers)
+    return refusal(Buffer.from(body).toString(), status, headers)
   }
 
   *#timed(came: readonly Chunk[]): Generator<TimedChunk> {

@@ -1,14 +1,13 @@
-import { clearTimeout, setTimeout } from 'node:timers'
+import { clearTimeout, setImmediate, setTimeout } from 'node:timers'
 import { additionsOf } from '../chunk/additions.js'
 import { type Chunk, choicesOf, finishReasonOf, isTerminal, type Usage, usageOf } from '../chunk/fields.js'
 import { reportsFailure } from '../chunk/finish-reason.js'
 import { toChunks } from '../decode/chunks.js'
 import { stalledError } from '../guard/time-limits.js'
-import type { BodyReader } from './body.js'
-import { readerOf } from './body.js'
+import { type BodyFailure, type BodyReader, nobody, type Piece, readerOf } from './body.js'
 import { onAbort } from './on-abort.js'
-import { connectionReader } from './read-failure.js'
-import { refusal } from './refusal.js'
+import { connectionError } from './read-failure.js'
+import { readRefusal } from './refusal.js'
 import { partsOf, type ResponseLike } from './response-parts.js'
 
 /** What is known of a candidate that failed before its first token, when the next one is asked. */
@@ -25,8 +24,6 @@ export interface FailedCandidate {
 
 /** Sends the request of a candidate. */
 export type Send = (options: { signal: AbortSignal }) => Promise<ResponseLike>
-
-type Piece = Uint8Array | string
 
 /**
  * Asks one candidate after the other until one shows a token, and gives its response, with all that came before the token
@@ -96,51 +93,105 @@ class Attempt {
   async #open(send: Send): Promise<ResponseLike> {
     const response = await send({ signal: this.#controller.signal })
     const { body, status, headers } = partsOf(response)
-    const reader = connectionReader(readerOf(body), body)
+    const reader = readerOf(body)
     this.#reader = reader
     if (this.#controller.signal.aborted) reader.cancel()
-    if (status !== undefined && (status < 200 || status > 299)) throw await refusal(reader, status, headers)
-    const { pieces, next } = await this.#readToToken(reader)
+    if (status !== undefined && (status < 200 || status > 299))
+      throw await readRefusal(reader, status, headers)
+    const beginning = new Beginning(reader, 'getReader' in body)
+    await this.#readToToken(beginning)
+    beginning.rewind()
     // Of what a response has, this is what the source reads.
-    return { status, headers, body: goOn(pieces, next, reader) } as unknown as ResponseLike
+    return { status, headers, body: beginning } as unknown as ResponseLike
   }
 
   /** Reads until a token has come, or the end of a whole answer without one. */
-  async #readToToken(reader: BodyReader): Promise<{ pieces: Piece[]; next: Promise<Piece | undefined> }> {
-    const pieces: Piece[] = []
-    let isDecided = false
-    const chunks = toChunks()
-    const decided = new Promise<void>((resolve, reject) => {
-      const decide = () => {
-        isDecided = true
-        resolve()
+  #readToToken(beginning: Beginning): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const chunks = toChunks()
+      const settle = (how: () => void) => {
+        beginning.pause()
+        chunks.destroy()
+        how()
       }
+      const decide = () => settle(resolve)
+      const fail = (error: unknown) => settle(() => reject(error))
       chunks.on('data', (chunk: Chunk) => {
         this.usage = usageOf(chunk) ?? this.usage
         if (showsToken(chunk)) decide()
       })
       chunks.on('end', decide)
-      chunks.on('error', reject)
-    })
-    decided.catch(() => {})
-    let next = reader.read()
-    while (!isDecided) {
-      // A failure of the read is told below, behind what the chunks tell.
-      next.catch(() => {})
-      const piece = await Promise.race([next, decided.then(() => null)])
-      if (piece === null) break
-      if (piece === undefined) {
-        chunks.end()
-        await decided
-        break
+      chunks.on('error', fail)
+      beginning.taker = {
+        take: piece => void chunks.write(piece),
+        over(failure) {
+          if (!failure) return void chunks.end()
+          // Behind what the chunks tell.
+          setImmediate(() => fail(failure.error))
+        }
       }
-      pieces.push(piece)
-      chunks.write(piece)
-      next = reader.read()
+      beginning.resume()
+    })
+  }
+}
+
+/** A body whose beginning is read twice: by who decides whether it will do, and by who then has it. */
+class Beginning implements BodyReader {
+  taker = nobody
+  readonly #reader: BodyReader
+  #pieces: Piece[] = []
+  #next = 0
+  #isKept = true
+  #isFlowing = false
+  #ending: { failure?: BodyFailure } | undefined
+
+  constructor(reader: BodyReader, isWeb: boolean) {
+    this.#reader = reader
+    reader.taker = {
+      take: piece => {
+        this.#pieces.push(piece)
+        this.#deliver()
+      },
+      over: failure => {
+        this.#ending = failure ? { failure: { error: connectionError(failure.error, isWeb) } } : {}
+        this.#deliver()
+      }
     }
-    next.catch(() => {})
-    chunks.destroy()
-    return { pieces, next }
+  }
+
+  /** Begins again, for the last time. */
+  rewind(): void {
+    this.#next = 0
+    this.#isKept = false
+  }
+
+  resume(): void {
+    this.#isFlowing = true
+    this.#deliver()
+  }
+
+  pause(): void {
+    this.#isFlowing = false
+    this.#reader.pause()
+  }
+
+  cancel(reason?: unknown): void {
+    this.#reader.cancel(reason)
+  }
+
+  #deliver(): void {
+    while (this.#isFlowing && this.#next < this.#pieces.length) {
+      const piece = this.#pieces[this.#next++] as Piece
+      if (!this.#isKept && this.#next === this.#pieces.length) {
+        this.#pieces = []
+        this.#next = 0
+      }
+      this.taker.take(piece)
+    }
+    if (!this.#isFlowing) return
+    if (!this.#ending) return this.#reader.resume()
+    this.#isFlowing = false
+    this.taker.over(this.#ending.failure)
   }
 }
 
@@ -154,29 +205,4 @@ function showsToken(chunk: Chunk): boolean {
     const delta = choice?.delta
     return typeof delta === 'object' && delta !== null && Boolean(delta.tool_calls || delta.function_call)
   })
-}
-
-/** The body again: what was read of it, what is being read, and the rest. */
-function goOn(
-  pieces: Piece[],
-  next: Promise<Piece | undefined>,
-  reader: BodyReader
-): AsyncIterable<Piece> & { cancel?: never } {
-  let pending: Promise<Piece | undefined> | undefined = next
-  return {
-    [Symbol.asyncIterator]: () => ({
-      async next() {
-        const held = pieces.shift()
-        if (held !== undefined) return { done: false, value: held }
-        const reading = pending ?? reader.read()
-        pending = undefined
-        const piece = await reading
-        return piece === undefined ? { done: true, value: undefined } : { done: false, value: piece }
-      },
-      async return() {
-        reader.cancel()
-        return { done: true, value: undefined }
-      }
-    })
-  }
 }

@@ -7,12 +7,11 @@ import { checkTimeLimits, stalledError, type TimeLimits } from '../guard/time-li
 import { checkFunction, settled } from '../options.js'
 import { readersBehind } from '../reader.js'
 import { type Summary, tapSummary } from '../tap/summary.js'
-import { readerOf } from './body.js'
+import { letEnd, nextPiece, readerOf } from './body.js'
 import { EndMark } from './end-mark.js'
 import { onAbort } from './on-abort.js'
-import { connectionReader, isLostConnection } from './read-failure.js'
+import { connectionError, isLostConnection } from './read-failure.js'
 import { partsOf } from './response-parts.js'
-import { finish } from './response-source.js'
 import { asksCompletion, asksStream, type Fetch } from './stream-asked.js'
 
 export type { Fetch } from './stream-asked.js'
@@ -120,7 +119,7 @@ function guarded(
   onOver: () => void
 ): ReadableStream<Uint8Array> {
   const { body } = partsOf(response)
-  const reader = connectionReader(readerOf(body), body)
+  const reader = readerOf(body)
   const follower = toChunks()
   const [completion] = readersBehind(follower)
   const endMark = new EndMark()
@@ -156,8 +155,9 @@ function guarded(
   async function read(): Promise<Uint8Array | undefined> {
     try {
       // A body of the Fetch API holds nothing but bytes.
-      return (await wait.for(reader.read())) as Uint8Array | undefined
-    } catch (error) {
+      return (await wait.for(nextPiece(reader))) as Uint8Array | undefined
+    } catch (cause) {
+      const error = connectionError(cause, 'getReader' in body)
       reader.cancel(error)
       const mayEnd = completion?.isComplete || completion?.heldFailure
       if (!mayEnd || !isLostConnection(error)) follower.destroy(error as Error)
@@ -192,7 +192,7 @@ function guarded(
           if (!isJson) controller.enqueue(own)
           await follow(own)
           if (found || isOver) {
-            finish(reader)
+            letEnd(reader)
             return end(controller)
           }
           const events = form.take()

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
 import { failInOrder } from '../fail-in-order.js'
-import { type BodyReader, readerOf } from './body.js'
+import { type Body, type BodyReader, readerOf } from './body.js'
 
 /**
  * A source that emits what an async iterable or a web stream gives, one item at a time. Unlike those that Node makes of
@@ -13,18 +13,26 @@ export function iterableSource(iterable: AsyncIterable<unknown> | ReadableStream
     objectMode: true,
     highWaterMark: 1,
     read() {
-      // What its items are is for the stages behind it to check.
-      reader ??= readerOf(iterable as AsyncIterable<Uint8Array>)
-      reader.read().then(
-        item => void source.push(item ?? null),
-        error => failInOrder(source, error)
-      )
+      reader ??= begin()
+      reader.resume()
     },
     destroy(error, callback) {
       reader?.cancel(error)
       callback(error)
     }
   })
+
+  function begin(): BodyReader {
+    // What its items are is for the stages behind it to check.
+    const begun = readerOf(iterable as Body)
+    begun.taker = {
+      take(item) {
+        if (!source.push(item ?? null)) begun.pause()
+      },
+      over: failure => (failure ? failInOrder(source, failure.error) : void source.push(null))
+    }
+    return begun
+  }
   return source
 }
 

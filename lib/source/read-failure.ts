@@ -1,17 +1,4 @@
 import { CompletionError, isErrorLike } from '../errors.js'
-import type { Body, BodyReader } from './body.js'
-
-/** Reads a body, and turns the errors of a dead connection into those of this library. */
-export function connectionReader(reader: BodyReader, body: Body): BodyReader {
-  const read = async () => {
-    try {
-      return await reader.read()
-    } catch (error) {
-      throw connectionError(error, 'getReader' in body)
-    }
-  }
-  return { read, cancel: reader.cancel }
-}
 
 /**
  * What became of the body of a response that cannot be read on: it is cut, whatever the client calls that (a reset, a wrong

@@ -7,27 +7,40 @@ import { headerFacts } from './headers.js'
 const longestErrorBody = 65_536
 
 /** The error for a response that is not 2xx: its body usually says why. */
-export async function refusal(
-  reader: BodyReader,
-  status: number,
-  headers: unknown
-): Promise<CompletionError> {
-  const decoder = new TextDecoder()
-  let text = ''
+export function refusal(body: string, status: number, headers: unknown): CompletionError {
+  let payload: unknown = body
   try {
-    for (let piece = await reader.read(); piece !== undefined; piece = await reader.read()) {
-      text += typeof piece === 'string' ? piece : decoder.decode(piece, { stream: true })
-      if (text.length > longestErrorBody) break
-    }
-  } catch {
-    // The status is the failure, even if the body cannot be read.
-  }
-  reader.cancel()
-  let payload: unknown = text
-  try {
-    payload = JSON.parse(text)
+    payload = JSON.parse(body)
   } catch {
     // A proxy's page, or nothing: then the text itself is the message.
   }
   return toProviderError(payload, { status, ...headerFacts(headers) })
+}
+
+/** The same, of a body that is still to be read. */
+export async function readRefusal(
+  reader: BodyReader,
+  status: number,
+  headers: unknown
+): Promise<CompletionError> {
+  const body = await beginningOf(reader)
+  reader.cancel()
+  return refusal(body, status, headers)
+}
+
+/** As much of a body as there is, up to a limit. The status is the failure, even if it cannot be read to its end. */
+function beginningOf(reader: BodyReader): Promise<string> {
+  const decoder = new TextDecoder()
+  let text = ''
+  return new Promise(resolve => {
+    const over = () => resolve(text)
+    reader.taker = {
+      take(piece) {
+        text += typeof piece === 'string' ? piece : decoder.decode(piece, { stream: true })
+        if (text.length > longestErrorBody) over()
+      },
+      over
+    }
+    reader.resume()
+  })
 }

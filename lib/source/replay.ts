@@ -150,9 +150,7 @@ export function replay(file: RecordingFile, options?: ReplayOptions): Source<Uin
 
   /** Fails with the error for an answer that was refused, of its recorded body. */
   function refuse({ status, headers }: Head, body: Uint8Array): void {
-    isOver = true
-    const pieces = [body]
-    refusal({ read: async () => pieces.pop(), cancel: () => {} }, status, headers).then(fail, fail)
+    fail(refusal(Buffer.from(body).toString(), status, headers))
   }
 
   function fail(error: unknown): void {

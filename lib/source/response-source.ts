@@ -1,6 +1,5 @@
 import { ReadStream } from 'node:fs'
 import { Readable } from 'node:stream'
-import { clearTimeout, setTimeout } from 'node:timers'
 import { AbortError } from '../abort-error.js'
 import { CompletionError } from '../errors.js'
 import {
@@ -12,12 +11,12 @@ import { checkBoolean, checkIndex, checkLimit, checkSignal, settled, show } from
 import { type CompletionReader, readersBehind } from '../reader.js'
 import type { Source } from '../stage.js'
 import { isStopped, stopSignsBehind } from '../stopping.js'
-import { type BodyReader, readerOf } from './body.js'
+import { type BodyFailure, type BodyReader, letEnd, type Piece, readerOf } from './body.js'
 import { EndMark } from './end-mark.js'
 import { onAbort } from './on-abort.js'
 import { ReadAhead } from './read-ahead.js'
-import { connectionReader, isLostConnection } from './read-failure.js'
-import { refusal } from './refusal.js'
+import { connectionError, isLostConnection } from './read-failure.js'
+import { readRefusal } from './refusal.js'
 import { tellHead } from './response-head.js'
 import { partsOf, type ResponseLike } from './response-parts.js'
 
@@ -43,12 +42,6 @@ export interface ResponseOptions {
   deliveryTimeout?: number
 }
 
-/** Milliseconds that a server has behind its end mark to end the response, so that the connection can be used again. */
-const graceTime = 250
-
-/** How many reads there are after the end mark; a server that sends more than this is not about to end the response. */
-const mostLateReads = 16
-
 /**
  * The source behind `fromResponse` and `requestCompletion`: opens a response at the first read, with a signal
  * that aborts when the source is destroyed. It ends where the bytes show the end of a completion, or the stages behind it
@@ -70,154 +63,175 @@ export function responseSource(
   if (signal !== undefined) checkSignal(signal)
   if (highWaterMark !== undefined) checkIndex('highWaterMark', highWaterMark)
   checkLimit('deliveryTimeout', deliveryTimeout)
-  const controller = new AbortController()
-  const readAhead = highWaterMark === undefined ? new ReadAhead() : undefined
-  let reader: BodyReader | undefined
-  let starting: Promise<BodyReader> | undefined
-  let readers: CompletionReader[] = []
-  let endMark: EndMark | undefined
-  let half = ''
-  let isPulling = false
-  let isWanted = false
-  let isOver = false
-  let stopWaiting = () => {}
+  const source = new ResponseSource({ open, choices, endAtMark, highWaterMark, signal })
+  return Object.assign(source, { [deliveryTimeoutOf]: deliveryTimeout })
+}
 
-  async function start(): Promise<BodyReader> {
-    const { body, status, headers, isHttp } = partsOf(await open(controller.signal))
-    reader = isHttp ? connectionReader(readerOf(body), body) : readerOf(body)
-    if (status !== undefined) tellHead(stream, { status, headers, at: performance.now() })
-    if (stream.destroyed) reader.cancel()
-    else if (status !== undefined && (status < 200 || status > 299))
-      throw await refusal(reader, status, headers)
-    readers = readersBehind(stream)
-    for (const sign of stopSignsBehind(stream)) sign.onStop(stopOnce)
-    const endsAtMark = endAtMark ?? !(body instanceof ReadStream)
-    if (endsAtMark) endMark = new EndMark()
-    const expected = choices()
-    for (const behind of readers) {
-      if (expected > 0) behind.expect(expected)
-      // A stage that reads the events knows ends that the bytes alone do not show.
-      if (endsAtMark) behind.onOver(endOnce)
-    }
-    return reader
+/** A source that can be told to send its request before anybody reads. */
+export type OpenableSource = Source<Uint8Array> & { open(): Promise<unknown> }
+
+/** What a source is made of. */
+interface SourceWork {
+  open(signal: AbortSignal): Promise<ResponseLike>
+  choices(): number
+  readonly endAtMark: boolean | undefined
+  readonly highWaterMark: number | undefined
+  readonly signal: AbortSignal | undefined
+}
+
+/** Passes the pieces of a body on in the turn in which they come. */
+class ResponseSource extends Readable {
+  readonly #work: SourceWork
+  readonly #controller = new AbortController()
+  readonly #readAhead: ReadAhead | undefined
+  readonly #stopWaiting: (() => void) | undefined
+  #starting: Promise<void> | undefined
+  #reader: BodyReader | undefined
+  #isHttp = false
+  #isWeb = false
+  #isOpen = false
+  #isFailing = false
+  #readers: CompletionReader[] = []
+  #endMark: EndMark | undefined
+  #half = ''
+  #isOver = false
+
+  constructor(work: SourceWork) {
+    super(work.highWaterMark === undefined ? {} : { highWaterMark: work.highWaterMark })
+    this.#work = work
+    if (work.highWaterMark === undefined) this.#readAhead = new ReadAhead()
+    const { signal } = work
+    if (signal)
+      this.#stopWaiting = onAbort(signal, () => this.destroy(new AbortError(undefined, signal.reason)))
   }
 
-  async function pull(): Promise<void> {
-    starting ??= start()
-    const body = await starting
-    readAhead?.enter()
-    while (isWanted && !isOver && !stream.destroyed) {
-      const piece = await body.read().catch(failedRead)
-      if (stream.destroyed || isOver) return
-      if (piece === undefined) return end(body)
-      const bytes = typeof piece === 'string' ? bytesOf(piece) : checkBytes(piece)
-      const found = endMark?.find(bytes)
-      // The push may ask for the next read before it returns; that request must not be lost.
-      isWanted = false
-      readAhead?.apply(stream)
-      if (stream.push(found ? bytes.subarray(0, found.length) : bytes)) isWanted = true
-      if (!found) continue
-      stream.push(found.missing)
-      return end(body)
+  open(): Promise<void> {
+    this.#starting ??= this.#start()
+    return this.#starting
+  }
+
+  override _read(): void {
+    if (this.#isOpen) this.#goOn()
+    else
+      this.open().then(
+        () => this.#goOn(),
+        error => this.#fail(error)
+      )
+  }
+
+  #goOn(): void {
+    if (this.#isOver || this.#isFailing || this.destroyed) return
+    this.#readAhead?.enter()
+    this.#reader?.resume()
+  }
+
+  async #start(): Promise<void> {
+    const { open, choices, endAtMark } = this.#work
+    const { body, status, headers, isHttp } = partsOf(await open(this.#controller.signal))
+    const reader = readerOf(body)
+    this.#reader = reader
+    this.#isHttp = isHttp
+    this.#isWeb = 'getReader' in body
+    if (status !== undefined) tellHead(this, { status, headers, at: performance.now() })
+    if (this.destroyed) reader.cancel()
+    else if (status !== undefined && (status < 200 || status > 299))
+      throw await readRefusal(reader, status, headers)
+    this.#readers = readersBehind(this)
+    for (const sign of stopSignsBehind(this)) sign.onStop(() => this.#stopOnce())
+    const endsAtMark = endAtMark ?? !(body instanceof ReadStream)
+    if (endsAtMark) this.#endMark = new EndMark()
+    const expected = choices()
+    for (const behind of this.#readers) {
+      if (expected > 0) behind.expect(expected)
+      // A stage that reads the events knows ends that the bytes alone do not show.
+      if (endsAtMark) behind.onOver(() => this.#endOnce())
     }
-    isPulling = false
+    reader.taker = { take: piece => this.#take(piece), over: failure => this.#finish(failure) }
+    this.#isOpen = true
+  }
+
+  #take(piece: Piece): void {
+    if (this.#isOver || this.#isFailing || this.destroyed) return
+    try {
+      const bytes = typeof piece === 'string' ? this.#bytesOf(piece) : checkBytes(piece)
+      const found = this.#endMark?.find(bytes)
+      this.#readAhead?.apply(this)
+      const isMoreWanted = this.push(found ? bytes.subarray(0, found.length) : bytes)
+      // A stage behind may have read the end of the completion within the push.
+      if (this.#isOver) return
+      if (!isMoreWanted) this.#reader?.pause()
+      if (!found) return
+      this.push(found.missing)
+      this.#endEarly()
+    } catch (error) {
+      // Also what a listener throws that the push has called.
+      this.#fail(error)
+    }
+  }
+
+  #finish(failure?: BodyFailure): void {
+    if (this.#isOver || this.#isFailing || this.destroyed) return
+    const error = failure && (this.#isHttp ? connectionError(failure.error, this.#isWeb) : failure.error)
+    if (failure && !(this.#mayEnd() && isLostConnection(error))) return this.#fail(error)
+    this.#end()
   }
 
   /**
    * A completion that is complete stays so, however its connection ends. If the provider has reported a failure, the reader
    * reports it at the end.
    */
-  function failedRead(error: unknown): undefined {
-    const mayEnd =
-      readers.length > 0 && readers.every(({ isComplete, heldFailure }) => isComplete || heldFailure)
-    if (mayEnd && isLostConnection(error)) return undefined
-    throw error
+  #mayEnd(): boolean {
+    const readers = this.#readers
+    return readers.length > 0 && readers.every(({ isComplete, heldFailure }) => isComplete || heldFailure)
+  }
+
+  #fail(error: unknown): void {
+    // What was asked for is there; how its connection ends is of no interest.
+    if (this.#isOver) return
+    this.#isFailing = true
+    failInOrder(this, error, () => this.#stopOnce())
   }
 
   /** A string may be cut within a surrogate pair, of which neither half has bytes of its own. */
-  function bytesOf(text: string): Uint8Array {
-    const whole = half + text
+  #bytesOf(text: string): Uint8Array {
+    const whole = this.#half + text
     const last = whole.charCodeAt(whole.length - 1)
-    half = last >= 0xd800 && last <= 0xdbff ? whole.slice(-1) : ''
-    return Buffer.from(half === '' ? whole : whole.slice(0, -1))
+    this.#half = last >= 0xd800 && last <= 0xdbff ? whole.slice(-1) : ''
+    return Buffer.from(this.#half === '' ? whole : whole.slice(0, -1))
   }
 
-  function endOnce(): void {
-    if (reader && !isOver && !stream.destroyed) end(reader)
+  #endOnce(): void {
+    if (this.#reader && !this.#isOver && !this.destroyed) this.#endEarly()
   }
 
   /** A stage behind wants no more: ends in good order, and lets go of the request. */
-  function stopOnce(): void {
-    if (isOver || stream.destroyed || !isStopped(stream)) return
-    isOver = true
-    stream.push(null)
-    controller.abort()
-    reader?.cancel()
+  #stopOnce(): void {
+    if (this.#isOver || this.destroyed || !isStopped(this)) return
+    this.#isOver = true
+    this.push(null)
+    this.#controller.abort()
+    this.#reader?.cancel()
   }
 
-  function end(over: BodyReader): void {
-    isOver = true
-    if (half !== '') stream.push(Buffer.from(half))
-    stream.push(null)
-    finish(over)
+  #end(): void {
+    this.#isOver = true
+    if (this.#half !== '') this.push(Buffer.from(this.#half))
+    this.push(null)
   }
 
-  const stream = new OpenableReadable(highWaterMark, {
-    open() {
-      starting ??= start()
-      return starting
-    },
-    read() {
-      isWanted = true
-      if (isPulling || isOver) return
-      isPulling = true
-      pull().catch(error => {
-        // What was asked for is there; how its connection ends is of no interest.
-        if (!isOver) failInOrder(stream, error, stopOnce)
-      })
-    },
-    destroy(error) {
-      stopWaiting()
-      readAhead?.leave()
-      if (isOver) return
-      controller.abort()
-      reader?.cancel(error)
-    }
-  })
-  Object.assign(stream, { [deliveryTimeoutOf]: deliveryTimeout })
-  if (signal) stopWaiting = onAbort(signal, () => stream.destroy(new AbortError(undefined, signal.reason)))
-  return stream
-}
-
-/** A source that can be told to send its request before anybody reads. */
-export type OpenableSource = Source<Uint8Array> & { open(): Promise<unknown> }
-
-/** What a source does. */
-interface SourceWork {
-  open(): Promise<unknown>
-  read(): void
-  destroy(error: Error | null): void
-}
-
-/** A class, since V8 gives each object with methods of its own a hidden class of its own. */
-class OpenableReadable extends Readable {
-  readonly #work: SourceWork
-
-  constructor(highWaterMark: number | undefined, work: SourceWork) {
-    super(highWaterMark === undefined ? {} : { highWaterMark })
-    this.#work = work
-  }
-
-  open(): Promise<unknown> {
-    return this.#work.open()
-  }
-
-  override _read(): void {
-    this.#work.read()
+  /** Ends, lets the server end its response, and lets go of it if it does not. */
+  #endEarly(): void {
+    this.#end()
+    if (this.#reader) letEnd(this.#reader)
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    this.#work.destroy(error)
+    this.#stopWaiting?.()
+    this.#readAhead?.leave()
+    if (!this.#isOver) {
+      this.#controller.abort()
+      this.#reader?.cancel(error)
+    }
     callback(error)
   }
 }
@@ -226,17 +240,4 @@ function checkBytes(piece: unknown): Uint8Array {
   if (ArrayBuffer.isView(piece)) return piece as Uint8Array
   const message = `the body gives what is neither bytes nor text, but ${show(piece)}: a stream of chunks goes into the pipeline itself, with toChunks() behind it`
   throw new CompletionError('CS_ERR_INVALID_CHUNK', message)
-}
-
-/** Lets the server end its response, and lets go of it if it does not. */
-export async function finish(reader: BodyReader): Promise<void> {
-  const timer = setTimeout(() => reader.cancel(), graceTime).unref()
-  try {
-    let reads = 0
-    while ((await reader.read()) !== undefined && reads < mostLateReads) reads++
-    if (reads === mostLateReads) reader.cancel()
-  } catch {
-    // The whole completion has come; how its connection ends does not matter.
-  }
-  clearTimeout(timer)
 }
