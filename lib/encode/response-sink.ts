@@ -123,8 +123,8 @@ export function responseSink(
     }
   })
   if (as === 'events') markIdTaker(sink)
-  // A pipeline that is being made listens for its failure.
-  if (outlet.isHeadOnly) sink.once('pipe', answerHead)
+  // A pipeline that is being made listens for its failure only when its pipes are laid.
+  if (outlet.isHeadOnly) sink.once('pipe', () => process.nextTick(answerHead))
   outlet.onGone(() => {
     if (isEnded || isGone) return
     isGone = true
