@@ -76,9 +76,9 @@ const mostHeld = 1000
  *
  * Fails, after the records that came before have been taken, with what every row would fail with: a key that is refused, a
  * model that does not exist, a balance that is used up. With `CS_ERR_JOURNAL` for a journal that is none, is of another
- * run, or in use, for a key that comes twice, and, without the option `key`, for a row that has changed since; with the first failure of a row where `onFailure` is `fail`. With
- * `CS_ERR_INVALID_OPTION`, which names the key of the row, where `paramsOf` throws (its error is the `cause`) or gives no
- * parameters; with what another callback throws.
+ * run, or in use, for a key that comes twice, and, without the option `key`, for a row that has changed since; with the
+ * first failure of a row where `onFailure` is `fail`. With `CS_ERR_INVALID_OPTION`, which names the key of the row, where
+ * `paramsOf` throws (its error is the `cause`) or gives no parameters; with what another callback throws.
  *
  * @example
  * const rows = Readable.from([{ id: 'a', text: 'Hello?' }])

@@ -27,8 +27,9 @@ export interface ThinkingStage extends Stage<Chunk, Chunk> {
  * reasoning: `toText()` then gives the answer alone, `toText({ from: 'reasoning' })` what the model thinks, and
  * `toCompletion()` both. The tags themselves are of neither.
  *
- * Tags may be cut anywhere, and stand in several choices at once. Their case, and blanks before `>`, do not count. Nested ones count as one, a tag that is never closed holds
- * to the end. A closing tag that closes nothing, and what only looks like a tag, goes on as it was. White space is kept.
+ * Tags may be cut anywhere, and stand in several choices at once. Their case, and blanks before `>`, do not count. Nested
+ * ones count as one, a tag that is never closed holds to the end. A closing tag that closes nothing, and what only looks
+ * like a tag, goes on as it was. White space is kept.
  *
  * In chat chunks reasoning stands in `delta.reasoning_content`. The legacy API has no place for it: there it stands in a
  * `delta` beside an empty `text`. In the Responses API it becomes `response.reasoning_text.delta` of an item of its own

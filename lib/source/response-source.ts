@@ -201,7 +201,7 @@ class ResponseSource extends Readable {
   }
 
   #endOnce(): void {
-    if (this.#reader && !this.#isOver && !this.destroyed) this.#endEarly()
+    if (!this.#isOver && !this.destroyed) this.#endEarly()
   }
 
   /** A stage behind wants no more: ends in good order, and lets go of the request. */

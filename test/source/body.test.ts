@@ -3,30 +3,16 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
 import { expect } from 'chai'
-import { type Body, type BodyReader, type Piece, readerOf } from '#lib/source/body.js'
+import { type Body, type BodyReader, nextPiece, readerOf } from '#lib/source/body.js'
 import { allowNoComplaints, failureOf, turns, withFolder } from '../helpers.js'
 
 async function* pieces(...texts: string[]): AsyncGenerator<Uint8Array> {
   for (const text of texts) yield Buffer.from(text)
 }
 
-/** The next piece; undefined at the end. */
-function read(reader: BodyReader): Promise<Piece | undefined> {
-  return new Promise((resolve, reject) => {
-    reader.taker = {
-      take(piece) {
-        reader.pause()
-        resolve(piece)
-      },
-      over: failure => (failure ? reject(failure.error) : resolve(undefined))
-    }
-    reader.resume()
-  })
-}
-
 async function readAll(reader: BodyReader): Promise<string> {
   let text = ''
-  for (let piece = await read(reader); piece !== undefined; piece = await read(reader)) {
+  for (let piece = await nextPiece(reader); piece !== undefined; piece = await nextPiece(reader)) {
     text += typeof piece === 'string' ? piece : Buffer.from(piece).toString()
   }
   return text
@@ -53,7 +39,7 @@ describe('readerOf', () => {
       before.cancel()
       before.cancel()
       const reader = readerOf(body())
-      await read(reader)
+      await nextPiece(reader)
       reader.cancel()
       reader.cancel(new Error('a reason'))
       const after = readerOf(body())
@@ -70,8 +56,8 @@ describe('readerOf', () => {
     const reader = readerOf(body)
     const failure = new Error('died')
     body.destroy(failure)
-    expect(String(await read(reader))).to.equal('arrived')
-    expect(await failureOf(read(reader))).to.equal(failure)
+    expect(String(await nextPiece(reader))).to.equal('arrived')
+    expect(await failureOf(nextPiece(reader))).to.equal(failure)
   })
 
   it('tells of the error of a Node stream that failed before it was given', async () => {
@@ -79,19 +65,19 @@ describe('readerOf', () => {
     const body = new PassThrough().on('error', () => {})
     body.destroy(failure)
     await turns(1)
-    expect(await failureOf(read(readerOf(body)))).to.equal(failure)
+    expect(await failureOf(nextPiece(readerOf(body)))).to.equal(failure)
   })
 
   it('ends at once for a Node stream that was read to its end before', async () => {
     const body = Readable.from(['all'])
     await body.toArray()
-    expect(await read(readerOf(body))).to.equal(undefined)
+    expect(await nextPiece(readerOf(body))).to.equal(undefined)
   })
 
   it('fails with CS_ERR_TRUNCATED when a Node stream is closed before its end', async () => {
     const body = new PassThrough()
     const reader = readerOf(body)
-    const failure = failureOf(read(reader))
+    const failure = failureOf(nextPiece(reader))
     body.destroy()
     expect((await failure).code).to.equal('CS_ERR_TRUNCATED')
   })
@@ -100,7 +86,7 @@ describe('readerOf', () => {
     const body = new PassThrough()
     body.destroy()
     await turns(1)
-    expect((await failureOf(read(readerOf(body)))).code).to.equal('CS_ERR_TRUNCATED')
+    expect((await failureOf(nextPiece(readerOf(body)))).code).to.equal('CS_ERR_TRUNCATED')
   })
 
   it('reads a file', () =>
@@ -114,7 +100,7 @@ describe('readerOf', () => {
     const failure = new Error('thrown')
     const next = () => Promise.reject(failure)
     const reader = readerOf({ [Symbol.asyncIterator]: () => ({ next }) })
-    expect(await failureOf(read(reader))).to.equal(failure)
+    expect(await failureOf(nextPiece(reader))).to.equal(failure)
   })
 
   it('returns from an async iterable whose return fails, or that has none', async () => {
@@ -127,7 +113,7 @@ describe('readerOf', () => {
     }
     for (const iterator of [failing, { next }]) {
       const reader = readerOf({ [Symbol.asyncIterator]: () => iterator })
-      expect(await read(reader)).to.equal('x')
+      expect(await nextPiece(reader)).to.equal('x')
       reader.cancel()
       await turns(2)
     }
