@@ -42,6 +42,9 @@ function scriptedClient(): CompletionClient {
   return { chat: { completions: { create } }, completions: { create }, responses: { create } }
 }
 
+/** Rows whose first answer is no chunk. */
+const isMalformed = (id: number) => id % 100 === 53
+
 describe('batches', () => {
   it('hold no more for many rows than for few', async () => {
     const count = cases(1_000_000, 10_000)
@@ -150,10 +153,14 @@ describe('batches', () => {
         seen.set(id, attempt)
         const faults = [
           { status: { code: 429, retryAfter: 0.01 } },
+          { status: 429 },
           { status: 500 },
           { cutAfter: { events: 2 } },
+          { stallAfter: { events: 1 } },
           { errorAfter: { events: 1 } }
         ]
+        if (attempt === 1 && isMalformed(id))
+          return { writes: [{ bytes: Buffer.from('data: {"choices":[}\n\n') }] }
         return {
           ...script(`answer ${id}`),
           ...(attempt === 1 && id % 25 === 0 && { faults: choice.of(faults) })
@@ -169,10 +176,16 @@ describe('batches', () => {
       import { pipeline } from 'node:stream/promises'
       import OpenAI from ${JSON.stringify(import.meta.resolve('openai'))}
       import { completeEach, toNDJSON } from ${JSON.stringify(import.meta.resolve('completion-streams'))}
-      const client = new OpenAI({ baseURL: ${JSON.stringify(server.url)}, apiKey: 'none' })
+      let asked = 0
+      const client = new OpenAI({
+        baseURL: ${JSON.stringify(server.url)},
+        apiKey: 'none',
+        // Now and then nobody listens at the port.
+        fetch: (url, init) => fetch(++asked % 40 === 0 ? 'http://127.0.0.1:1/' : url, init)
+      })
       const rows = Array.from({ length: ${count} }, (_, id) => ({ id }))
       await pipeline(Readable.from(rows), completeEach(client, ({ id }) => ({ model: 'm', messages: [{ role: 'user', content: 'row ' + id }] }), {
-        concurrency: ${concurrency}, key: ({ id }) => String(id), journal: ${JSON.stringify(join(folder, 'run.ndjson'))}
+        concurrency: ${concurrency}, timeLimits: { idle: 500 }, key: ({ id }) => String(id), journal: ${JSON.stringify(join(folder, 'run.ndjson'))}
       }), toNDJSON(), createWriteStream(${JSON.stringify(answers)}))`
     )
     let killed = 0
@@ -204,8 +217,11 @@ describe('batches', () => {
     expect(records.map(({ key }) => Number(key)).sort((a, b) => a - b)).to.deep.equal(
       Array.from({ length: count }, (_, id) => id)
     )
-    for (const { key, text, error } of records)
-      expect(error === undefined ? text : `answer ${key}`).to.equal(`answer ${key}`)
+    for (const { key, text, error } of records) {
+      // What is malformed is not asked again: that is the row's record.
+      if (error && isMalformed(Number(key))) expect(error.code, key).to.equal('CS_ERR_INVALID_CHUNK')
+      else expect([text, error], key).to.deep.equal([`answer ${key}`, undefined])
+    }
     expect(beyond).to.be.at.most(Math.ceil(count / 25) + killed * concurrency)
     await rm(folder, { recursive: true })
   })
