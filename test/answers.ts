@@ -162,3 +162,12 @@ export async function withFolder<Result>(work: (folder: string) => Promise<Resul
     await rm(folder, { recursive: true, force: true })
   }
 }
+
+/** A promise, and what resolves it: Node 20 has no `Promise.withResolvers`. */
+export function withResolvers<T = void>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve: (value: T) => void = () => {}
+  const promise = new Promise<T>(settle => {
+    resolve = settle
+  })
+  return { promise, resolve }
+}

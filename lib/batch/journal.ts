@@ -1,6 +1,8 @@
-import { type FileHandle, link, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import { CompletionError } from '../errors.js'
 import { printable } from '../printable.js'
+import { freeLock, takeLock } from './lock.js'
 
 /** The first line of a journal. */
 interface Head {
@@ -45,7 +47,7 @@ export class Journal {
 
   /** Opens a journal of a run, or begins one. Rejects with `CS_ERR_JOURNAL` for what is none, or of another run, or in use. */
   static async open(path: string, run: string): Promise<Journal> {
-    const lock = `${path}.lock`
+    const lock = `${resolve(path)}.lock`
     // A batch of this process that has just ended may still be closing it.
     await closing.get(lock)
     await takeLock(lock, path)
@@ -183,59 +185,4 @@ function keyOf(path: string, line: string, number: number): string {
 
 function shown(path: string): string {
   return printable(path)
-}
-
-/** The locks of this process. */
-const own = new Set<string>()
-
-/** A link to a file that names its owner already: nobody sees a lock without one. */
-async function takeLock(lock: string, path: string): Promise<void> {
-  const beside = `${lock}.${process.pid}`
-  await writeFile(beside, await nameOf(process.pid))
-  try {
-    for (;;) {
-      try {
-        await link(beside, lock)
-        own.add(lock)
-        return
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-      }
-      const owner = await readFile(lock, 'utf8').catch(() => '')
-      const pid = Number(owner.split(' ')[0])
-      // In a container the process that died, and the one that is started in its place, may both have the number 1.
-      const isOwn = pid === process.pid && !own.has(lock)
-      if (pid > 0 && !isOwn && isAlive(pid) && (await nameOf(pid)) === owner) {
-        const message = `${shown(path)} is in use by process ${pid}: end that first. If it has nothing to do with the journal, remove ${shown(lock)}`
-        throw new CompletionError('CS_ERR_JOURNAL', message)
-      }
-      // Its process has died.
-      await rm(lock, { force: true })
-    }
-  } finally {
-    await rm(beside, { force: true })
-  }
-}
-
-async function freeLock(lock: string): Promise<void> {
-  own.delete(lock)
-  await rm(lock, { force: true })
-}
-
-/** The number of a process and, where the system tells it (Linux), when it began: numbers are given again. */
-async function nameOf(pid: number): Promise<string> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
-  // Behind the name of its program, which may hold anything: its state, and as the twentieth its beginning.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  const isZombie = fields[0] === 'Z'
-  return `${pid} ${isZombie ? 'gone' : (fields[19] ?? '')}`.trim()
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
 }

@@ -24,7 +24,7 @@ import {
   script
 } from 'completion-streams/testing'
 import OpenAI from 'openai'
-import { all, clientOf, GatedSink, run, serve, settle, withFolder } from '../answers.js'
+import { all, clientOf, GatedSink, run, serve, settle, withFolder, withResolvers } from '../answers.js'
 
 type Row = { id: number; text?: string }
 
@@ -399,7 +399,15 @@ describe('completeEach', () => {
 
     it('refuses a file that is no journal, one of another run, and one in use, and changes none of them', async () => {
       await withFolder(async folder => {
-        await using server = await serve(echo)
+        const asked = withResolvers()
+        const answer = withResolvers()
+        await using server = await serve({
+          async script(request) {
+            asked.resolve()
+            await answer.promise
+            return script(`answer ${idIn(request)}`)
+          }
+        })
         const file = join(folder, 'run.ndjson')
         for (const text of [
           '{"a":1}\n',
@@ -413,11 +421,17 @@ describe('completeEach', () => {
           expect(await readFile(file, 'utf8')).to.equal(text)
         }
         await writeFile(file, '')
-        const both = await Promise.all([1, 2].map(() => complete(server, rows(1), journaled(folder))))
-        expect(both.map(({ error }) => error?.message ?? 'done').sort()).to.satisfy(
-          ([first, second]: string[]) =>
-            /in use by process \d+/.test(`${first} ${second}`) && [first, second].includes('done')
-        )
+        // One of them has the file open when its row is asked, and until it is answered.
+        const together = [1, 2, 3, 4].map(() => complete(server, rows(1), journaled(folder)))
+        await asked.promise
+        const late = await complete(server, rows(1), journaled(folder))
+        answer.resolve()
+        const errors = [late, ...(await Promise.all(together))].flatMap(({ error }) => error ?? [])
+        expect(errors).to.have.length(4)
+        for (const error of errors) {
+          expect(error).to.include({ code: 'CS_ERR_JOURNAL' })
+          expect(error.message).to.match(/in use by process \d+/)
+        }
         expect(server.requests).to.have.length(1)
         // A process that is no more, and one whose number has been given again: in a container both may be number 1.
         for (const owner of ['999999999', '999999999 17', `${process.pid} 17`, `${process.ppid} 17`]) {

@@ -9,6 +9,8 @@ const messages = [{ role: 'user' as const, content: 'Hello?' }]
 const model = 'model-1'
 const hello = script(['Hello, you', 'Good day'], { start: 5, interval: 5 })
 
+import { withResolvers } from '../answers.js'
+
 describe('serveCompletions', () => {
   it('answers a chat completion of the openai client, whole and streamed', async () => {
     await using server = await serveCompletions({ script: hello, speed: 10 })
@@ -335,11 +337,3 @@ describe('serveCompletions', () => {
     })
   }
 })
-
-function withResolvers<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
-  let resolve: (value: T) => void = () => {}
-  const promise = new Promise<T>(settle => {
-    resolve = settle
-  })
-  return { promise, resolve }
-}
