@@ -60,12 +60,14 @@ const sqliteTypes = `declare module 'node:sqlite' {
 const others = new Map<string, string>()
 let compiling: Promise<void> | undefined
 
-/** Adds a program that stands in no page. To be called before any test runs. */
+/** Adds a program that stands in no page. To be called before any test of its file runs. */
 export function addProgram(name: string, code: string): void {
   others.set(name, code)
+  // The process may have compiled for another file of tests before it loaded this one.
+  compiling = undefined
 }
 
-/** Compiles every program of every page, once. */
+/** Compiles every program of every page, once for all that were added. */
 export function compilePrograms(): Promise<void> {
   compiling ??= compile()
   return compiling
