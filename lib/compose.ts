@@ -76,12 +76,20 @@ export function compose<const Parts extends readonly [FirstPart, ...Part[]]>(
     line ??= lay(streams, shell)
     return line
   }
+  let drained: (() => void) | undefined
   const options: DuplexOptions & { writable: boolean } = {
     objectMode: true,
     // A Readable does not have this property; for a Duplex only `false` turns the side off.
     writable: first.writable === true,
-    read: () => void start().resume(),
-    write: (item, encoding, callback) => void start().write(item, encoding, callback),
+    read() {
+      if (!line) start()
+      last.resume()
+    },
+    write(item, encoding, callback) {
+      if (!line) start()
+      if (first.write(item, encoding)) callback()
+      else drained = callback
+    },
     // The shell finishes when the inner streams have, their last flush included; if that fails, it is destroyed instead.
     final: callback => void start().end((error?: Error | null) => error || callback()),
     destroy(error, callback) {
@@ -98,34 +106,46 @@ export function compose<const Parts extends readonly [FirstPart, ...Part[]]>(
       if (error) shell.destroy(error.code === 'ERR_STREAM_PREMATURE_CLOSE' ? undefined : error)
     })
   }
+  if (shell.writable)
+    first.on('drain', () => {
+      const callback = drained
+      drained = undefined
+      callback?.()
+    })
   // What a Duplex emits is anybody's guess to the compiler; the parts have been checked to fit.
   return usedOnce('a composed stream', shell) as Duplex as Composed<Parts>
 }
 
-/** Lays the pipes between the parts, and from the last part to the shell. */
+/**
+ * Lays the pipes between the parts, and gives what ends them. What the last part emits goes to the shell, and what is written
+ * to the shell goes to the first part, both past the stream that joins them: it has queues of its own, which cost each item
+ * as much as a stage.
+ */
 function lay(streams: readonly Joint[], shell: Joint): Joint {
   const [first, ...rest] = streams as [Joint, ...Joint[]]
   const last = rest.at(-1) ?? first
-  const line: Joint = rest.length === 0 ? first : new pumpify.obj(first, ...rest)
+  // A part that fails in order must see the reader of the shell; so must a stage before the shell.
+  shell[inside] = first
+  last[outside] = shell
+  let line = first
+  if (rest.length > 0) {
+    const joined = new pumpify.obj(first, ...rest)
+    // Its own reader of the last part; the types do not know that null takes it off.
+    joined.setReadable(null as unknown as Joint)
+    joined.on('error', error => shell.destroy(error))
+    line = joined
+  }
   let isEnded = false
-  line.pause()
-  line.on('data', item => {
-    if (!shell.push(item)) line.pause()
+  last.on('data', item => {
+    if (!shell.push(item)) last.pause()
   })
-  line.on('end', () => {
+  last.on('end', () => {
     isEnded = true
     shell.push(null)
   })
-  line.on('close', () => {
+  last.on('close', () => {
     if (!isEnded) shell.destroy()
   })
-  line.on('error', error => shell.destroy(error))
-
-  // A part that fails in order must see the reader of the shell; so must a stage before the shell.
-  shell[inside] = line
-  if (line !== first) line[inside] = first
-  last[outside] = line === last ? shell : line
-  if (line !== last) line[outside] = shell
   return line
 }
 
