@@ -68,7 +68,7 @@ describe('examples of the comments', () => {
   let redis: RedisServer | undefined
 
   before(async function () {
-    this.timeout(60_000)
+    this.timeout(180_000)
     await compilePrograms()
     if (redisProgram) redis = await startRedis()
     process.env.REDIS_URL = redis?.url ?? ''
