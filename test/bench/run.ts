@@ -6,6 +6,7 @@ import { composed } from './composed.js'
 import { elements, partials } from './elements.js'
 import { encoding } from './encoding.js'
 import { guardDelays } from './guards.js'
+import { idle } from './idle.js'
 import { largeEvent } from './large-event.js'
 import { manyEvents } from './many-events.js'
 import { type Table, toMarkdown } from './measure.js'
@@ -24,6 +25,7 @@ const benches: ReadonlyMap<string, (isShort: boolean) => Promise<Table>> = new M
   ['payloads', payloads],
   ['large-event', largeEvent],
   ['many-events', manyEvents],
+  ['idle', idle],
   ['stages', stages],
   ['composed', composed],
   ['encoding', encoding],

@@ -4,6 +4,11 @@ const groupSize = 1024
 /** A longer comment, in characters, is read as a line, so that it is measured. */
 export const longestIdleComment = 1024
 
+/** So many characters of lines that say nothing are compared with what follows, at least: a comparison has its price. */
+const leastBlock = 64
+/** So many of them are looked at, at the most, to find where they come again. */
+const mostUnits = 256
+
 /**
  * Cuts text into lines that end in LF, CRLF or CR, however the text comes in pieces. A CR ends its line at
  * once, and a LF that begins the next piece belongs to it. One leading byte order mark is dropped (HTML
@@ -80,21 +85,9 @@ export class LineSplitter {
 
   /** Where the first line begins that says something. A server that keeps a connection alive may send nothing else for hours. */
   #skipIdle(text: string, start: number): number {
-    const { length } = text
-    if (start === length || !isIdleUnit(text.charCodeAt(start)) || !this.#isIdle()) return start
-    let at = start
-    while (at < length) {
-      let end = at
-      let unit = text.charCodeAt(end)
-      if (unit === 0x3a) {
-        const most = Math.min(length, at + longestIdleComment)
-        while (end < most && unit !== 0x0a && unit !== 0x0d) unit = text.charCodeAt(++end)
-        if (end >= most) break
-      } else if (unit !== 0x0a && unit !== 0x0d) break
-      at = end + 1
-    }
-    if (at > start && text.charCodeAt(at - 1) === 0x0d) return this.#behindLineFeed(text, at)
-    return at
+    if (start === text.length || !isIdleUnit(text.charCodeAt(start)) || !this.#isIdle()) return start
+    const end = idleLinesEnd(text, start)
+    return end > start && text.charCodeAt(end - 1) === 0x0d ? this.#behindLineFeed(text, end) : end
   }
 
   /** Where the line begins behind a CR, which may be the first half of a line end. */
@@ -129,8 +122,76 @@ export class LineSplitter {
   }
 }
 
+/**
+ * Where the blank lines and comments end that begin at a place. To look at each unit of them takes several times as long
+ * as to read an event of that length, so that is done for a few lines only. A server sends the same ones over and
+ * over: those are compared in blocks. Others are searched for the line that is neither.
+ */
+function idleLinesEnd(text: string, start: number): number {
+  let at = start
+  while (at < text.length && (at - start < leastBlock || !isAlike(text, start, at))) {
+    const end = idleLineEnd(text, at)
+    if (end === at) return at
+    at = end
+    if (at - start > mostUnits) return searchedIdleEnd(text, at)
+  }
+  return searchedIdleEnd(text, repeatsEnd(text, start, at))
+}
+
+/** Where the blank line or the comment ends that begins at a place; the same place if none does. */
+function idleLineEnd(text: string, start: number): number {
+  let at = start
+  let unit = text.charCodeAt(at)
+  if (unit === 0x3a) {
+    const most = Math.min(text.length, start + longestIdleComment)
+    while (at < most && !isLineEnd(unit)) unit = text.charCodeAt(++at)
+    return at < most ? at + 1 : start
+  }
+  return isLineEnd(unit) ? at + 1 : start
+}
+
+/** Whether two lines begin alike, so that what is between them may come again. */
+function isAlike(text: string, first: number, second: number): boolean {
+  return (
+    text.charCodeAt(first) === text.charCodeAt(second) &&
+    text.charCodeAt(first + 1) === text.charCodeAt(second + 1)
+  )
+}
+
+/** Where a text stops to repeat what stands between two places. Blocks are compared, which double as long as they are equal. */
+function repeatsEnd(text: string, start: number, end: number): number {
+  let at = end
+  let size = end - start
+  const isRepeated = () => text.slice(at - size, at) === text.slice(at, at + size)
+  for (; isRepeated(); size *= 2) at += size
+  while (size > end - start) {
+    size /= 2
+    if (isRepeated()) at += size
+  }
+  return at
+}
+
+/** The same as `idleLineEnd`, of all that stand there: an expression looks for a line that begins with something else. */
+function searchedIdleEnd(text: string, start: number): number {
+  let at = start
+  while (at < text.length && isIdleUnit(text.charCodeAt(at))) {
+    const part = text.slice(at, at + longestIdleComment)
+    const lineEnd = part.search(/[\n\r][^\n\r:]/)
+    if (lineEnd !== -1) return at + lineEnd + 1
+    let end = part.length
+    while (end > 0 && !isLineEnd(part.charCodeAt(end - 1))) end--
+    if (end === 0) return at
+    at += end
+  }
+  return at
+}
+
+function isLineEnd(unit: number): boolean {
+  return unit === 0x0a || unit === 0x0d
+}
+
 function isIdleUnit(unit: number): boolean {
-  return unit === 0x0a || unit === 0x0d || unit === 0x3a
+  return isLineEnd(unit) || unit === 0x3a
 }
 
 function isHighSurrogate(unit: number): boolean {

@@ -3,6 +3,17 @@ import fc from 'fast-check'
 import { LineSplitter } from '#lib/decode/sse/lines.js'
 import { cutAt, inPiecesOf, places } from '../../pieces.js'
 
+/** The lines that say something, of a text whose blank lines and comments say nothing. */
+function tellingLinesOf(pieces: Iterable<string>): string[] {
+  const lines: string[] = []
+  const splitter = new LineSplitter(
+    line => lines.push(line),
+    () => true
+  )
+  for (const piece of pieces) splitter.feed(piece)
+  return lines
+}
+
 function linesOf(pieces: Iterable<string>): { lines: string[]; last: string } {
   const lines: string[] = []
   const splitter = new LineSplitter(line => lines.push(line))
@@ -103,4 +114,64 @@ describe('LineSplitter', () => {
       { numRuns: 1000 }
     )
   })
+
+  for (const [name, idle] of [
+    ['LF', '\n'],
+    ['CRLF', '\r\n'],
+    ['CR', '\r'],
+    ['the same comment', ': keep-alive\n\n'],
+    ['the same comment with CRLF', ': keep-alive\r\n\r\n'],
+    ['a bare colon', ':\n\n'],
+    ['two comments in turn', ':one\n: another one\n\n\n'],
+    ['a comment with a separator of paragraphs', ':a\u2029b\n\n'],
+    ['a comment of a thousand characters', `:${'x'.repeat(1000)}\n`]
+  ] as const) {
+    it(`skips idle lines up to the line that says something: ${name}`, () => {
+      for (const times of [1, 2, 5, 31, 64, 65, 300, 5000]) {
+        const text = `${idle.repeat(times)}data\n${idle.repeat(times)}\uFEFF:a\n${idle.repeat(times)}`
+        expect(tellingLinesOf([text])).to.deep.equal(['data', '\uFEFF:a'])
+        expect(tellingLinesOf([text.slice(0, 1), text.slice(1)]).filter(isTelling)).to.deep.equal([
+          'data',
+          '\uFEFF:a'
+        ])
+      }
+    })
+  }
+
+  it('skips comments that are all different', () => {
+    const comments = Array.from({ length: 2000 }, (_, at) => `: ping ${at * at}\n\n`).join('')
+    expect(tellingLinesOf([`${comments}a\n${comments}b\n`])).to.deep.equal(['a', 'b'])
+  })
+
+  it('calls back for a comment of more than 1024 characters, so that it is measured', () => {
+    const long = `:${'x'.repeat(1024)}`
+    for (const idle of ['', ':\n\n'.repeat(300), Array.from({ length: 300 }, (_, at) => `:${at}\n`).join('')])
+      expect(tellingLinesOf([`${idle}${long}\n${idle}a\n`])).to.deep.equal([long, 'a'])
+  })
+
+  it('finds the lines among idle ones however these repeat and the text is cut', () => {
+    const part = fc.tuple(
+      fc.array(
+        fc.constantFrom('\n', '\r', '\r\n', ':\n', ': ok\n\n', ': é\r\n', ':\r', `:${'-'.repeat(500)}\n`),
+        {
+          maxLength: 6
+        }
+      ),
+      fc.integer({ min: 1, max: 200 }),
+      fc.constantFrom('', 'a\n', 'data: b\r\n', ' \n', ';\r', '€\n')
+    )
+    fc.assert(
+      fc.property(fc.array(part, { maxLength: 6 }), places, (parts, cuts) => {
+        const text = parts.map(([idle, times, line]) => idle.join('').repeat(times) + line).join('')
+        const lines = text.split(/\r\n|\r|\n/).filter(isTelling)
+        expect(tellingLinesOf([text])).to.deep.equal(lines)
+        expect(tellingLinesOf(cutAt(text, cuts)).filter(isTelling)).to.deep.equal(lines)
+      }),
+      { numRuns: 500 }
+    )
+  })
 })
+
+function isTelling(line: string): boolean {
+  return line !== '' && !line.startsWith(':')
+}
