@@ -32,7 +32,7 @@ export function requestSource(
   options: ResponseOptions,
   choices: () => number
 ): RequestSource {
-  let settle: { resolve(head: ResponseHead): void; reject(error: unknown): void }
+  let settle: { resolve(head: ResponseHead): void; reject(error: unknown): void } | undefined
   const response = new Promise<ResponseHead>((resolve, reject) => {
     settle = { resolve, reject }
   })
@@ -42,10 +42,9 @@ export function requestSource(
   const source = responseSource(
     async signal => {
       const answer = await send(signal)
-      const headers = new Headers()
-      answer.headers.forEach((value, name) => void headers.append(name, value))
-      const head = { status: answer.status, headers }
-      settle.resolve(head)
+      const head = { status: answer.status, headers: headersOf(answer) }
+      settle?.resolve(head)
+      settle = undefined
       source.emit('response', head)
       // Of what a response has, it is asked here for what all of them have.
       return answer as Response
@@ -55,11 +54,19 @@ export function requestSource(
     choices
   )
   source.once('close', () => {
-    settle.reject(
+    settle?.reject(
       source.errored ?? new DOMException('the request was destroyed before its response came', 'AbortError')
     )
   })
   return withResponse(source, response)
+}
+
+/** Node's own, whatever the client's fetch has: a fetch of another package has a class of its own. */
+function headersOf({ headers }: AnyResponse): Headers {
+  if (headers instanceof Headers) return headers
+  const copy = new Headers()
+  headers.forEach((value, name) => void copy.append(name, value))
+  return copy
 }
 
 /** Reading `response` sends the request. If that fails, the source fails, in order. */
