@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { CompletionError } from '../errors.js'
 import { type NoOptions, settled, show } from '../options.js'
 import { type Bytes, type Stage, stage } from '../stage.js'
@@ -33,14 +32,15 @@ export function lineOf(taker: string, item: unknown): string {
   return `${json}\n`
 }
 
-/** What stands for a negative zero: no text of a chunk is this. */
-const negativeZero: string = randomUUID()
+/** What stands for a negative zero: no text of a chunk is this. Made when it is needed, since that loads Node's crypto. */
+let negativeZero: string | undefined
 
 /**
  * `JSON.stringify` writes a negative zero as 0, and `JSON.parse` knows it: OpenAI sends it for the logarithm of a token that
  * was certain.
  */
 function withNegativeZeros(item: unknown): string {
+  negativeZero ??= crypto.randomUUID()
   const text = JSON.stringify(item, (_name, value) => (Object.is(value, -0) ? negativeZero : value))
   return text.replaceAll(`"${negativeZero}"`, '-0')
 }

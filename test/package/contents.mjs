@@ -16,28 +16,49 @@ await inTemporaryFolder(async folder => {
     assert.deepEqual(others, ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'])
   })
 
-  await check(
-    'dist is what lib gives: code, its types and its source map, and for CommonJS a file for each entry point',
-    async () => {
-      const sources = (await run('git', ['ls-files', 'lib/*.ts'])).trim().split('\n')
-      const names = sources.map(source => source.replace(/^lib\//, '').replace(/\.ts$/, ''))
-      const esm = names.flatMap(name => [`dist/${name}.js`, `dist/${name}.js.map`, `dist/${name}.d.ts`])
-      // The command is an ES module alone.
-      const types = names.filter(name => !/^cli\b/.test(name)).map(name => `dist/cjs/${name}.d.ts`)
-      const entries = ['index', 'testing/index', 'redis/index', 'bullmq/index'].flatMap(name => [
-        `dist/cjs/${name}.js`,
-        `dist/cjs/${name}.js.map`
-      ])
-      const wanted = [...esm, ...types, ...entries, 'dist/cjs/package.json']
-      assert.deepEqual(files.filter(name => name.startsWith('dist/')).sort(), wanted.sort())
+  await check('dist is the types of lib, and a few files of code with their source maps', async () => {
+    const sources = (await run('git', ['ls-files', 'lib/*.ts'])).trim().split('\n')
+    const names = sources.map(source => source.replace(/^lib\//, '').replace(/\.ts$/, ''))
+    const esmTypes = names.map(name => `dist/${name}.d.ts`)
+    // The command is an ES module alone.
+    const cjsTypes = names.filter(name => !/^cli\b/.test(name)).map(name => `dist/cjs/${name}.d.ts`)
+    const entries = ['index', 'testing/index', 'redis/index', 'bullmq/index']
+    const code = [
+      ...[...entries, 'cli'].map(name => `dist/${name}.js`),
+      ...entries.map(name => `dist/cjs/${name}.js`),
+      ...files.filter(name => /^dist\/shared\/\w+\.js$/.test(name))
+    ]
+    const wanted = [
+      ...esmTypes,
+      ...cjsTypes,
+      ...code.flatMap(name => [name, `${name}.map`]),
+      'dist/cjs/package.json'
+    ]
+    assert.deepEqual(files.filter(name => name.startsWith('dist/')).sort(), wanted.sort())
+  })
+
+  await run('tar', ['-xzf', tarball, '-C', folder])
+  const packed = join(folder, 'package')
+
+  // What an import takes is for the most part the time to find and open its files.
+  await check('the index is a few files of code', async () => {
+    const loaded = new Set()
+    const load = async name => {
+      if (loaded.has(name)) return
+      loaded.add(name)
+      const code = await readFile(join(packed, 'dist', name), 'utf8')
+      for (const [, file] of code.matchAll(/from "\.\/(?:shared\/)?(\w+\.js)"/g))
+        await load(join('shared', file))
     }
-  )
+    await load('index.js')
+    assert.ok(loaded.size > 1 && loaded.size <= 6, [...loaded].join())
+  })
 
   await check('the source maps carry their sources', async () => {
     for (const name of files.filter(name => name.endsWith('.map') && !name.startsWith('dist/cjs/'))) {
-      const { sources, sourcesContent } = JSON.parse(await readFile(join(root, name), 'utf8'))
-      const source = await readFile(new URL(sources[0], new URL(name, `file://${root}`)), 'utf8')
-      assert.deepEqual(sourcesContent, [source], name)
+      const { sources, sourcesContent } = JSON.parse(await readFile(join(packed, name), 'utf8'))
+      const texts = sources.map(source => readFile(new URL(source, new URL(name, `file://${root}`)), 'utf8'))
+      assert.deepEqual(sourcesContent, await Promise.all(texts), name)
     }
   })
 
