@@ -143,22 +143,23 @@ function settle(work: () => void | Promise<void>, done: () => void, fail: (error
  */
 export function usedOnce<Stream extends Writable>(name: string, stream: Stream): Stream {
   let source: Readable | undefined
-  let wasUsed = false
   stream.on('pipe', (next: Readable) => {
     // For a stage that was destroyed before its first use, Node itself reports the error.
-    const isOver = stream.writableEnded || (stream.destroyed && wasUsed)
-    if (source === undefined && !isOver) {
-      source = next
-      wasUsed = true
-      return
+    const isOver = stream.writableEnded || (stream.destroyed && source !== undefined)
+    if (isOver || (source !== undefined && isPipedInto(source, stream))) {
+      next.unpipe(stream)
+      throw usedAgain(name)
     }
-    next.unpipe(stream)
-    throw usedAgain(name)
-  })
-  stream.on('unpipe', (last: Readable) => {
-    if (last === source) source = undefined
+    source = next
   })
   return stream
+}
+
+/** Asked when it matters, since listeners for `unpipe` would take memory of every stream. */
+function isPipedInto(source: Readable, stream: Writable): boolean {
+  const { _readableState: state } = source as { _readableState?: { pipes?: unknown } }
+  // Streams of another make do not say into what they are piped.
+  return state?.pipes === undefined || [state.pipes].flat().includes(stream)
 }
 
 export function usedAgain(name: string): CompletionError {

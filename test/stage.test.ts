@@ -1,4 +1,4 @@
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { type Duplex, Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { expect } from 'chai'
@@ -309,6 +309,22 @@ describe('a stage used a second time', () => {
       expect(used.destroyed).to.equal(true)
     })
   }
+
+  it('is none when its source was taken off it', async () => {
+    const both = toText()
+    const read = both.toArray()
+    const one = new Readable({ objectMode: true, read() {} })
+    one.pipe(both)
+    one.unpipe(both)
+    Readable.from([chunk]).pipe(both)
+    expect(await read).to.deep.equal(['a'])
+  })
+
+  it('is one while a source of another make is piped into it, which does not say so', () => {
+    const both = toText()
+    both.emit('pipe', new EventEmitter())
+    expect(() => Readable.from([chunk]).pipe(both)).to.throw(/is used a second time/)
+  })
 
   it('is none when one source comes behind the other', async () => {
     const both = toText()

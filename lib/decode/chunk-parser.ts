@@ -34,40 +34,34 @@ const indifferent =
  */
 export class ChunkParser implements CompletionReader {
   readonly #onChunk: (chunk: Chunk) => void
-  readonly #events: EventParser
-  readonly #json: JsonBody
+  readonly #maxEventSize: number
+  /** Made for the first text: of most streams, all but the end mark is scanned. */
+  #events: EventParser | undefined
+  #json: JsonBody | undefined
   readonly #reader: PayloadReader
   readonly #payloads: PayloadParser
   readonly #stray = new StrayLines()
   readonly #overListeners: (() => void)[] = []
   #form: 'unknown' | 'events' | 'json' = 'unknown'
   #sawEvent = false
+  #hasScanned = false
 
-  constructor({ maxEventSize, ...options }: ChunkParserOptions, handlers: Omit<PayloadHandlers, 'onOver'>) {
-    this.#onChunk = handlers.onChunk
+  constructor(options: ChunkParserOptions, { onChunk, onSkip }: Omit<PayloadHandlers, 'onOver'>) {
+    this.#onChunk = onChunk
+    this.#maxEventSize = options.maxEventSize
     this.#reader = new PayloadReader(options, {
-      ...handlers,
+      onChunk,
+      onSkip,
       onOver: () => {
         for (const listener of this.#overListeners) listener()
       }
     })
-    this.#payloads = new PayloadParser(path => indifferent.test(path.join()), maxEventSize)
-    this.#events = new EventParser(maxEventSize, {
-      onEvent: (data, event) => this.#takeEvent(data, event),
-      onStrayLine: line => this.#takeStrayLine(line),
-      isWhole: isPayload,
-      splitsData: true
-    })
-    this.#json = new JsonBody(maxEventSize, {
-      onValue: (value, text) => this.#takeBodyValue(value, text),
-      onInvalid: (text, cause) => this.#takeInvalidBody(text, cause),
-      onResidue: residue => this.#reader.truncated(residue)
-    })
+    this.#payloads = new PayloadParser(isIndifferent, options.maxEventSize)
   }
 
   get isBetweenEvents(): boolean {
     if (this.#reader.goesOn) return true
-    return this.#form !== 'json' && this.#stray.isEmpty && this.#events.isBetweenEvents
+    return this.#form !== 'json' && this.#stray.isEmpty && this.#events?.isBetweenEvents !== false
   }
 
   get heldFailure(): CompletionError | undefined {
@@ -107,7 +101,8 @@ export class ChunkParser implements CompletionReader {
       const value = this.#payloadIn(scanner)
       if (value === undefined) return
       this.#form = 'events'
-      this.#events.begin()
+      this.#events?.begin()
+      this.#hasScanned = true
       this.#sawEvent = true
       this.#payloads.expect(scanner)
       const { event, start, end } = scanner
@@ -118,8 +113,8 @@ export class ChunkParser implements CompletionReader {
 
   feed(text: string): void {
     if (this.#form === 'unknown') this.#begin(text)
-    else if (this.#form === 'events') this.#events.feed(text)
-    else this.#json.feed(text)
+    else if (this.#form === 'events') this.#feedEvents(text)
+    else this.#json?.feed(text)
     this.#reader.goesOn = false
   }
 
@@ -131,7 +126,7 @@ export class ChunkParser implements CompletionReader {
   }
 
   end(): void {
-    if (this.#form === 'json') this.#json.end()
+    if (this.#json) this.#json.end()
     else this.#endEvents()
     this.#reader.close()
   }
@@ -139,15 +134,40 @@ export class ChunkParser implements CompletionReader {
   /** An event stream never begins with a brace or a bracket; an answer in JSON always does. */
   #begin(text: string): void {
     const start = text.search(/[^\s\uFEFF]/)
-    if (start === -1) return this.#events.feed(text)
+    if (start === -1) return this.#feedEvents(text)
     const isJson = text[start] === '{' || text[start] === '['
     this.#form = isJson ? 'json' : 'events'
     this.#reader.isJson = isJson
+    if (isJson) this.#json = this.#newJsonBody()
     this.feed(isJson ? text.slice(start) : text)
   }
 
+  #feedEvents(text: string): void {
+    this.#events ??= this.#newEventParser()
+    this.#events.feed(text)
+  }
+
+  #newEventParser(): EventParser {
+    const events = new EventParser(this.#maxEventSize, {
+      onEvent: (data, event) => this.#takeEvent(data, event),
+      onStrayLine: line => this.#takeStrayLine(line),
+      isWhole: isPayload,
+      splitsData: true
+    })
+    if (this.#hasScanned) events.begin()
+    return events
+  }
+
+  #newJsonBody(): JsonBody {
+    return new JsonBody(this.#maxEventSize, {
+      onValue: (value, text) => this.#takeBodyValue(value, text),
+      onInvalid: (text, cause) => this.#takeInvalidBody(text, cause),
+      onResidue: residue => this.#reader.truncated(residue)
+    })
+  }
+
   #endEvents(): void {
-    const last = this.#events.end()
+    const last = this.#events?.end()
     if (last) {
       const { whole, residue } = lastDataOf(last.data)
       if (whole !== undefined) this.#takeEvent(whole, last.event ?? '')
@@ -292,6 +312,10 @@ export class ChunkParser implements CompletionReader {
     const error = json === undefined ? text : json
     if (providerErrorIn({ error }) !== undefined) this.#reader.fail(error)
   }
+}
+
+function isIndifferent(path: readonly string[]): boolean {
+  return indifferent.test(path.join())
 }
 
 function isEvent(item: unknown): item is ServerSentEvent {

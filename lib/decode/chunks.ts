@@ -41,6 +41,16 @@ export interface ChunksOptions {
   deliveryTimeout?: number
 }
 
+const defaults: Required<ChunksOptions> = {
+  onInvalid: 'fail',
+  onCut: 'pass',
+  requireEnd: true,
+  choices: 0,
+  maxChoices: 10_000,
+  maxEventSize: defaultMaxEventSize,
+  deliveryTimeout: defaultDeliveryTimeout
+}
+
 /** The stage that `toChunks` returns. */
 export interface ChunkStage<Emitted extends Chunk = Chunk>
   extends Stage<Bytes | ServerSentEvent | Chunk, Emitted> {
@@ -69,15 +79,7 @@ export interface ChunkStage<Emitted extends Chunk = Chunk>
  * await pipeline(requestCompletion(client, params), toChunks({ onCut: 'fail' }), toText(), createWriteStream('answer.txt'))
  */
 export function toChunks<Emitted extends Chunk = Chunk>(given?: ChunksOptions): ChunkStage<Emitted> {
-  const options = settled<Required<ChunksOptions>>('toChunks', given, {
-    onInvalid: 'fail',
-    onCut: 'pass',
-    requireEnd: true,
-    choices: 0,
-    maxChoices: 10_000,
-    maxEventSize: defaultMaxEventSize,
-    deliveryTimeout: defaultDeliveryTimeout
-  })
+  const options = settled('toChunks', given, defaults)
   checkOneOf('onInvalid', options.onInvalid, ['fail', 'skip'])
   checkOneOf('onCut', options.onCut, ['pass', 'fail'])
   checkBoolean('requireEnd', options.requireEnd)

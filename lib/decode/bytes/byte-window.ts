@@ -119,5 +119,6 @@ function wordsOf(bytes: Buffer): number[] {
   const words: number[] = []
   for (let end = 8; end < bytes.length; end += 8) words.push(bytes.readDoubleLE(end - 8))
   if (bytes.length >= 8) words.push(bytes.readDoubleLE(bytes.length - 8))
-  return words
+  // An array that has grown has room for more.
+  return words.slice()
 }

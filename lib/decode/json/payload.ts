@@ -15,11 +15,8 @@ const hitShortensPause = 1 / 32
 /** A template that does not fit costs time too: after a few misses, none is tried until the next attempt to learn. */
 const maxMisses = 8
 
-/** The text of a payload, or of a template once another one like it has come. */
-interface Shape {
-  readonly text: string
-  readonly template: Template | undefined
-}
+/** The text of a payload, or a template once another one like it has come. */
+type Shape = string | Template
 
 /** What knows the texts before and after a payload. */
 export interface Surroundings {
@@ -36,7 +33,7 @@ export interface Surroundings {
 export class PayloadParser {
   readonly #isIndifferent: IsIndifferent
   readonly #maxEventSize: number
-  readonly #shapes: Shape[] = []
+  #shapes: readonly Shape[] = []
   /** What made the object handed out last, unless `JSON.parse` did. */
   #last: Template | undefined
   #misses = 0
@@ -88,10 +85,11 @@ export class PayloadParser {
     this.#last = undefined
     if (!bytes) return
     for (let index = 0; index < this.#shapes.length; index++) {
-      const { template } = this.#shapes[index] as Shape
-      const value = template?.parse(bytes, start, end)
+      const shape = this.#shapes[index] as Shape
+      if (typeof shape === 'string') continue
+      const value = shape.parse(bytes, start, end)
       if (value === undefined) continue
-      this.#last = template
+      this.#last = shape
       if (this.#misses > 0) this.#misses--
       if (this.#pause > 0) this.#pause = Math.max(this.#pause - hitShortensPause, 0)
       return value
@@ -106,24 +104,24 @@ export class PayloadParser {
     if (this.#wait > 0) return value
     this.#wait = Math.ceil(this.#pause)
     this.#pause = Math.min(this.#pause * 2 + 1, maxPause)
-    if (learn(this.#shapes, payload, this.#isIndifferent)) this.#misses = 0
+    const shapes = learned(this.#shapes, payload, this.#isIndifferent)
+    if (shapes[0] instanceof Template && shapes[0] !== this.#shapes[0]) this.#misses = 0
+    this.#shapes = shapes
     return value
   }
 }
 
-/** Takes in a payload that `JSON.parse` has read. True if it made a template. */
-function learn(shapes: Shape[], payload: string, isIndifferent: IsIndifferent): boolean {
-  for (const [index, { text }] of shapes.entries()) {
+/** The shapes with a payload that `JSON.parse` has read. The first one is the template that it made, if it made one. */
+function learned(shapes: readonly Shape[], payload: string, isIndifferent: IsIndifferent): readonly Shape[] {
+  for (const shape of shapes) {
+    const text = typeof shape === 'string' ? shape : shape.text
     const template = Template.of(text, payload, isIndifferent)
     if (!template) continue
-    shapes.splice(index, 1)
-    shapes.unshift({ text: template.text, template })
-    return true
+    const first: Shape[] = [template]
+    return first.concat(shapes.filter(other => other !== shape))
   }
   // At the back and the first to go, so that odd chunks do not drive out what serves.
-  if (shapes.length === maxShapes) shapes.pop()
-  shapes.push({ text: flat(payload), template: undefined })
-  return false
+  return shapes.slice(0, maxShapes - 1).concat(flat(payload))
 }
 
 /** Where texts are matched that came as such. */

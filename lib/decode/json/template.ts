@@ -45,8 +45,6 @@ interface Frame {
  * - Every object and array of the template is copied for every payload, so no two results share a mutable part.
  */
 export class Template {
-  /** A payload of this shape, with a marker in each hole. */
-  readonly text: string
   /** Whether no hole is one that matters. */
   readonly isIndifferent: boolean
   /** Where the payload that `parseFramed` has read ends, and what stands behind it. */
@@ -64,25 +62,23 @@ export class Template {
   static of(left: string, right: string, isIndifferent: IsIndifferent): Template | undefined {
     const pieces = sharedPieces(left, right)
     if (!pieces || pieces.some(piece => piece.includes('\\u0000') || !ascii.test(piece))) return
-    const text = pieces.reduce((before, piece, index) => `${before}"\\u0000${index - 1}"${piece}`)
-    const value = JSON.parse(text)
+    const value = JSON.parse(withMarkers(pieces))
     if (isDeeper(value, maxDepth)) return
     const holes: string[][] = []
     const mold = partFor(value, [], holes)
     if (typeof mold !== 'object' || holes.length !== pieces.length - 1) return
-    return new Template(text, pieces, mold, holes.every(isIndifferent))
+    return new Template(pieces, mold, holes.every(isIndifferent))
   }
 
-  private constructor(
-    text: string,
-    pieces: readonly string[],
-    mold: ObjectMold | ArrayMold,
-    isIndifferent: boolean
-  ) {
-    this.text = flat(text)
+  private constructor(pieces: readonly string[], mold: ObjectMold | ArrayMold, isIndifferent: boolean) {
     this.#pieces = pieces.map(piece => new Piece(piece))
     this.#mold = mold
     this.isIndifferent = isIndifferent
+  }
+
+  /** A payload of this shape, with a marker in each hole. Made each time: it is seldom asked for, and large. */
+  get text(): string {
+    return withMarkers(this.#pieces.map(({ text }) => text))
   }
 
   /** The object of a payload that stands in these places; undefined if the template is none of it. */
@@ -160,6 +156,10 @@ function sharedPieces(left: string, right: string): string[] | undefined {
   }
   if (leftStart < left.length || rightStart < right.length) return
   return [...pieces, left.slice(pieceStart)]
+}
+
+function withMarkers(pieces: readonly string[]): string {
+  return pieces.reduce((before, piece, index) => `${before}"\\u0000${index - 1}"${piece}`)
 }
 
 function isDeeper(value: Json, depth: number): boolean {
