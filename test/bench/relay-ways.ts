@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { Agent, type IncomingMessage, request, type ServerResponse } from 'node:http'
+import { PassThrough } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import {
   compose,
@@ -27,6 +28,7 @@ const model = 'gpt-4o'
 
 export const ways: ReadonlyMap<string, NamedWay> = new Map([
   ['http', { title: '`http.request`, nothing read', make: piped }],
+  ['http-empty', { title: '`http.request`, two empty stages', make: pipedThroughEmpty }],
   ['http-text', { title: '`http.request`, `toChunks`, `toText`', make: pipedAsText }],
   ['from-response', { title: '`fromResponse(http.request)`, `toChunks`, `toText`', make: fromMessage }],
   ['fetch', { title: "the client's fetch, nothing read", make: fetched }],
@@ -42,6 +44,13 @@ export const ways: ReadonlyMap<string, NamedWay> = new Map([
 function piped(url: string): Way {
   const send = senderTo(url)
   return async (question, response) => pipeline(await send(question), response)
+}
+
+/** What stages of Node's cost that do nothing: in object mode, as they are between chunks. */
+function pipedThroughEmpty(url: string): Way {
+  const send = senderTo(url)
+  const empty = () => new PassThrough({ objectMode: true })
+  return async (question, response) => pipeline(await send(question), empty(), empty(), response)
 }
 
 function pipedAsText(url: string): Way {

@@ -32,7 +32,7 @@ const whole: Extent = {
 }
 /** Without delays, memory and the forms of answer that no ratio needs. */
 const quick: Extent = {
-  names: ['http', 'http-text', 'from-response', 'fetch', 'request', 'sdk', 'compose'],
+  names: ['http', 'http-empty', 'http-text', 'from-response', 'fetch', 'request', 'sdk', 'compose'],
   rounds: 3,
   short: 50,
   long: 200,
@@ -46,7 +46,8 @@ const lessForPeers = { long: 150, warmUp: { short: 200, long: 0 }, round: { shor
 
 /** Which way is compared with which. */
 const comparisons: ReadonlyMap<string, readonly string[]> = new Map([
-  ['http-text', ['http']],
+  ['http-empty', ['http']],
+  ['http-text', ['http', 'http-empty']],
   ['from-response', ['http-text']],
   ['request', ['fetch', 'sdk']],
   ['compose', ['request']],
