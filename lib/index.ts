@@ -30,6 +30,7 @@ export { type SSEOptions, toSSE } from './encode/sse.js'
 export { type WebResponseOptions, webResponse } from './encode/web-response.js'
 export { CompletionError, type CompletionErrorCode, type CompletionErrorFacts } from './errors.js'
 export { setEventId } from './event-id.js'
+export { type DirectFetchOptions, type DispatcherLike, directFetch } from './fetch/direct-fetch.js'
 export {
   type Check,
   type CheckedText,

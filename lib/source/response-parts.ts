@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import { invalid } from '../options.js'
-import type { Body } from './body.js'
+import type { Body, BodyReader } from './body.js'
 
 /** What undici's `request` resolves to, as far as it is read here. */
 interface UndiciResponse {
@@ -15,9 +15,15 @@ interface UndiciResponse {
  */
 export type ResponseLike = Response | IncomingMessage | UndiciResponse | Body
 
+/**
+ * On a response: what reads its body without the web stream that it has for others. Registered, so that a response and a
+ * source from two copies of the library find each other.
+ */
+export const bodyReader: unique symbol = Symbol.for('completion-streams.bodyReader')
+
 /** What is read of a response. */
 interface ResponseParts {
-  body: Body
+  body: Body | BodyReader
   status?: number
   headers?: unknown
   isHttp: boolean
@@ -27,7 +33,8 @@ export function partsOf(response: ResponseLike): ResponseParts {
   if ('status' in response && 'body' in response) {
     if (response.bodyUsed) throw invalid('response', response, 'a response whose body has not been read')
     // The DOM's type of a web stream and node's are one thing under two names; node-fetch gives a Node stream.
-    const body = response.body as Body | null
+    const own = (response as { readonly [bodyReader]?: BodyReader })[bodyReader]
+    const body = own ?? (response.body as Body | null)
     return {
       body: body ?? Readable.from([]),
       status: response.status,

@@ -4,6 +4,7 @@ import { PassThrough } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import {
   compose,
+  directFetch,
   fromResponse,
   requestCompletion,
   respond,
@@ -33,6 +34,7 @@ export const ways: ReadonlyMap<string, NamedWay> = new Map([
   ['from-response', { title: '`fromResponse(http.request)`, `toChunks`, `toText`', make: fromMessage }],
   ['fetch', { title: "the client's fetch, nothing read", make: fetched }],
   ['request', { title: '`requestCompletion`, `toChunks`, `toText`', make: requested }],
+  ['direct', { title: 'the same, with `directFetch` for the client', make: requestedDirectly }],
   ['sdk', { title: "the official SDK's loop", make: looped }],
   ['compose', { title: '`compose(requestCompletion, toChunks, toText)`', make: composed }],
   ['respond', { title: "`requestCompletion`, `toChunks`, `respond({ as: 'events' })`", make: responded }],
@@ -82,6 +84,12 @@ function fetched(url: string): Way {
 
 function requested(url: string): Way {
   const client = clientOf(url)
+  return (question, response) =>
+    pipeline(requestCompletion(client, paramsOf(question)), toChunks(), toText(), response)
+}
+
+function requestedDirectly(url: string): Way {
+  const client = clientOf(url).withOptions({ fetch: directFetch() })
   return (question, response) =>
     pipeline(requestCompletion(client, paramsOf(question)), toChunks(), toText(), response)
 }

@@ -32,7 +32,7 @@ const whole: Extent = {
 }
 /** Without delays, memory and the forms of answer that no ratio needs. */
 const quick: Extent = {
-  names: ['http', 'http-empty', 'http-text', 'from-response', 'fetch', 'request', 'sdk', 'compose'],
+  names: ['http', 'http-empty', 'http-text', 'from-response', 'fetch', 'request', 'direct', 'sdk', 'compose'],
   rounds: 3,
   short: 50,
   long: 200,
@@ -50,6 +50,7 @@ const comparisons: ReadonlyMap<string, readonly string[]> = new Map([
   ['http-text', ['http', 'http-empty']],
   ['from-response', ['http-text']],
   ['request', ['fetch', 'sdk']],
+  ['direct', ['http-text', 'request', 'sdk']],
   ['compose', ['request']],
   ['respond', ['request', 'sdk']],
   ['sse', ['request', 'sdk']],

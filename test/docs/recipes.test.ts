@@ -125,6 +125,7 @@ const expectations: Record<string, { faults?: Faults; needs?: string; check: (ru
       expect(stdout).to.equal('stopped at "\\nUser:"\n')
     }
   },
+  'direct-fetch 1': { check: answerIs('Two.') },
   'guard-a-client 1': {
     check: ({ stdout }) => expect(stdout).to.match(/^Two\.\n complete \{.*total_tokens: 20/s)
   },
