@@ -4,6 +4,7 @@
  */
 export interface DispatcherLike {
   // A method, not a function: what a dispatcher takes differs from version to version.
+  /** Sends a request, and tells a handler what comes of it. */
   dispatch(options: never, handler: never): boolean
 }
 

@@ -25,7 +25,7 @@ export class Exchange implements BodyReader, DispatchHandler {
   readonly head: Promise<Head>
   #settleHead: { resolve(head: Head): void; reject(error: unknown): void } | undefined
   // A connection serves many requests. What a taker does belongs to its own, and not to the one that opened the connection.
-  readonly #context = new AsyncResource('DirectFetch', { requireManualDestroy: true })
+  readonly #context = new AsyncResource('DirectFetch')
   #release: () => void = () => {}
   #abort: ((reason: unknown) => void) | undefined
   #goOn: (() => void) | undefined
@@ -90,6 +90,8 @@ export class Exchange implements BodyReader, DispatchHandler {
       this.#isGiving = true
       this.#context.runInAsyncScope(give, undefined, this.taker, piece)
       this.#isGiving = false
+      // What took the piece may have aborted the request.
+      if (this.#isOver && this.#isFlowing) this.#tellEnd()
     } else {
       this.#kept.push(piece)
       this.#keptSize += piece.length
@@ -102,6 +104,11 @@ export class Exchange implements BodyReader, DispatchHandler {
     // The signal may have aborted while the request waited for a connection.
     if (this.#failure) abort(this.#failure.error)
     else this.#abort = abort
+  }
+
+  #tellHead(head: Head): void {
+    this.#settleHead?.resolve(head)
+    this.#settleHead = undefined
   }
 
   #end(failure?: BodyFailure): void {
@@ -131,7 +138,7 @@ export class Exchange implements BodyReader, DispatchHandler {
     const texts = fields.map(field => Buffer.from(field).toString('latin1'))
     for (let index = 0; index < texts.length; index += 2)
       headers.append(texts[index] as string, texts[index + 1] as string)
-    this.#settleHead?.resolve({ status, statusText, headers })
+    this.#tellHead({ status, statusText, headers })
     return true
   }
 
@@ -144,9 +151,7 @@ export class Exchange implements BodyReader, DispatchHandler {
   }
 
   onError(cause: unknown): void {
-    if (this.#isOver) return
-    // Once the head is there, nobody hears of its promise any more.
-    const message = this.#goOn ? 'terminated' : 'fetch failed'
+    const message = this.#settleHead ? 'fetch failed' : 'terminated'
     this.#end({ error: new TypeError(message, { cause }) })
   }
 
@@ -165,7 +170,7 @@ export class Exchange implements BodyReader, DispatchHandler {
     const headers = new Headers()
     for (const [name, value = []] of Object.entries(fields))
       for (const one of [value].flat()) headers.append(name, asBytes(one))
-    this.#settleHead?.resolve({ status, statusText, headers })
+    this.#tellHead({ status, statusText, headers })
   }
 
   onResponseData(controller: Controller, piece: Uint8Array): void {

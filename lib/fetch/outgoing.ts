@@ -27,7 +27,9 @@ const bodyHeaders = [
 ]
 
 /** The request of a call of `fetch`; undefined for one that is left to `fetch` itself, also since it throws for it. */
-export function outgoingOf(...[input, init = {}]: Parameters<Fetch>): Outgoing | undefined {
+export function outgoingOf(...[input, given]: Parameters<Fetch>): Outgoing | undefined {
+  // JavaScript may pass null.
+  const init = given ?? {}
   const url = urlOf(input)
   const body = bodyOf(init.body)
   // As in the standard, where PATCH alone is not made upper case.

@@ -1,10 +1,13 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
 import { type AddressInfo, connect, type Socket } from 'node:net'
+import { finished } from 'node:stream/promises'
 import * as zlib from 'node:zlib'
 import { expect } from 'chai'
-import { directFetch, type Fetch } from 'completion-streams'
+import { directFetch, type Fetch, fromResponse } from 'completion-streams'
 import { Agent, ProxyAgent } from 'undici'
+import { certificate, key } from '../encode/certificate.js'
 import { allowNoComplaints, failureOf, serve } from '../helpers.js'
 import { freePort } from '../redis-server.js'
 
@@ -405,6 +408,44 @@ describe('directFetch, beside fetch', () => {
       await dispatcher.destroy()
     })
   }
+
+  it('decodes zstd where Node can, also where fetch does not', async function () {
+    const { zstdCompressSync: compress } = zlib as { zstdCompressSync?: (text: string) => Buffer }
+    if (!compress) return this.skip()
+    await using server = await serve((_request, response) => {
+      response.writeHead(200, { 'content-encoding': 'zstd' }).end(compress(text))
+    })
+    expect(await (await direct(server.url)).text()).to.equal(text)
+  })
+
+  it('sends the same over TLS', async () => {
+    const server = createSecureServer({ cert: certificate, key }, answer).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const dispatcher = new Agent({ connect: { ca: certificate } })
+    const init = { method: 'POST', body: 'a', dispatcher } as object
+    const url = `https://127.0.0.1:${port}/echo`
+    const own = await seen(direct(url, init))
+    expect(own).to.deep.equal(await seen(fetch(url, init)))
+    expect(own).to.have.property('status', 200)
+    // Its certificate is not one that the global dispatcher knows.
+    expect(await seen(direct(url))).to.deep.equal(await seen(fetch(url)))
+    await dispatcher.close()
+    server.close()
+    await once(server, 'close')
+  })
+
+  it('fails the body when what reads it aborts the request', async () => {
+    await using server = await serve((_request, response) => {
+      response.write('begun ')
+    })
+    const controller = new AbortController()
+    const { signal } = controller
+    const response = await direct(server.url, { signal })
+    const source = fromResponse(response)
+    source.once('data', () => controller.abort())
+    expect(await failureOf(finished(source))).to.have.property('name', 'AbortError')
+  })
 
   it("tells of a dispatcher's time limits as fetch does", async () => {
     await using server = await serve((request, response) => {
