@@ -88,7 +88,7 @@ export class Exchange implements BodyReader, DispatchHandler {
     if (this.#isOver) return true
     if (this.#isFlowing && !this.#isGiving) {
       this.#isGiving = true
-      this.#context.runInAsyncScope(give, undefined, this.taker, piece)
+      this.#context.runInAsyncScope(this.taker.take, this.taker, piece)
       this.#isGiving = false
       // What took the piece may have aborted the request.
       if (this.#isOver && this.#isFlowing) this.#tellEnd()
@@ -184,10 +184,6 @@ export class Exchange implements BodyReader, DispatchHandler {
   onResponseError(_controller: Controller | undefined, error: unknown): void {
     this.onError(error)
   }
-}
-
-function give(taker: BodyTaker, piece: Uint8Array): void {
-  taker.take(piece)
 }
 
 /** The first versions of undici 7 read headers as UTF-8. Here a header is bytes, one for each character. */
