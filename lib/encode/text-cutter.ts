@@ -15,9 +15,10 @@ const wordsAhead = 4
 
 const half = /[\ud800-\udbff]$/
 
+// The quotes „, “ and « are escapes, because the package's files are ASCII: others take more time and memory to load.
 /** A point behind which a sentence often goes on: titles, initials and other single letters, small numbers, and what is shortened within one. */
 const noEnd =
-  /(?:^|[\s"'([{„“«])(?:(?:Mrs?|Ms|Dr|Drs|Prof|Rev|Hon|Gen|Col|Capt|Lt|Sgt|Sen|Gov|St|Mt|Hr|Fr|Mme|Sra?|Srta|vs|cf|approx|Fig|Nr|No|Nos|Vol|pp?|ca|bzw|vgl|[A-Za-z]|\d{1,3})\.|(?:e\.\s?g|i\.\s?e|z\.\s?B|d\.\s?h|u\.\s?a|p\.\s?ej)\.)\s*$/u
+  /(?:^|[\s"'([{\u201e\u201c\u00ab])(?:(?:Mrs?|Ms|Dr|Drs|Prof|Rev|Hon|Gen|Col|Capt|Lt|Sgt|Sen|Gov|St|Mt|Hr|Fr|Mme|Sra?|Srta|vs|cf|approx|Fig|Nr|No|Nos|Vol|pp?|ca|bzw|vgl|[A-Za-z]|\d{1,3})\.|(?:e\.\s?g|i\.\s?e|z\.\s?B|d\.\s?h|u\.\s?a|p\.\s?ej)\.)\s*$/u
 
 /** What ends a sentence, or a paragraph. */
 const terminal = /[\p{Sentence_Terminal}\n\r\u0085\u2029]/u

@@ -17,10 +17,8 @@ export interface ResponseFacts extends Head {
 /** Lets go of a body, and with it of its connection, when nobody can read it any more. */
 const forgotten = new FinalizationRegistry<ReadableBody>(body => body.cancel())
 
-/** Those that this version of Node has. */
-const readings = ['arrayBuffer', 'blob', 'bytes', 'formData', 'json', 'text'].filter(
-  name => name in Response.prototype
-)
+/** What reads a body, in all versions of Node. */
+const readings = ['arrayBuffer', 'blob', 'bytes', 'formData', 'json', 'text']
 
 /**
  * A response as `fetch` gives it, but for what is behind it: the web stream of its body is made when somebody asks for it.
@@ -62,7 +60,8 @@ function withFacts(facts: ResponseFacts, whole: () => Response, isUsed: () => bo
   const ok = status >= 200 && status <= 299
   for (const [name, value] of Object.entries({ status, statusText, ok, url, redirected, type }))
     Object.defineProperty(response, name, { value })
-  for (const name of readings)
+  // Asked here, not where this file is loaded: to name `Response` makes Node load its fetch, which takes as long as the library.
+  for (const name of readings.filter(name => name in response))
     Object.defineProperty(response, name, { value: () => Reflect.get(whole(), name).call(whole()) })
   const clone = () => {
     const copy = whole().clone()

@@ -1,6 +1,9 @@
 import { accessKey, maskedKey } from '../access-keys.js'
 import type { RedactionRule } from './redaction.js'
 
+// Expressions with the letters of all languages take milliseconds to make: they are made when they are asked for, since
+// most programs that import the library never do.
+
 /**
  * E-mail addresses, international ones too, with a domain that has a dot: shown as `[e-mail address]`.
  *
@@ -9,7 +12,9 @@ import type { RedactionRule } from './redaction.js'
  */
 export const emailAddresses: RedactionRule = {
   // The lengths are those of RFC 5321, 4.5.3.1.
-  match: /[\p{L}\p{N}_.!#$%&'*+/=?^`{|}~-]{1,64}@(?:[\p{L}\p{N}-]{1,63}\.){1,8}[\p{L}\p{N}-]{2,63}/u,
+  get match() {
+    return /[\p{L}\p{N}_.!#$%&'*+/=?^`{|}~-]{1,64}@(?:[\p{L}\p{N}-]{1,63}\.){1,8}[\p{L}\p{N}-]{2,63}/u
+  },
   longest: 320,
   replacement: '[e-mail address]'
 }
@@ -20,8 +25,9 @@ export const emailAddresses: RedactionRule = {
  */
 export const cardNumbers: RedactionRule = {
   // Dots part groups of four, or of four, six and five: elsewhere they are those of decimal fractions.
-  match:
-    /(?<![\p{L}\p{N}])(?:\d{4}\.(?:\d{4}\.\d{4}\.\d{1,7}|\d{6}\.\d{4,5})|\d(?:[ \u00a0-]?\d){12,18})(?!\d)/u,
+  get match() {
+    return /(?<![\p{L}\p{N}])(?:\d{4}\.(?:\d{4}\.\d{4}\.\d{1,7}|\d{6}\.\d{4,5})|\d(?:[ \u00a0-]?\d){12,18})(?!\d)/u
+  },
   longest: 37,
   measure: found => longestPart(found, part => isDigitsCount(part) && isLuhn(part)),
   replacement: '[card number]'
@@ -32,7 +38,9 @@ export const cardNumbers: RedactionRule = {
  * are right (ISO 13616, mod 97): shown as `[IBAN]`.
  */
 export const ibans: RedactionRule = {
-  match: /(?<![\p{L}\p{N}])[A-Za-z]{2}\d{2}(?:[ \u00a0-]?[A-Za-z\d]){11,30}/u,
+  get match() {
+    return /(?<![\p{L}\p{N}])[A-Za-z]{2}\d{2}(?:[ \u00a0-]?[A-Za-z\d]){11,30}/u
+  },
   longest: 64,
   measure: found => longestPart(found, isIban),
   replacement: '[IBAN]'

@@ -54,6 +54,12 @@ await inTemporaryFolder(async folder => {
     assert.ok(loaded.size > 1 && loaded.size <= 6, [...loaded].join())
   })
 
+  // One other character, which the bundler leaves in an expression, doubles the memory of a file and takes milliseconds.
+  await check('the code is ASCII', async () => {
+    for (const name of files.filter(name => /^dist\/(?!cjs\/).*\.js$/.test(name)))
+      assert.match(await readFile(join(packed, name), 'latin1'), /^[\0-\x7f]*$/, name)
+  })
+
   await check('the source maps carry their sources', async () => {
     for (const name of files.filter(name => name.endsWith('.map') && !name.startsWith('dist/cjs/'))) {
       const { sources, sourcesContent } = JSON.parse(await readFile(join(packed, name), 'utf8'))
