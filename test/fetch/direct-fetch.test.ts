@@ -1,15 +1,20 @@
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { finished } from 'node:stream/promises'
+import { promisify } from 'node:util'
 import * as zlib from 'node:zlib'
 import { expect } from 'chai'
 import { directFetch, type Fetch, fromResponse } from 'completion-streams'
-import { Agent, ProxyAgent } from 'undici'
 import { certificate, key } from '../encode/certificate.js'
 import { allowNoComplaints, failureOf, serve } from '../helpers.js'
 import { freePort } from '../redis-server.js'
+
+// Whoever comes first sets the global dispatcher: the undici of this Node, so that its own interface is tested too.
+await fetch('data:,')
+const { Agent, ProxyAgent } = await import('undici')
 
 /** Nobody listens there. */
 const closedPort = await freePort()
@@ -467,8 +472,15 @@ describe('directFetch, beside fetch', () => {
     await dispatcher.destroy()
   })
 
+  it('is imported where there is no Response, as in a test of a page', async () => {
+    const program =
+      "delete globalThis.Response; const { directFetch } = await import('completion-streams'); console.log(typeof directFetch())"
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program])
+    expect(stdout).to.equal('function\n')
+  })
+
   it('refuses wrong options', () => {
-    expect(() => directFetch({ dispatcher: {} as Agent }))
+    expect(() => directFetch({ dispatcher: {} as never }))
       .to.throw()
       .with.property('code', 'CS_ERR_INVALID_OPTION')
     expect(() => directFetch({ agent: 1 } as object))
