@@ -34,9 +34,9 @@ export function directResponse(facts: ResponseFacts, source: ReadableBody | null
     const stream = streamOf(source)
     inner = new Response(stream, { headers })
     forgotten.unregister(source)
-    forgotten.register(stream, source)
-    // A source of this library reads it.
+    // A source of this library reads the body already, and goes on whatever becomes of the stream.
     if (source.isBegun) stream.getReader()
+    else forgotten.register(stream, source)
     return inner
   }
 

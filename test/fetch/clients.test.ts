@@ -7,6 +7,7 @@ import { createGzip } from 'node:zlib'
 import { expect } from 'chai'
 import {
   directFetch,
+  type Fetch,
   fromResponse,
   guardFetch,
   requestCompletion,
@@ -274,31 +275,44 @@ describe('directFetch, behind clients', () => {
     expect(isClosed).to.equal(true)
   })
 
-  it('keeps a body alive that is read, though its response is gone', async () => {
-    let proceed = () => {}
-    await using server = await serveInTurn(response => {
-      response.write(textEvent('one '))
-      proceed = () => response.end(completion(['two']))
-    })
-    setFlagsFromString('--expose-gc')
-    const collect = runInNewContext('gc') as () => void
-    let text = ''
-    const source = requestCompletion(clientOf(server, { fetch }), question)
-    await source.response
-    await turns(5)
-    collect()
-    await turns(5)
-    await pipeline(source, toChunks(), toText(), async pieces => {
-      for await (const piece of pieces) {
-        text += piece
-        await turns(5)
-        collect()
-        await turns(5)
-        proceed()
+  for (const isSeen of [false, true]) {
+    const name = isSeen
+      ? 'though its response is gone after its body was looked at'
+      : 'though its response is gone'
+    it(`keeps a body alive that is read, ${name}`, async () => {
+      let proceed = () => {}
+      await using server = await serveInTurn(response => {
+        response.write(textEvent('one '))
+        proceed = () => response.end(completion(['two']))
+      })
+      setFlagsFromString('--expose-gc')
+      const collect = runInNewContext('gc') as () => void
+      let response: Response | undefined
+      const keeping: Fetch = async (...call) => {
+        response = await fetch(...call)
+        return response
       }
+      const source = requestCompletion(clientOf(server, { fetch: keeping }), question)
+      await source.response
+      if (!isSeen) response = undefined
+      await turns(5)
+      collect()
+      await turns(5)
+      let text = ''
+      await pipeline(source, toChunks(), toText(), async pieces => {
+        for await (const piece of pieces) {
+          text += piece
+          if (isSeen && response) expect(response.body?.locked).to.equal(true)
+          response = undefined
+          await turns(5)
+          collect()
+          await turns(5)
+          proceed()
+        }
+      })
+      expect(text).to.equal('one two')
     })
-    expect(text).to.equal('one two')
-  })
+  }
 
   it('runs what reads a body in the async context of its own request, on a connection that others have used', async () => {
     const context = new AsyncLocalStorage<number>()
