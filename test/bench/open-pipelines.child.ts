@@ -1,6 +1,7 @@
-import { pipeline, Readable, Writable } from 'node:stream'
+import { PassThrough, pipeline, Readable, Writable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import { toChunks, toText } from 'completion-streams'
+import split2 from 'split2'
 import { report } from './child.js'
 import { workloads } from './workloads.js'
 
@@ -16,6 +17,7 @@ function open(): Readable {
   // Takes the first and never says that it is done with it.
   const sink = new Writable({ objectMode: true, write() {} })
   if (kind === 'bare') pipeline(source, sink, ignore)
+  else if (kind === 'empty') pipeline(source, split2(), new PassThrough({ objectMode: true }), sink, ignore)
   else pipeline(source, toChunks(), toText(), sink, ignore)
   return source
 }
