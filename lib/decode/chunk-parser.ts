@@ -64,6 +64,10 @@ export class ChunkParser implements CompletionReader {
     return this.#form !== 'json' && this.#stray.isEmpty && this.#events?.isBetweenEvents !== false
   }
 
+  get takesPieces(): boolean {
+    return this.#json?.isDocument === true
+  }
+
   get heldFailure(): CompletionError | undefined {
     return this.#reader.heldFailure
   }

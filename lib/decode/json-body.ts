@@ -1,7 +1,7 @@
-import { JoinedLines } from './joined-lines.js'
+import { JoinedText } from './joined-text.js'
 import { checkDensity } from './json/density.js'
 import { eventTooLarge } from './sse/event-parser.js'
-import { LineSplitter } from './sse/lines.js'
+import { bytesBehind, LineSplitter } from './sse/lines.js'
 
 /** What a JSON body calls back for. */
 export interface JsonHandlers {
@@ -21,26 +21,37 @@ export class JsonBody {
   readonly #maxSize: number
   readonly #handlers: JsonHandlers
   readonly #lines = new LineSplitter(line => this.#takeLine(line))
-  /** The lines of a single text, when the first line was not whole. */
-  readonly #document = new JoinedLines()
+  /** A single text, when the first line was not whole. */
+  readonly #document = new JoinedText('')
   #documentBytes = 0
   #isLineByLine = false
+  #skipsLineFeed = false
+  #lastUnit = 0
 
   constructor(maxSize: number, handlers: JsonHandlers) {
     this.#maxSize = maxSize
     this.#handlers = handlers
   }
 
+  /** Whether all that comes is a part of one JSON text. */
+  get isDocument(): boolean {
+    return this.#document.count > 0
+  }
+
   feed(text: string): void {
-    this.#lines.feed(text)
-    this.#check(this.#lines.carriedBytes)
+    if (text === '') return
+    if (this.isDocument) this.#addToDocument(text)
+    else {
+      this.#skipsLineFeed = false
+      this.#lines.feed(text)
+      if (this.isDocument) this.#addToDocument(this.#lines.end())
+      else this.#check(this.#lines.carriedBytes)
+    }
+    this.#skipsLineFeed = text.endsWith('\r')
   }
 
   end(): void {
-    const line = this.#lines.end()
-    if (this.#document.count === 0) return this.#takeLast(line)
-    this.#document.add(line)
-    this.#takeLast(this.#document.take())
+    this.#takeLast(this.isDocument ? this.#document.take() : this.#lines.end())
   }
 
   #takeLast(text: string): void {
@@ -48,13 +59,23 @@ export class JsonBody {
   }
 
   #takeLine(line: string): void {
-    const bytes = Buffer.byteLength(line)
-    this.#check(bytes)
-    if (this.#document.count === 0) {
+    if (!this.isDocument) {
+      this.#check(Buffer.byteLength(line))
       if (line.trim() === '' || this.#parse(line, false)) return
     }
-    this.#document.add(line)
-    this.#documentBytes += bytes + 1
+    this.#addToDocument(`${line}\n`)
+  }
+
+  /** Each line end becomes a LF, so that the text is the same however it is cut. */
+  #addToDocument(text: string): void {
+    const start = this.#skipsLineFeed && text.startsWith('\n') ? 1 : 0
+    const part = text.slice(start).replace(/\r\n?/g, '\n')
+    if (part === '') return
+    const bytes = bytesBehind(this.#lastUnit, part)
+    this.#check(part.endsWith('\n') ? bytes - 1 : bytes)
+    this.#document.add(part)
+    this.#documentBytes += bytes
+    this.#lastUnit = part.charCodeAt(part.length - 1)
   }
 
   /** False when the text may be the beginning of a longer one. */

@@ -4,7 +4,7 @@ import { eventIdOf, setEventId } from '../event-id.js'
 import { failInOrder } from '../fail-in-order.js'
 import { type Stage, usedOnce } from '../stage.js'
 import { HeldBytes } from './bytes/held-bytes.js'
-import { decoded, LargeBytes } from './bytes/large-bytes.js'
+import { decoded, LargeBytes, largeSize, longestText } from './bytes/large-bytes.js'
 import { EventScanner } from './sse/event-scanner.js'
 import { countWaitingBytes } from './waiting-bytes.js'
 
@@ -12,6 +12,8 @@ import { countWaitingBytes } from './waiting-bytes.js'
 export interface RecordParser {
   /** Whether what comes next begins an event, so that the parser may be asked to scan. */
   readonly isBetweenEvents: boolean
+  /** Whether a text in pieces takes no more memory than in lines, and no longer. */
+  readonly takesPieces?: boolean
   /** A failure that waits for usage that may come after it. The stage also fails when nothing has come for a while. */
   readonly heldFailure?: Error | undefined
   /** Takes the events that the scanner finds, up to the first one that it must be fed. */
@@ -30,13 +32,7 @@ export const recall: unique symbol = Symbol('recall')
 /** How long a failure waits for usage that may come after it, in milliseconds: the time a server has to end its response. */
 const graceTime = 250
 
-/**
- * An event of more bytes than this is large: its bytes are kept in memory that grows where it is, until its line ends, and then
- * read by the plain parser. Below that, the fresh pages of such memory take longer than the copies of a buffer that doubles.
- */
-const largeSize = 16 * 1024 * 1024
-/** No text can be longer; V8's limit is half a gigabyte. */
-const longestText = 2 ** 29 - 64
+const byteOrderMark: Buffer = Buffer.from('\uFEFF')
 
 /**
  * The door to split2: a stage from bytes, or strings, to the records that a parser emits. split2 decodes UTF-8
@@ -56,9 +52,16 @@ export function splitter<In, Out>(
   /** Whether a stage behind has stopped, so that what comes is of no interest. */
   let isUnwanted = false
   let timer: NodeJS.Timeout | undefined
-  /** Whether the bytes so far end with a character, not within one. */
+  /** Whether what the parser was fed ends with a character, not within one. */
   let isBetweenCharacters = true
-  /** The beginning of an event whose end is yet to come, so that all of it can be scanned. */
+  /** Whether it ends with a line. */
+  let isBetweenLines = true
+  /** Whether a byte order mark may come. */
+  let isFirst = true
+  /**
+   * The beginning of an event whose end is yet to come, so that all of it can be scanned; or of a line, since a line in
+   * pieces of text takes more memory, and one more copy.
+   */
   const held = new HeldBytes()
 
   /** The same, of a large one. */
@@ -98,8 +101,11 @@ export function splitter<In, Out>(
     if (bytes) takeBytes(bytes)
     else {
       decodeHeld()
-      if (typeof item === 'string') split.call(stream, item, encoding, ignore)
-      else attempt(() => parser.take(item))
+      if (typeof item === 'string') {
+        isFirst = false
+        split.call(stream, item, encoding, ignore)
+        if (item !== '') isBetweenLines = /[\n\r]$/.test(item)
+      } else attempt(() => parser.take(item))
     }
     if (last !== undefined) pushLast()
     settle(callback)
@@ -159,23 +165,28 @@ export function splitter<In, Out>(
   function takeBytes(read: Buffer): void {
     if (large.length > 0) goOnWithLarge(read)
     else if (held.length > 0) goOnHolding(read)
-    // The middle of an event that is not held is not looked at twice.
-    else if (isBetweenCharacters && (parser.isBetweenEvents || read.includes(0x0a)))
-      scanBytes(read, read.length)
+    // The middle of a line that is not held is not looked at twice.
+    else if (isBetweenCharacters && (isBetweenLines || read.includes(0x0a))) scanBytes(read, read.length)
     else decode(read)
   }
 
   function goOnHolding(read: Buffer): void {
     const isSmall = read.length < held.length
+    const endsLine = read.includes(0x0a) || read.includes(0x0d)
+    if (!endsLine && held.length + read.length > largeSize && large.add(heldBytes())) {
+      held.clear()
+      return goOnWithLarge(read)
+    }
     held.add(read, 0, read.length)
     const { room, length, view } = held
     // Otherwise each of many small reads would search everything that is held again.
-    if (isSmall && !read.includes(0x0a) && !read.includes(0x0d)) {
-      if (length > largeSize && large.add(room.subarray(0, length))) return held.clear()
-      if (length <= scanner.safeSize) return
-    }
+    if (isSmall && !endsLine && length <= scanner.safeSize) return
     held.clear()
     scanBytes(room, length, view)
+  }
+
+  function heldBytes(): Buffer {
+    return held.room.subarray(0, held.length)
   }
 
   /** Keeps the bytes of a large event up to the end of its line, or to the limit. */
@@ -195,14 +206,34 @@ export function splitter<In, Out>(
   /** Takes the first bytes of a buffer. */
   function scanBytes(buffer: Buffer, length: number, view?: DataView): void {
     scanner.load(buffer, length, view)
+    if (isFirst && length >= byteOrderMark.length) takeByteOrderMark(buffer)
     while (!failure && scan() < length) {
-      if (parser.isBetweenEvents && scanner.isBeginning()) {
-        held.add(buffer, scanner.at, length)
+      const isBeginning = parser.isBetweenEvents && scanner.isBeginning()
+      const lines = isBeginning ? undefined : scanner.takeLines()
+      if (lines) decode(lines)
+      else {
+        hold(buffer, scanner.at, length)
         break
       }
-      decode(scanner.takeToBlankLine())
     }
     scanner.unload()
+  }
+
+  /** Apart, since the text of a line that begins with it would take two bytes for each character. */
+  function takeByteOrderMark(buffer: Buffer): void {
+    isFirst = false
+    if (byteOrderMark.compare(buffer, 0, byteOrderMark.length) !== 0) return
+    feed(byteOrderMark.toString())
+    scanner.at = byteOrderMark.length
+  }
+
+  /** Keeps what begins with a line and ends within one, unless the parser is to measure it. */
+  function hold(buffer: Buffer, start: number, end: number): void {
+    const size = end - start
+    const isKept = isBetweenLines && !parser.takesPieces
+    if (isKept && size <= scanner.safeSize) return held.add(buffer, start, end)
+    const rest = buffer.subarray(start, end)
+    if (!isKept || size <= largeSize || size > maxEventSize || !large.add(rest)) decode(rest)
   }
 
   /** Has the events taken that can be scanned, and returns where the next one begins. */
@@ -218,18 +249,20 @@ export function splitter<In, Out>(
   function decode(bytes: Buffer): void {
     const endsCharacter = (bytes[bytes.length - 1] ?? 0x80) < 0x80
     // Nothing to carry over, neither for the decoder nor for the splitter.
-    if (isBetweenCharacters && endsCharacter) feed(bytes.toString())
+    if (isBetweenCharacters && endsCharacter)
+      feed(bytes.length > largeSize ? decoded(bytes) : bytes.toString())
     else split.call(stream, bytes, 'utf8', ignore)
     // Line ends are ASCII, and nearly every read ends with one.
     isBetweenCharacters = endsCharacter
+    isBetweenLines = isLineEnd(bytes[bytes.length - 1])
   }
 
   function decodeHeld(): void {
     if (large.length > 0) large.take(decode)
     if (held.length === 0) return
-    const { room, length } = held
+    const bytes = heldBytes()
     held.clear()
-    decode(room.subarray(0, length))
+    decode(bytes)
   }
 
   const read = {
@@ -257,6 +290,10 @@ function lineEndIn(bytes: Buffer): number {
   const lineFeed = bytes.indexOf(0x0a) + 1
   const carriageReturn = bytes.indexOf(0x0d) + 1
   return lineFeed > 0 && carriageReturn > 0 ? Math.min(lineFeed, carriageReturn) : lineFeed || carriageReturn
+}
+
+function isLineEnd(byte: number | undefined): boolean {
+  return byte === 0x0a || byte === 0x0d
 }
 
 function ignore(): void {}

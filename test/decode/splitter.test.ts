@@ -136,7 +136,7 @@ describe('splitter', () => {
     function* endless() {
       for (;;) {
         sent++
-        yield Buffer.from('a b c d ')
+        yield Buffer.from('a b c d \n')
       }
     }
     const source = Readable.from(endless())

@@ -1,22 +1,46 @@
+import { get } from 'node:http'
 import { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { toChunks } from 'completion-streams'
+import { fromResponse, readCompletion, requestCompletion, toChunks, toEvents } from 'completion-streams'
+import OpenAI from 'openai'
+import { type Body, piecesOf } from './large-body.js'
 
-/** The bytes of a body: a beginning, the same text over and over, and an end. */
-const [head = '', unit = '', tail = '', size = '0'] = process.argv.slice(2).map(text => JSON.parse(text))
-const block = Buffer.from(unit.repeat(Math.ceil(65_536 / unit.length)))
-
-function* body(): Generator<Buffer> {
-  yield Buffer.from(head)
-  for (let bytes = 0; bytes < Number(size); bytes += block.length) yield Buffer.from(block)
-  yield Buffer.from(tail)
-}
+/** How the body is read, and the body: its pieces, or where it is served. */
+const [way = 'toChunks', given = ''] = process.argv.slice(2)
+const bodyOrUrl: Body | string = JSON.parse(given)
 
 const before = process.memoryUsage.rss()
-const sink = new Writable({ objectMode: true, write: (_chunk, _encoding, callback) => callback() })
-const code = await pipeline(Readable.from(body(), { highWaterMark: 1 }), toChunks(), sink).then(
+const code = await read().then(
   () => 'none',
   (error: { code?: string }) => error.code
 )
 const growth = process.resourceUsage().maxRSS * 1024 - before
 process.stdout.write(JSON.stringify({ code, growth }))
+process.exit()
+
+async function read(): Promise<unknown> {
+  if (typeof bodyOrUrl !== 'string') {
+    const pieces = way.endsWith('text') ? textOf(piecesOf(bodyOrUrl)) : piecesOf(bodyOrUrl)
+    const source = Readable.from(pieces, { highWaterMark: 1 })
+    return way.startsWith('toEvents')
+      ? pipeline(source, toEvents(), nullSink())
+      : pipeline(source, toChunks(), nullSink())
+  }
+  const url = bodyOrUrl
+  if (way === 'fetch') return pipeline(fromResponse(await fetch(url)), toChunks(), nullSink())
+  if (way === 'http') {
+    const response = new Promise<Readable>(resolve => get(url, resolve))
+    return pipeline(fromResponse(await response), toChunks(), nullSink())
+  }
+  const client = new OpenAI({ apiKey: 'none', baseURL: url, maxRetries: 0 })
+  const request = requestCompletion(client, { model: 'any', messages: [] })
+  return way === 'readCompletion' ? readCompletion(request) : pipeline(request, toChunks(), nullSink())
+}
+
+function* textOf(pieces: Iterable<Buffer>): Generator<string> {
+  for (const bytes of pieces) yield bytes.toString()
+}
+
+function nullSink(): Writable {
+  return new Writable({ objectMode: true, write: (_item, _encoding, callback) => callback() })
+}

@@ -7,6 +7,14 @@ interface ResizableBuffer extends ArrayBuffer {
 type ResizableBufferConstructor = new (length: number, options: { maxByteLength: number }) => ResizableBuffer
 const ResizableBuffer = ArrayBuffer as unknown as ResizableBufferConstructor
 
+/**
+ * More bytes than this are large. Below that, the fresh pages of memory that grows where it is take longer than the copies
+ * of a buffer that doubles.
+ */
+export const largeSize: number = 16 * 1024 * 1024
+/** No text can be longer; V8's limit is half a gigabyte. */
+export const longestText: number = 2 ** 29 - 64
+
 /** Memory is taken in steps of this many bytes. */
 const step = 4 * 1024 * 1024
 

@@ -1,5 +1,5 @@
 import { CompletionError } from '../../errors.js'
-import { JoinedLines } from '../joined-lines.js'
+import { JoinedText } from '../joined-text.js'
 import { LineSplitter, longestIdleComment } from './lines.js'
 
 /** An event of a `text/event-stream` (HTML standard, 9.2.6). */
@@ -47,7 +47,7 @@ export class EventParser {
   /** Undefined while the event has no data. */
   #data: string | undefined
   /** All lines of data, if there are more than one. */
-  readonly #joined = new JoinedLines()
+  readonly #joined = new JoinedText('\n')
   #event = ''
   /** The name from a line after the data: it may belong to the next event. */
   #nextEvent: string | undefined

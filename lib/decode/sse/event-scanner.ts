@@ -131,17 +131,16 @@ export class EventScanner {
     return isMoved
   }
 
-  /** Moves behind the next blank line, or to the end if there is none, and returns the bytes up to there. */
-  takeToBlankLine(): Buffer {
+  /**
+   * Moves behind the next blank line, or if there is none, behind the last line, and returns the bytes up to there.
+   * Undefined if no line ends.
+   */
+  takeLines(): Buffer | undefined {
     const { bytes, at } = this
-    this.at = bytes.length
-    for (let end = bytes.indexOf(lineFeed, at); end !== -1; end = bytes.indexOf(lineFeed, end + 1)) {
-      const next = this.#blankLineEnd(end)
-      if (next === -1) continue
-      this.at = next
-      break
-    }
-    return bytes.buffer.subarray(at, this.at)
+    const end = this.#blankLine(at) ?? this.#lastLineEnd(at)
+    if (end === at) return undefined
+    this.at = end
+    return bytes.buffer.subarray(at, end)
   }
 
   /**
@@ -156,6 +155,24 @@ export class EventScanner {
     const mayBeData = bytes.byteAt(line) === 0x64
     const mayBeName = line === at && bytes.byteAt(at) === 0x65 && bytes.byteAt(at + 1) === 0x76
     return mayBeData || mayBeName
+  }
+
+  /** Where the next blank line ends. */
+  #blankLine(start: number): number | undefined {
+    const { bytes } = this
+    for (let end = bytes.indexOf(lineFeed, start); end !== -1; end = bytes.indexOf(lineFeed, end + 1)) {
+      const next = this.#blankLineEnd(end)
+      if (next !== -1) return next
+    }
+    return undefined
+  }
+
+  /** Where the last line ends that ends behind a place; the same place if none does. */
+  #lastLineEnd(start: number): number {
+    const { buffer, length } = this.bytes
+    const lineFeedAt = buffer.lastIndexOf(lineFeed, length - 1)
+    const carriageReturnAt = buffer.lastIndexOf(carriageReturn, length - 1)
+    return Math.max(start, lineFeedAt + 1, carriageReturnAt + 1)
   }
 
   #lineEnd(end: number): number {

@@ -1,5 +1,4 @@
-/** Pieces of an unfinished line are joined in groups of this many: a read may bring one character only. */
-const groupSize = 1024
+import { JoinedText } from '../joined-text.js'
 
 /** A longer comment, in characters, is read as a line, so that it is measured. */
 export const longestIdleComment = 1024
@@ -20,8 +19,8 @@ const mostUnits = 256
 export class LineSplitter {
   readonly #onLine: (line: string) => void
   readonly #isIdle: () => boolean
-  readonly #groups: string[] = []
-  readonly #pieces: string[] = []
+  /** What there is of a line that has not ended. */
+  readonly #carried = new JoinedText('')
   #isFirst = true
   #skipsLineFeed = false
   #lastUnit = 0
@@ -106,19 +105,17 @@ export class LineSplitter {
   }
 
   #carry(piece: string): void {
-    this.carriedBytes += Buffer.byteLength(piece)
-    // Text, unlike bytes, may be cut within a surrogate pair: its halves count three bytes each, the pair four.
-    if (isHighSurrogate(this.#lastUnit) && isLowSurrogate(piece.charCodeAt(0))) this.carriedBytes -= 2
+    this.carriedBytes += bytesBehind(this.#lastUnit, piece)
     this.#lastUnit = piece.charCodeAt(piece.length - 1)
-    this.#pieces.push(piece)
-    if (this.#pieces.length === groupSize) this.#groups.push(this.#pieces.splice(0).join(''))
+    this.#carried.add(piece)
   }
 
   #join(rest: string): string {
     this.carriedBytes = 0
     this.#lastUnit = 0
     // At once: texts that are added are copied again by whoever looks into them first.
-    return [...this.#groups.splice(0), ...this.#pieces.splice(0), rest].join('')
+    if (rest !== '') this.#carried.add(rest)
+    return this.#carried.take()
   }
 }
 
@@ -192,6 +189,15 @@ function isLineEnd(unit: number): boolean {
 
 function isIdleUnit(unit: number): boolean {
   return isLineEnd(unit) || unit === 0x3a
+}
+
+/**
+ * How many bytes a text adds to one that ends with a unit. Text, unlike bytes, may be cut within a surrogate pair: its
+ * halves count three bytes each, the pair four.
+ */
+export function bytesBehind(lastUnit: number, text: string): number {
+  const isPairCut = isHighSurrogate(lastUnit) && isLowSurrogate(text.charCodeAt(0))
+  return Buffer.byteLength(text) - (isPairCut ? 2 : 0)
 }
 
 function isHighSurrogate(unit: number): boolean {

@@ -105,11 +105,11 @@ describe('EventScanner', () => {
     })
   }
 
-  it('takes what it does not find up to the next blank line, or to the end', () => {
-    const scanner = scannerOf('id: é\n: c\n\ndata: {}\r\n\r\ndata: 1\r\n')
-    for (const taken of ['id: é\n: c\n\n', 'data: {}\r\n\r\n', 'data: 1\r\n', ''])
-      expect(scanner.takeToBlankLine().toString()).to.equal(taken)
-    expect(scanner.isDone).to.equal(true)
+  it('takes what it does not find up to the next blank line, or to the last line end', () => {
+    const scanner = scannerOf('id: é\n: c\n\ndata: {}\r\n\r\ndata: 1\r\ndata: 2\rdata')
+    for (const taken of ['id: é\n: c\n\n', 'data: {}\r\n\r\n', 'data: 1\r\ndata: 2\r', undefined])
+      expect(scanner.takeLines()?.toString()).to.equal(taken)
+    expect(scanner.bytes.length - scanner.at).to.equal(4)
   })
 
   for (const [text, isBeginning] of [
