@@ -73,10 +73,17 @@ describe('completeEach', () => {
   it('asks no more rows at once than it may, and as many as it may', async () => {
     let open = 0
     let most = 0
+    let release = () => {}
+    const allAreOpen = new Promise<void>(resolve => {
+      release = resolve
+    })
     await using server = await serve({
       async script(request) {
         most = Math.max(most, ++open)
         request.over.then(() => open--)
+        if (open === 7) release()
+        await allAreOpen
+        // One too many would come now.
         await settle(30)
         return script('x')
       }
