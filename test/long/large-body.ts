@@ -9,7 +9,7 @@ export interface Body {
 }
 
 export function* piecesOf({ head, unit, tail, size, read }: Body): Generator<Buffer> {
-  const block = Buffer.from(unit.repeat(Math.ceil(read / unit.length)))
+  const block = Buffer.alloc(Math.ceil(read / unit.length) * unit.length, unit)
   yield Buffer.from(head)
   for (let bytes = 0; bytes < size; bytes += block.length) yield read < size ? Buffer.from(block) : block
   yield Buffer.from(tail)

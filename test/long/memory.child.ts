@@ -20,9 +20,8 @@ process.exit()
 
 async function read(): Promise<unknown> {
   if (typeof bodyOrUrl !== 'string') {
-    const pieces = way.endsWith('text') ? textOf(piecesOf(bodyOrUrl)) : piecesOf(bodyOrUrl)
-    const source = Readable.from(pieces, { highWaterMark: 1 })
-    return way.startsWith('toEvents')
+    const source = Readable.from(piecesOf(bodyOrUrl), { highWaterMark: 1 })
+    return way === 'toEvents'
       ? pipeline(source, toEvents(), nullSink())
       : pipeline(source, toChunks(), nullSink())
   }
@@ -35,10 +34,6 @@ async function read(): Promise<unknown> {
   const client = new OpenAI({ apiKey: 'none', baseURL: url, maxRetries: 0 })
   const request = requestCompletion(client, { model: 'any', messages: [] })
   return way === 'readCompletion' ? readCompletion(request) : pipeline(request, toChunks(), nullSink())
-}
-
-function* textOf(pieces: Iterable<Buffer>): Generator<string> {
-  for (const bytes of pieces) yield bytes.toString()
 }
 
 function nullSink(): Writable {
