@@ -30,6 +30,8 @@ export class JoinedText {
 
   add(part: string): void {
     this.#count++
+    // A large part is copied once, with all of them.
+    if (part.length > groupLength && this.#parts.length > 0) this.#addGroup()
     this.#parts.push(part)
     this.#partsLength += part.length
     if (this.#parts.length === groupSize || this.#partsLength > groupLength) this.#addGroup()
@@ -52,7 +54,8 @@ export class JoinedText {
     this.#length += group.length
     if (this.#large) return this.#addLarge(this.#large, this.#separator + group)
     this.#groups.push(group)
-    if (isLast || this.#large === false || this.#length <= largeSize || this.#groups.length === 1) return
+    const isSmall = this.#length <= largeSize || this.#groups.length === 1
+    if (isLast || this.#large === false || isSmall || group.length > largeSize) return
     this.#large = new LargeBytes(longestText)
     this.#addLarge(this.#large, this.#groups.splice(0).join(this.#separator))
   }

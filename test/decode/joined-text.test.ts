@@ -21,17 +21,14 @@ describe('JoinedText', () => {
       ['half of a surrogate pair', '\ud834']
     ] as const) {
       it(`gives large parts with ${JSON.stringify(separator)} between them: ${name}`, () => {
-        for (const place of [0, 3, 29, 59]) {
+        for (const place of [0, 59]) {
           const parts = Array.from(
             { length: 60 },
-            (_, n) => `${n}`.repeat(300_000) + (n === place ? odd : '')
+            (_, n) => `${n}`.repeat(170_000) + (n === place ? odd : '')
           )
           const joined = new JoinedText(separator)
-          for (const round of [1, 2]) {
-            for (const part of parts) joined.add(part)
-            for (const part of ['', 'b', '']) joined.add(part)
-            expect(joined.take() === [...parts, '', 'b', ''].join(separator), `${round}`).to.equal(true)
-          }
+          for (const part of [...parts, '', 'b', '']) joined.add(part)
+          expect(joined.take() === [...parts, '', 'b', ''].join(separator)).to.equal(true)
         }
       })
     }
