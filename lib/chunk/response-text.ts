@@ -10,6 +10,15 @@ interface Known {
 
 const tailLength = 32
 
+/** Where a delta stood, and what is known of its part. */
+interface Place {
+  readonly type: string
+  readonly output: unknown
+  readonly content: unknown
+  readonly summary: unknown
+  readonly known: Known
+}
+
 /** The kinds of the parts of a response, and the field of each that holds its text. */
 const parts: ReadonlyMap<unknown, readonly [kind: TextKind, field: string]> = new Map<
   unknown,
@@ -41,6 +50,8 @@ const texts: ReadonlyMap<string, readonly [kind: TextKind, field: string, list: 
 export class ResponseText {
   readonly #kind: TextKind
   readonly #known = new Map<string, Known>()
+  /** Of the last delta: the next one nearly always goes on with it. */
+  #last: Place | undefined
   /** Whether a terminal has come; some gateways send two. */
   #isOver = false
 
@@ -51,15 +62,25 @@ export class ResponseText {
   read(event: object, type: string): string {
     const loose = event as Loose
     if (isTerminal(event)) return this.#end(loose)
-    if (this.#isOver) this.#known.clear()
+    if (this.#isOver) {
+      this.#known.clear()
+      this.#last = undefined
+    }
     this.#isOver = false
+    const { delta } = loose
+    if (typeof delta === 'string' && this.#last && isAt(this.#last, loose, type))
+      return extended(this.#last.known, delta)
     const dot = type.lastIndexOf('.')
     const name = type.slice(0, dot)
     const [kind, field, list] = texts.get(name) ?? []
     if (kind !== undefined && field !== undefined && list !== undefined) {
       if (kind !== this.#kind) return ''
       const key = keyOf(loose, list)
-      return type.endsWith('.delta') ? this.#add(key, loose.delta) : this.#rest([key], loose[field])
+      if (!type.endsWith('.delta')) return this.#rest([key], loose[field])
+      const text = this.#add(key, delta)
+      const known = this.#known.get(key)
+      this.#last = known && placeIn(loose, type, known)
+      return text
     }
     if (type === 'response.content_part.done' || type === 'response.reasoning_summary_part.done')
       return this.#restOfPart([keyOf(loose, name.includes('summary') ? 'summary' : 'content')], loose.part)
@@ -78,11 +99,7 @@ export class ResponseText {
     if (typeof delta !== 'string' || delta === '') return ''
     const known = this.#known.get(key)
     if (!known) this.#known.set(key, { length: delta.length, tail: delta.slice(-tailLength) })
-    else {
-      known.length += delta.length
-      known.tail =
-        delta.length >= tailLength ? delta.slice(-tailLength) : (known.tail + delta).slice(-tailLength)
-    }
+    else extended(known, delta)
     return delta
   }
 
@@ -115,6 +132,28 @@ export class ResponseText {
     const [kind, field] = parts.get(loose.type) ?? []
     return kind === this.#kind && field !== undefined ? this.#rest(keys, loose[field]) : ''
   }
+}
+
+/** Adds a delta to what is known, and gives it back. */
+function extended(known: Known, delta: string): string {
+  known.length += delta.length
+  known.tail = delta.length >= tailLength ? delta.slice(-tailLength) : (known.tail + delta).slice(-tailLength)
+  return delta
+}
+
+/** Undefined where the item has no number: then its id may be in several fields. */
+function placeIn(event: Loose, type: string, known: Known): Place | undefined {
+  const { output_index: output, content_index: content, summary_index: summary } = event
+  return typeof output === 'number' ? { type, output, content, summary, known } : undefined
+}
+
+function isAt({ type, output, content, summary }: Place, event: Loose, eventType: string): boolean {
+  return (
+    type === eventType &&
+    output === event.output_index &&
+    content === event.content_index &&
+    summary === event.summary_index
+  )
 }
 
 /** The place of an item is the surest name for it: Copilot gives it another id in every event. */
