@@ -12,7 +12,7 @@ const runner = join(import.meta.dirname, '../../examples/run.js')
 const answer = '.assistant:last-child .text >> nth=-1'
 
 describe('examples: resume', function () {
-  this.timeout(30_000)
+  this.timeout(90_000)
   let redis: RedisServer
   let browser: Browser
   let page: Page
