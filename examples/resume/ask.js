@@ -10,7 +10,8 @@ export async function* ask(messages, signal) {
   const { id } = await asked.json()
   signal.addEventListener('abort', () => fetch(`answers/${id}`, { method: 'DELETE' }))
   let after
-  for (let tries = 0; tries < 20; tries++) {
+  // Half a minute, if no relay is there at all.
+  for (let tries = 0; tries < 150; tries++) {
     const headers = after ? { 'last-event-id': after } : {}
     const response = await fetch(`answers/${id}`, { headers, signal })
     if (!response.headers.has('x-relay')) {

@@ -373,7 +373,7 @@ describe('guardFetch', () => {
 
   it('tells of a reader who leaves as one who aborted, and lets the server know', async () => {
     await using server = await serveCompletions({
-      script: script('one two three four five', { interval: 20 })
+      script: script('one two three four five '.repeat(100), { interval: 20 })
     })
     let tell: (summary: Summary) => void = () => {}
     const told = new Promise<Summary>(resolve => {
