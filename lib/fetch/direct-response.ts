@@ -26,13 +26,13 @@ const readings = ['arrayBuffer', 'blob', 'bytes', 'formData', 'json', 'text']
  */
 export function directResponse(facts: ResponseFacts, source: ReadableBody | null): Response {
   const { headers } = facts
-  let inner = source ? undefined : new Response(null, { headers })
+  let inner = source ? undefined : new (platformResponse())(null, { headers })
 
   /** The same as a response of the platform's, which does the rest. */
   function whole(): Response {
     if (inner || !source) return inner as Response
     const stream = streamOf(source)
-    inner = new Response(stream, { headers })
+    inner = new (platformResponse())(stream, { headers })
     forgotten.unregister(source)
     // A source of this library reads the body already, and goes on whatever becomes of the stream.
     if (source.isBegun) stream.getReader()
@@ -53,14 +53,25 @@ export function directResponse(facts: ResponseFacts, source: ReadableBody | null
   return Object.defineProperty(response, bodyReader, { get: read })
 }
 
+let platform: typeof Response | undefined
+
+/**
+ * The platform's own class. Frameworks put one of theirs in its place, as Hono does for Node, which reads a body at other times; this
+ * is what all of them inherit. Asked here, not where this file is loaded: to name `Response` makes Node load its fetch,
+ * which takes as long as the library.
+ */
+function platformResponse(): typeof Response {
+  platform ??= Response.error().constructor as typeof Response
+  return platform
+}
+
 /** A response that says what is true of an exchange, and has the body of another response. */
 function withFacts(facts: ResponseFacts, whole: () => Response, isUsed: () => boolean): Response {
   const { status, statusText, headers, url, redirected, type } = facts
-  const response = new Response(null, { headers })
+  const response = new (platformResponse())(null, { headers })
   const ok = status >= 200 && status <= 299
   for (const [name, value] of Object.entries({ status, statusText, ok, url, redirected, type }))
     Object.defineProperty(response, name, { value })
-  // Asked here, not where this file is loaded: to name `Response` makes Node load its fetch, which takes as long as the library.
   for (const name of readings.filter(name => name in response))
     Object.defineProperty(response, name, { value: () => Reflect.get(whole(), name).call(whole()) })
   const clone = () => {

@@ -360,6 +360,28 @@ describe('directFetch, behind clients', () => {
     expect(await read(fromResponse(looked))).to.deep.equal({ text: whole.join('') })
   })
 
+  it("gives the platform's own responses where a framework has put its class in place of Response", async () => {
+    await using server = await serveInTurn(answerWhole)
+    const { Request, Response } = globalThis
+    const own = Response.error().constructor
+    // By a name that the compiler does not follow: the types of the package want those of a browser.
+    const framework: string = '@hono/node-server'
+    const { getRequestListener } = await import(framework)
+    getRequestListener(() => new Response())
+    try {
+      expect(globalThis.Response).not.to.equal(own)
+      const response = await fetch(server.url)
+      expect(Object.getPrototypeOf(response)).to.equal(own.prototype)
+      expect(await read(fromResponse(response))).to.deep.equal({ text: whole.join('') })
+      expect(await failureOf(response.text())).to.be.instanceOf(TypeError)
+      const looked = await fetch(server.url)
+      expect(looked.body).to.be.instanceOf(ReadableStream)
+      expect(await read(fromResponse(looked))).to.deep.equal({ text: whole.join('') })
+    } finally {
+      Object.assign(globalThis, { Request, Response })
+    }
+  })
+
   it('gives fromResponse what a status says', async () => {
     await using server = await serveInTurn(response => {
       response.writeHead(503, { 'retry-after': '1' }).end('{"error":{"message":"busy"}}')
