@@ -414,14 +414,15 @@ describe('directFetch, beside fetch', () => {
     })
   }
 
-  it('decodes zstd where Node can, also where fetch does not', async function () {
-    const { zstdCompressSync: compress } = zlib as { zstdCompressSync?: (text: string) => Buffer }
-    if (!compress) return this.skip()
-    await using server = await serve((_request, response) => {
-      response.writeHead(200, { 'content-encoding': 'zstd' }).end(compress(text))
+  // Since Node 22.15.
+  const { zstdCompressSync: compress } = zlib as { zstdCompressSync?: (text: string) => Buffer }
+  if (compress)
+    it('decodes zstd where Node can, also where fetch does not', async () => {
+      await using server = await serve((_request, response) => {
+        response.writeHead(200, { 'content-encoding': 'zstd' }).end(compress(text))
+      })
+      expect(await (await direct(server.url)).text()).to.equal(text)
     })
-    expect(await (await direct(server.url)).text()).to.equal(text)
-  })
 
   it('sends the same over TLS', async () => {
     const server = createSecureServer({ cert: certificate, key }, answer).listen(0, '127.0.0.1')
