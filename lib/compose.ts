@@ -72,7 +72,7 @@ export function compose<const Parts extends readonly [FirstPart, ...Part[]]>(
   for (const stream of streams) composed.add(stream)
   let line: Joint | undefined
   // Pipes begin to read as soon as they are laid, and a request must not be sent before somebody wants it.
-  const start = (): Joint => {
+  const start = () => {
     line ??= lay(streams, shell)
     return line
   }
@@ -82,11 +82,11 @@ export function compose<const Parts extends readonly [FirstPart, ...Part[]]>(
     // A Readable does not have this property; for a Duplex only `false` turns the side off.
     writable: first.writable === true,
     read() {
-      if (!line) start()
+      start()
       last.resume()
     },
     write(item, encoding, callback) {
-      if (!line) start()
+      start()
       if (first.write(item, encoding)) callback()
       else drained = callback
     },

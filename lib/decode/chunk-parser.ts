@@ -42,9 +42,9 @@ export class ChunkParser implements CompletionReader {
   readonly #payloads: PayloadParser
   readonly #stray = new StrayLines()
   readonly #overListeners: (() => void)[] = []
-  #form: 'unknown' | 'events' | 'json' = 'unknown'
+  /** Whether the input is known to be events. */
+  #isEvents = false
   #sawEvent = false
-  #hasScanned = false
 
   constructor(options: ChunkParserOptions, { onChunk, onSkip }: Omit<PayloadHandlers, 'onOver'>) {
     this.#onChunk = onChunk
@@ -61,7 +61,7 @@ export class ChunkParser implements CompletionReader {
 
   get isBetweenEvents(): boolean {
     if (this.#reader.goesOn) return true
-    return this.#form !== 'json' && this.#stray.isEmpty && this.#events?.isBetweenEvents !== false
+    return !this.#json && this.#stray.isEmpty && this.#events?.isBetweenEvents !== false
   }
 
   get takesPieces(): boolean {
@@ -98,15 +98,14 @@ export class ChunkParser implements CompletionReader {
         continue
       }
       if (!scanner.find()) {
-        if (this.#form === 'events' && scanner.skipIdle()) continue
+        if (this.#isEvents && scanner.skipIdle()) continue
         return
       }
       if (scanner.event === 'error' || isKeepAliveName(scanner.event)) return
       const value = this.#payloadIn(scanner)
       if (value === undefined) return
-      this.#form = 'events'
+      this.#isEvents = true
       this.#events?.begin()
-      this.#hasScanned = true
       this.#sawEvent = true
       this.#payloads.expect(scanner)
       const { event, start, end } = scanner
@@ -116,9 +115,9 @@ export class ChunkParser implements CompletionReader {
   }
 
   feed(text: string): void {
-    if (this.#form === 'unknown') this.#begin(text)
-    else if (this.#form === 'events') this.#feedEvents(text)
-    else this.#json?.feed(text)
+    if (this.#json) this.#json.feed(text)
+    else if (this.#isEvents) this.#feedEvents(text)
+    else this.#begin(text)
     this.#reader.goesOn = false
   }
 
@@ -140,10 +139,14 @@ export class ChunkParser implements CompletionReader {
     const start = text.search(/[^\s\uFEFF]/)
     if (start === -1) return this.#feedEvents(text)
     const isJson = text[start] === '{' || text[start] === '['
-    this.#form = isJson ? 'json' : 'events'
     this.#reader.isJson = isJson
-    if (isJson) this.#json = this.#newJsonBody()
-    this.feed(isJson ? text.slice(start) : text)
+    if (isJson) {
+      this.#json = this.#newJsonBody()
+      this.#json.feed(text.slice(start))
+    } else {
+      this.#feedEvents(text)
+      this.#isEvents = true
+    }
   }
 
   #feedEvents(text: string): void {
@@ -158,7 +161,8 @@ export class ChunkParser implements CompletionReader {
       isWhole: isPayload,
       splitsData: true
     })
-    if (this.#hasScanned) events.begin()
+    // Events were scanned before, so this is not the beginning of the input.
+    if (this.#isEvents) events.begin()
     return events
   }
 

@@ -51,10 +51,7 @@ export class JsonBody {
   }
 
   end(): void {
-    this.#takeLast(this.isDocument ? this.#document.take() : this.#lines.end())
-  }
-
-  #takeLast(text: string): void {
+    const text = this.isDocument ? this.#document.take() : this.#lines.end()
     if (text.trim() !== '') this.#parse(text, true)
   }
 

@@ -6,6 +6,7 @@ import { type Stage, usedOnce } from '../stage.js'
 import { HeldBytes } from './bytes/held-bytes.js'
 import { decoded, LargeBytes, largeSize, longestText } from './bytes/large-bytes.js'
 import { EventScanner } from './sse/event-scanner.js'
+import { isLineEnd } from './sse/lines.js'
 import { countWaitingBytes } from './waiting-bytes.js'
 
 /** What makes records of bytes or text, without a stream in sight. What its methods throw fails the stream in order. */
@@ -104,7 +105,7 @@ export function splitter<In, Out>(
       if (typeof item === 'string') {
         isFirst = false
         split.call(stream, item, encoding, ignore)
-        if (item !== '') isBetweenLines = /[\n\r]$/.test(item)
+        if (item !== '') isBetweenLines = isLineEnd(item.charCodeAt(item.length - 1))
       } else attempt(() => parser.take(item))
     }
     if (last !== undefined) pushLast()
@@ -247,14 +248,15 @@ export function splitter<In, Out>(
   }
 
   function decode(bytes: Buffer): void {
-    const endsCharacter = (bytes[bytes.length - 1] ?? 0x80) < 0x80
+    const last = bytes[bytes.length - 1] ?? 0x80
+    const endsCharacter = last < 0x80
     // Nothing to carry over, neither for the decoder nor for the splitter.
     if (isBetweenCharacters && endsCharacter)
       feed(bytes.length > largeSize ? decoded(bytes) : bytes.toString())
     else split.call(stream, bytes, 'utf8', ignore)
     // Line ends are ASCII, and nearly every read ends with one.
     isBetweenCharacters = endsCharacter
-    isBetweenLines = isLineEnd(bytes[bytes.length - 1])
+    isBetweenLines = isLineEnd(last)
   }
 
   function decodeHeld(): void {
@@ -290,10 +292,6 @@ function lineEndIn(bytes: Buffer): number {
   const lineFeed = bytes.indexOf(0x0a) + 1
   const carriageReturn = bytes.indexOf(0x0d) + 1
   return lineFeed > 0 && carriageReturn > 0 ? Math.min(lineFeed, carriageReturn) : lineFeed || carriageReturn
-}
-
-function isLineEnd(byte: number | undefined): boolean {
-  return byte === 0x0a || byte === 0x0d
 }
 
 function ignore(): void {}

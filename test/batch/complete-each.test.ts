@@ -73,10 +73,7 @@ describe('completeEach', () => {
   it('asks no more rows at once than it may, and as many as it may', async () => {
     let open = 0
     let most = 0
-    let release = () => {}
-    const allAreOpen = new Promise<void>(resolve => {
-      release = resolve
-    })
+    const { promise: allAreOpen, resolve: release } = withResolvers()
     await using server = await serve({
       async script(request) {
         most = Math.max(most, ++open)
@@ -93,10 +90,7 @@ describe('completeEach', () => {
   })
 
   it('lets no slow row delay another, or keeps the order of the rows', async () => {
-    let release = () => {}
-    const slow = new Promise<void>(resolve => {
-      release = resolve
-    })
+    const { promise: slow, resolve: release } = withResolvers()
     await using server = await serve({
       async script(request) {
         if (idIn(request) === 0) await slow

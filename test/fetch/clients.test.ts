@@ -20,6 +20,7 @@ import { script, serveCompletions } from 'completion-streams/testing'
 import OpenAI from 'openai'
 import OpenAI4 from 'openai4'
 import OpenAI5 from 'openai5'
+import { run, withResolvers } from '../answers.js'
 import {
   allowNoComplaints,
   clientOf,
@@ -45,15 +46,8 @@ const whole = words(30)
 
 /** The text of a source, read through a pipeline, with how that failed. */
 async function read(source: Source<Uint8Array>): Promise<{ text: string; failure?: unknown }> {
-  let text = ''
-  try {
-    await pipeline(source, toChunks(), toText(), async pieces => {
-      for await (const piece of pieces) text += piece
-    })
-    return { text }
-  } catch (failure) {
-    return { text, failure }
-  }
+  const { items, error } = await run<string>(source, toChunks(), toText())
+  return { text: items.join(''), ...(error && { failure: error }) }
 }
 
 /** A server that answers with a list of answers in turn, the last one again and again. */
@@ -111,10 +105,7 @@ describe('directFetch, behind clients', () => {
     })
 
     it(`closes the connection when the loop of ${name} is left`, async () => {
-      let close = () => {}
-      const closed = new Promise<void>(resolve => {
-        close = resolve
-      })
+      const { promise: closed, resolve: close } = withResolvers()
       await using server = await serveInTurn(response => {
         response.on('close', close)
         response.write(textEvent('one'))
@@ -220,10 +211,7 @@ describe('directFetch, behind clients', () => {
 
   for (const abort of ['its signal', 'destroy()'] as const) {
     it(`closes the connection when a source is ended by ${abort}`, async () => {
-      let close = () => {}
-      const closed = new Promise<void>(resolve => {
-        close = resolve
-      })
+      const { promise: closed, resolve: close } = withResolvers()
       await using server = await serveInTurn(response => {
         response.on('close', close)
         response.write(textEvent('one'))
@@ -338,11 +326,17 @@ describe('directFetch, behind clients', () => {
   it('stands behind guardFetch', async () => {
     await using server = await serveInTurn(response => response.end(textEvent('one')), answerWhole)
     const summaries: Summary[] = []
-    const guarded = guardFetch({ fetch, onSummary: summary => void summaries.push(summary) })
+    const { promise: told, resolve: tell } = withResolvers()
+    const onSummary = (summary: Summary) => {
+      if (summaries.push(summary) === 2) tell()
+    }
+    const guarded = guardFetch({ fetch, onSummary })
     const client = clientOf(server, { fetch: guarded })
     const { text, failure } = await read(requestCompletion(client, question))
     expect([text, (failure as { code?: string }).code]).to.deep.equal(['one', 'CS_ERR_TRUNCATED'])
     expect(await read(requestCompletion(client, question))).to.deep.equal({ text: whole.join('') })
+    // A source ends with the end mark; the summary comes with the end of the body.
+    await told
     expect(summaries.map(({ outcome }) => outcome)).to.deep.equal(['truncated', 'complete'])
   })
 

@@ -8,6 +8,7 @@ import { promisify } from 'node:util'
 import * as zlib from 'node:zlib'
 import { expect } from 'chai'
 import { directFetch, type Fetch, fromResponse } from 'completion-streams'
+import { withResolvers } from '../answers.js'
 import { certificate, key } from '../encode/certificate.js'
 import { allowNoComplaints, failureOf, serve } from '../helpers.js'
 import { freePort } from '../redis-server.js'
@@ -292,11 +293,8 @@ describe('directFetch, beside fetch', () => {
         await using server = await serve((_request, response) => {
           response.write('begun ')
         })
+        const { promise: arrived, resolve: arrive } = withResolvers()
         await using silent = await serve(() => arrive())
-        let arrive = () => {}
-        const arrived = new Promise<void>(resolve => {
-          arrive = resolve
-        })
 
         of.push(await failureOf(send(server.url, { signal: aborted })))
 
@@ -331,10 +329,7 @@ describe('directFetch, beside fetch', () => {
   }
 
   it('aborts a request that waits for a connection', async () => {
-    let arrive = () => {}
-    const arrived = new Promise<void>(resolve => {
-      arrive = resolve
-    })
+    const { promise: arrived, resolve: arrive } = withResolvers()
     let count = 0
     await using server = await serve(() => {
       count++
@@ -360,10 +355,7 @@ describe('directFetch, beside fetch', () => {
   }
   for (const [name, leave] of Object.entries(exits)) {
     it(`closes the connection when ${name}`, async () => {
-      let close = () => {}
-      const closed = new Promise<void>(resolve => {
-        close = resolve
-      })
+      const { promise: closed, resolve: close } = withResolvers()
       await using server = await serve((_request, response) => {
         response.on('close', close)
         response.write('begun ')

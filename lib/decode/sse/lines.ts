@@ -183,7 +183,8 @@ function searchedIdleEnd(text: string, start: number): number {
   return at
 }
 
-function isLineEnd(unit: number): boolean {
+/** Whether a character, or a byte, ends a line: LF or CR. */
+export function isLineEnd(unit: number): boolean {
   return unit === 0x0a || unit === 0x0d
 }
 
