@@ -39,7 +39,15 @@ export async function startRedis({ appendOnly = false } = {}): Promise<RedisServ
   let running: ChildProcess | undefined
 
   async function start(): Promise<void> {
-    const options = { port, bind: '127.0.0.1', dir: folder, save: '', appendonly: appendOnly ? 'yes' : 'no' }
+    const options = {
+      port,
+      bind: '127.0.0.1',
+      dir: folder,
+      save: '',
+      appendonly: appendOnly ? 'yes' : 'no',
+      // By default a command may be answered up to two seconds before it is in the file, while the disk is slow.
+      appendfsync: 'always'
+    }
     const words = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])
     const child = spawn(program, words, { stdio: ['ignore', 'pipe', 'inherit'] })
     running = child

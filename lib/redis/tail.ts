@@ -31,6 +31,12 @@ export interface Waiter {
 /** How long a read waits in Redis, in milliseconds. Between two, it is asked whether the leases of silent producers hold. */
 const longestBlock = 400
 
+/**
+ * The pause before that is asked again, in milliseconds: less than a read waits, which then need not wait twice for it, so that a
+ * second is enough on a busy machine too.
+ */
+const leasePause = longestBlock / 2
+
 /** How long after that an answer is late, in milliseconds: the connection may have died without a word. */
 const graceTime = 1000
 
@@ -283,7 +289,7 @@ export class Tail {
   /** Closes the logs of producers whose lease has lapsed. */
   async #checkLeases(command: Command): Promise<void> {
     const now = Date.now()
-    if (now - this.#askedAt < longestBlock) return
+    if (now - this.#askedAt < leasePause) return
     this.#askedAt = now
     const doubtful: Waiter[] = []
     for (const { waiters, heard } of this.#streams.values()) {

@@ -66,6 +66,8 @@ const event = (payload: object) => `data: ${JSON.stringify(payload)}\n\n`
 const delta = (content: string, index = 0) =>
   event({ id: 'c', choices: [{ index, delta: { content }, finish_reason: null }] })
 const finish = (index = 0) => event({ id: 'c', choices: [{ index, delta: {}, finish_reason: 'stop' }] })
+const whole = (content: string) =>
+  JSON.stringify({ id: 'c', choices: [{ index: 0, message: { content }, finish_reason: 'stop' }] }, null, 2)
 
 /** What is wrong with a library: the random streams, and a few bodies of which it is known what they are. */
 async function wrongWith(library: typeof Library): Promise<string | undefined> {
@@ -76,14 +78,19 @@ async function wrongWith(library: typeof Library): Promise<string | undefined> {
   if (found) return found
   const known: [body: string, text: string, code: string | undefined][] = [
     [delta('a') + finish(), 'a', undefined],
+    [delta('é') + finish(), 'é', undefined],
+    [whole('é'), 'é', undefined],
     [delta('a'), 'a', 'CS_ERR_TRUNCATED'],
     [delta('a') + delta('b', 1) + finish() + finish(1), 'a', undefined],
     [delta('a') + delta('b', 1) + finish(), 'a', 'CS_ERR_TRUNCATED'],
     [delta('a') + delta('b') + delta('c').replace('}\n', '}}\n') + finish(), 'ab', 'CS_ERR_INVALID_CHUNK']
   ]
   for (const [body, text, code] of known) {
-    const read = await readBody(library, [Buffer.from(body)])
-    if (read.text !== text || read.code !== code) return `${read.code}, ${read.text}: ${body}`
+    const bytes = Buffer.from(body)
+    for (const reads of [[bytes], [...bytes].map(byte => Buffer.of(byte))]) {
+      const read = await readBody(library, reads)
+      if (read.text !== text || read.code !== code) return `${read.code}, ${read.text}: ${body}`
+    }
   }
   return wrongNumberOf(library)
 }
