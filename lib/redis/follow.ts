@@ -36,7 +36,10 @@ export interface FollowOptions {
   after?: string | undefined
   /** Destroys the source. */
   signal?: AbortSignal | undefined
-  /** How long to wait for an answer that nobody has begun to publish, in milliseconds. Default: 30000. */
+  /**
+   * How long to wait for an answer that nobody has begun to publish, in milliseconds; while Redis is away, until it can be
+   * asked. Default: 30000.
+   */
   first?: number
   /** How long Redis may be away, in milliseconds; then the source fails with what the client reports. Default: 30000. */
   maxOutage?: number
@@ -140,6 +143,8 @@ class Follower implements Waiter {
   #isOver = false
   #awaySince: number | undefined
   #firstTimer: ReturnType<typeof setTimeout> | undefined
+  /** Whether the answer is to be there at the next look, since the time for its beginning is over. */
+  #isDue = false
 
   constructor(redis: RedisClient, command: Command, keys: Keys, settings: Settings) {
     this.#redis = redis
@@ -210,7 +215,14 @@ class Follower implements Waiter {
     this.#isRetaining = true
     for (const sign of stopSignsBehind(this.source)) sign.onStop(() => this.#stopOnce())
     const { first } = this.#settings
-    if (first < 2 ** 31) this.#firstTimer = setTimeout(() => this.fail(notBegun(first)), first)
+    if (first < 2 ** 31) this.#firstTimer = setTimeout(() => this.#lookAtLast(), first)
+  }
+
+  /** While Redis was away, the answer may have begun: only a look can say that it has not. */
+  #lookAtLast(): void {
+    this.#isDue = true
+    this.#stopWaiting()
+    this.#goOn()
   }
 
   /** Reads what there is, and waits for more where there is nothing. */
@@ -228,6 +240,7 @@ class Follower implements Waiter {
     const entries = entriesOf(reply)
     if (this.#isOver) return
     if (entries.length > 0) return this.take(entries)
+    if (this.#isDue) return this.fail(notBegun(this.#settings.first))
     this.#isWaiting = tailOf(this.#redis).add(this)
   }
 
@@ -264,15 +277,19 @@ class Follower implements Waiter {
       this.fail(error as Error)
     }
     // What is behind stays in Redis until there is room for it.
-    if (!this.#isWanted && this.#isWaiting) {
-      this.#isWaiting = false
-      tailOf(this.#redis).remove(this)
-    }
+    if (!this.#isWanted) this.#stopWaiting()
+  }
+
+  #stopWaiting(): void {
+    if (!this.#isWaiting) return
+    this.#isWaiting = false
+    tailOf(this.#redis).remove(this)
   }
 
   #read(raw: RawEntry): void {
     const entry = readEntry(raw)
     clearTimeout(this.#firstTimer)
+    this.#isDue = false
     if (entry.kind === 'ending') this.#end(entry)
     else if (entry.kind === 'opening') {
       this.lease = { key: this.#keys.lease, duration: entry.lease }

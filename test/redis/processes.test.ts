@@ -126,6 +126,23 @@ describe('answers outlive what serves them', function () {
       await lost.stop()
     })
 
+    it(`Redis does not answer: whether an answer has begun is asked again when it does, with ${name}`, async () => {
+      const slow = await startRedis()
+      const own = await clientFor(name, slow.port)
+      await pipeline(Readable.from(['a']), publish(own.redis, id))
+      slow.signal('SIGSTOP')
+      const begun = readAll(follow(own.redis, id, { first: 20 }))
+      const never = readAll(follow(own.redis, `${id}-never`, { first: 20 }))
+      // Its time is over last.
+      await readAll(follow(client.redis, `${id}-never`, { first: 20 }))
+      slow.signal('SIGCONT')
+      expect(await begun).to.deep.equal({ items: ['a'] })
+      const { error } = await never
+      expect([error?.code, error?.timeLimit, error?.limit]).to.deep.equal(['CS_ERR_STALLED', 'first', 20])
+      own.close()
+      await slow.stop()
+    })
+
     it(`connections are cut at any byte: nothing is lost or doubled, with ${name}`, async () => {
       await using proxy = await cuttingProxy(server.port)
       const own = await clientFor(name, proxy.port)
