@@ -17,7 +17,7 @@ export const redisProgram: string | undefined = [
 ].find(existsSync)
 
 /** A Redis of one's own, on a free port of loopback, with its data in a folder of its own. */
-export interface RedisServer {
+export interface RedisServer extends AsyncDisposable {
   readonly port: number
   readonly url: string
   /** Ends the process without a word to it (SIGKILL). */
@@ -68,6 +68,11 @@ export async function startRedis({ appendOnly = false } = {}): Promise<RedisServ
     await once(child, 'exit')
   }
 
+  async function stop(): Promise<void> {
+    await kill()
+    await rm(folder, { recursive: true, force: true })
+  }
+
   await start()
   return {
     port,
@@ -75,10 +80,8 @@ export async function startRedis({ appendOnly = false } = {}): Promise<RedisServ
     kill,
     start,
     signal: name => void running?.kill(name),
-    async stop() {
-      await kill()
-      await rm(folder, { recursive: true, force: true })
-    }
+    stop,
+    [Symbol.asyncDispose]: stop
   }
 }
 

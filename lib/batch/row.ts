@@ -197,11 +197,10 @@ class Spent {
   add(usage: Usage | undefined): number | undefined {
     if (!usage) return undefined
     const counts = tokensOf(usage)
-    const sum: Record<string, number> = { ...this.tokens }
-    for (const [name, count] of Object.entries(counts))
+    const sum = { ...this.tokens }
+    for (const [name, count] of Object.entries(counts) as [keyof TokenCounts, unknown][])
       if (typeof count === 'number') sum[name] = (sum[name] ?? 0) + count
-    // Of the same names, added up.
-    this.tokens = sum as unknown as TokenCounts
+    this.tokens = sum
     return counts.total
   }
 }
@@ -251,7 +250,7 @@ function jsonOfError(error: unknown): RowError {
   if (error instanceof CompletionError) return error.toJSON() as RowError
   if (!isErrorLike(error)) return { name: 'Error', message: printable(String(error)) }
   const { name, message } = error
-  const facts = error as unknown as Record<string, unknown>
+  const facts = error as Error & Record<string, unknown>
   const told = ['status', 'code', 'type', 'param'].filter(fact =>
     ['string', 'number'].includes(typeof facts[fact])
   )

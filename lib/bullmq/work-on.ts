@@ -1,4 +1,5 @@
 import { clearInterval, setInterval } from 'node:timers'
+import type { RedisClient } from 'bullmq'
 import { AbortError } from '../abort-error.js'
 import { RateLimiter } from '../batch/rate-limits.js'
 import { askRow, type RowRecord } from '../batch/row.js'
@@ -65,10 +66,9 @@ export function workOn<Row>(
   if (typeof queueName !== 'string' || queueName === '')
     throw invalid('queueName', queueName, 'the name of a queue')
   checkAsked(client, paramsOf)
-  const options = settled<Settings<Row>>('workOn', given, {
+  const options = settled<Given<Row>>('workOn', given, {
     ...rowDefaults,
-    // Checked below.
-    connection: undefined as unknown as object,
+    connection: undefined,
     prefix: undefined,
     lease: 30_000,
     signal: undefined
@@ -76,10 +76,11 @@ export function workOn<Row>(
   checkRowOptions('workOn', options)
   checkLimit('lease', options.lease)
   if (options.signal !== undefined) checkSignal(options.signal)
-  if (typeof options.connection !== 'object' || options.connection === null)
-    throw invalid('connection', options.connection, 'where Redis is, as BullMQ has it: { host, port }')
+  const { connection } = options
+  if (typeof connection !== 'object' || connection === null)
+    throw invalid('connection', connection, 'where Redis is, as BullMQ has it: { host, port }')
   const closing = new AbortController()
-  const settings = { ...options, client, paramsOf }
+  const settings = { ...options, connection, client, paramsOf }
   const ended = run(queueName, settings, closing.signal)
   // Who does not await it is told by the rows that stay where they are.
   ended.catch(() => {})
@@ -92,19 +93,16 @@ export function workOn<Row>(
   }
 }
 
-type Settings<Row> = SettledRowOptions<Row> &
-  Pick<WorkOptions<Row>, 'connection' | 'prefix' | 'signal'> & { lease: number }
+type Given<Row> = SettledRowOptions<Row> &
+  Pick<WorkOptions<Row>, 'prefix' | 'signal'> & { connection: object | undefined; lease: number }
 
-interface Asked<Row> {
+interface Settings<Row> extends Given<Row> {
+  connection: object
   client: CompletionClient
   paramsOf(row: Row): CompletionParams | PromiseLike<CompletionParams>
 }
 
-async function run<Row>(
-  name: string,
-  settings: Settings<Row> & Asked<Row>,
-  closing: AbortSignal
-): Promise<void> {
+async function run<Row>(name: string, settings: Settings<Row>, closing: AbortSignal): Promise<void> {
   // Only who works needs the package; a project that has another copy of it may still pass its queues.
   const { Queue, WaitingError, Worker } = await import('bullmq')
   const { connection, prefix, concurrency, lease, signal } = settings
@@ -161,15 +159,34 @@ async function run<Row>(
         ]
       : [])
   ]
+  /** The connection over which the worker waits for rows, once it is there. */
+  let waiting: RedisClient | undefined
+  const begin = async () => {
+    await worker.waitUntilReady()
+    waiting = await worker.getBackend().blockingClient
+    await share()
+  }
   try {
-    await Promise.race([worker.waitUntilReady().then(share), stopped])
+    await Promise.race([begin(), stopped])
     if (!closing.aborted && !failure) worker.run().catch(stop)
     await stopped
   } finally {
     for (const leave of stopWaiting) leave()
     clearInterval(sharing)
+    if (waiting) await whileLost(waiting)
     await worker.close()
     await queue.close()
   }
   if (failure) throw failure.error
+}
+
+/**
+ * Waits while a lost connection is not being opened again: BullMQ waits for the end of the one that it closes, of which
+ * ioredis does not tell while there is nothing open.
+ */
+async function whileLost(client: RedisClient): Promise<void> {
+  if (client.status !== 'reconnecting') return
+  await new Promise<void>(resolve => {
+    for (const name of ['connecting', 'end']) client.once(name, () => resolve())
+  })
 }

@@ -36,7 +36,7 @@ export async function readText(source: CompletionSource, options?: TextOptions):
   const { choice, from } = settled('readText', options, { choice: 0, from: 'content' as TextKind })
   const text = new JoinedText()
   const join = stage<string, never>({ transform: piece => text.add(piece) })
-  await pipeline([checked(source), toChunks(), toText({ choice, from }), join.resume()])
+  await pipeline(checked(source), toChunks(), toText({ choice, from }), join.resume())
   return text.value
 }
 
@@ -69,15 +69,14 @@ export async function readCompletion<Whole extends WholeCompletion = WholeComple
         )
     }
   })
-  await pipeline([checked(source), toChunks(), tap, toCompletion<Whole>(), keep.resume()])
+  await pipeline(checked(source), toChunks(), tap, toCompletion<Whole>(), keep.resume())
   // A whole input holds a completion, and the tap has told of it at its end.
   const { text = '', ...summary } = told as Summary
   return { text, completion: completions[0] as Whole, usage: summary.usage, summary }
 }
 
-function checked(source: CompletionSource): NodeJS.ReadableStream {
+function checked(source: CompletionSource): AsyncIterable<unknown> {
   if (typeof source !== 'object' || source === null || !(Symbol.asyncIterator in source))
     throw invalid('source', source, 'a stream of bytes or chunks, such as requestCompletion(client, params)')
-  // What iterates may stand first in a pipeline.
-  return source as unknown as NodeJS.ReadableStream
+  return source
 }

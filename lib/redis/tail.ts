@@ -32,8 +32,8 @@ export interface Waiter {
 const longestBlock = 400
 
 /**
- * The pause before that is asked again, in milliseconds: less than a read waits, which then need not wait twice for it, so that a
- * second is enough on a busy machine too.
+ * The pause between two questions for leases, in milliseconds. Shorter than a read waits: otherwise a read that is over a moment
+ * early puts the question off by a whole read.
  */
 const leasePause = longestBlock / 2
 

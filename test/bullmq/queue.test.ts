@@ -214,6 +214,20 @@ describe('toQueue, workOn and fromQueue', function () {
     await worker.close()
   })
 
+  it('a worker that is closed as Redis has just come back ends', async () => {
+    await using lost = await startRedis()
+    const own = { host: '127.0.0.1', port: lost.port }
+    const rowsOfOwn = new Queue(name, { connection: own })
+    rowsOfOwn.on('error', () => {})
+    const worker = workOn(name, clientOf(server), paramsOf, { connection: own })
+    await pipeline(Readable.from(rows(1)), toQueue(rowsOfOwn, { run: 'r' }))
+    for await (const _record of fromQueue(rowsOfOwn, { run: 'r' }));
+    await lost.kill()
+    await lost.start()
+    await worker.close()
+    await rowsOfOwn.close()
+  })
+
   it('a reader that wants no more leaves, and the next one has all', async () => {
     await pipeline(Readable.from(rows(300)), toQueue(queue, { run, key: keyOf }))
     const worker = workOn(name, clientOf(server), paramsOf, { connection: connection() })

@@ -66,6 +66,7 @@ const event = (payload: object) => `data: ${JSON.stringify(payload)}\n\n`
 const delta = (content: string, index = 0) =>
   event({ id: 'c', choices: [{ index, delta: { content }, finish_reason: null }] })
 const finish = (index = 0) => event({ id: 'c', choices: [{ index, delta: {}, finish_reason: 'stop' }] })
+/** Over many lines, of which each piece is decoded as it comes. */
 const whole = (content: string) =>
   JSON.stringify({ id: 'c', choices: [{ index: 0, message: { content }, finish_reason: 'stop' }] }, null, 2)
 
