@@ -2,13 +2,31 @@ import { isTerminal, type TextKind } from './fields.js'
 
 type Loose = Readonly<Record<string, unknown>>
 
-/** How much of a part's text is known: its length, and its end, by which more of the same text is told from another. */
-interface Known {
-  length: number
-  tail: string
-}
+/** So many deltas tell more of the same text from another. */
+const recentDeltas = 8
 
-const tailLength = 32
+/** What is known of a part's text: its length, and its end. */
+class Known {
+  length = 0
+  #count = 0
+  /** The last deltas, each in the place of an older one: to join them at each delta costs a tenth of all the reading. */
+  readonly #recent: string[] = []
+
+  /** Adds a delta, and gives it back. */
+  add(delta: string): string {
+    this.length += delta.length
+    this.#recent[this.#count++ % recentDeltas] = delta
+    return delta
+  }
+
+  /** What a text holds beyond this; nothing if it is another. */
+  beyond(text: string): string {
+    const oldest = this.#count % recentDeltas
+    const end = [...this.#recent.slice(oldest), ...this.#recent.slice(0, oldest)].join('')
+    // Some providers tidy the whole text at the end; it then no longer begins with the deltas that were sent.
+    return text.slice(0, this.length).endsWith(end) ? text.slice(this.length) : ''
+  }
+}
 
 /** Where a delta stood, and what is known of its part. */
 interface Place {
@@ -61,15 +79,12 @@ export class ResponseText {
 
   read(event: object, type: string): string {
     const loose = event as Loose
-    if (isTerminal(event)) return this.#end(loose)
-    if (this.#isOver) {
-      this.#known.clear()
-      this.#last = undefined
-    }
-    this.#isOver = false
     const { delta } = loose
     if (typeof delta === 'string' && this.#last && isAt(this.#last, loose, type))
-      return extended(this.#last.known, delta)
+      return this.#last.known.add(delta)
+    if (isTerminal(event)) return this.#end(loose)
+    if (this.#isOver) this.#known.clear()
+    this.#isOver = false
     const dot = type.lastIndexOf('.')
     const name = type.slice(0, dot)
     const [kind, field, list] = texts.get(name) ?? []
@@ -90,6 +105,7 @@ export class ResponseText {
 
   #end({ response }: Loose): string {
     this.#isOver = true
+    this.#last = undefined
     return listOf(asLoose(response).output)
       .map((item, place) => this.#restOfItem([`${place}`, idOf(item)], item))
       .join('')
@@ -97,20 +113,16 @@ export class ResponseText {
 
   #add(key: string, delta: unknown): string {
     if (typeof delta !== 'string' || delta === '') return ''
-    const known = this.#known.get(key)
-    if (!known) this.#known.set(key, { length: delta.length, tail: delta.slice(-tailLength) })
-    else extended(known, delta)
-    return delta
+    const known = this.#known.get(key) ?? new Known()
+    this.#known.set(key, known)
+    return known.add(delta)
   }
 
   /** What a whole text holds beyond what is known of it under any of its names. */
   #rest(keys: readonly string[], text: unknown): string {
     if (typeof text !== 'string' || text === '') return ''
     const key = keys.find(key => this.#known.has(key)) ?? (keys[0] as string)
-    const known = this.#known.get(key) ?? { length: 0, tail: '' }
-    // Some providers tidy the whole text at the end; it then no longer begins with the deltas that were sent.
-    if (!text.slice(0, known.length).endsWith(known.tail)) return ''
-    return this.#add(key, text.slice(known.length))
+    return this.#add(key, this.#known.get(key)?.beyond(text) ?? text)
   }
 
   #restOfItem(places: readonly string[], item: unknown): string {
@@ -132,13 +144,6 @@ export class ResponseText {
     const [kind, field] = parts.get(loose.type) ?? []
     return kind === this.#kind && field !== undefined ? this.#rest(keys, loose[field]) : ''
   }
-}
-
-/** Adds a delta to what is known, and gives it back. */
-function extended(known: Known, delta: string): string {
-  known.length += delta.length
-  known.tail = delta.length >= tailLength ? delta.slice(-tailLength) : (known.tail + delta).slice(-tailLength)
-  return delta
 }
 
 /** Undefined where the item has no number: then its id may be in several fields. */

@@ -35,6 +35,10 @@ const graceTime = 250
 
 const byteOrderMark: Buffer = Buffer.from('\uFEFF')
 
+const blankLine = '\n\n'
+/** A longer read is not copied behind what is held of an event, only what ends that event, in bytes. */
+const mostCopied = 4096
+
 /**
  * The door to split2: a stage from bytes, or strings, to the records that a parser emits. split2 decodes UTF-8
  * across writes, and is a Transform of node's own. It is given a splitter that keeps what is unfinished to
@@ -172,6 +176,11 @@ export function splitter<In, Out>(
   }
 
   function goOnHolding(read: Buffer): void {
+    const eventEnd = read.length > mostCopied ? read.indexOf(blankLine) + blankLine.length : 0
+    if (eventEnd >= blankLine.length && eventEnd <= mostCopied) {
+      takeBytes(read.subarray(0, eventEnd))
+      return takeBytes(read.subarray(eventEnd))
+    }
     const isSmall = read.length < held.length
     const endsLine = read.includes(0x0a) || read.includes(0x0d)
     if (!endsLine && held.length + read.length > largeSize && large.add(heldBytes())) {
