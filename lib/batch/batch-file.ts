@@ -6,10 +6,13 @@ import { chunksOf, isWholeCompletion, type WholeCompletion } from '../chunk/whol
 import { LineSplitter } from '../decode/sse/lines.js'
 import { CompletionError } from '../errors.js'
 import { checkFunction, invalid, type NoOptions, settled } from '../options.js'
-import type { CompletionParams } from '../source/request.js'
+import { apiOf, type CompletionParams } from '../source/request.js'
 import { type Bytes, type Stage, stage } from '../stage.js'
 import type { RowError, RowRecord } from './row.js'
-import { paramsOfRow } from './row-options.js'
+import { paramsOfRow, rowOf } from './row-options.js'
+
+/** The endpoint of each API, as a batch file names it. */
+const urls = { chat: '/v1/chat/completions', completions: '/v1/completions', responses: '/v1/responses' }
 
 /** The options of `toBatchFile`. */
 export interface BatchFileOptions<Row> {
@@ -45,7 +48,7 @@ export function toBatchFile<Row>(
       if (typeof custom_id !== 'string')
         throw invalid('key', custom_id, 'a function that gives a text for each row')
       const body = await paramsOfRow(paramsOf, row, custom_id)
-      const url = endpointOf(body)
+      const url = urls[apiOf(body, `what paramsOf gave for ${rowOf(custom_id)}`)]
       endpoint ??= url
       if (url !== endpoint)
         throw new CompletionError(
@@ -55,16 +58,6 @@ export function toBatchFile<Row>(
       push(Buffer.from(`${JSON.stringify({ custom_id, method: 'POST', url, body })}\n`))
     }
   })
-}
-
-function endpointOf(params: CompletionParams): string {
-  if ('messages' in params) return '/v1/chat/completions'
-  if ('input' in params) return '/v1/responses'
-  if ('prompt' in params)
-    return typeof params.prompt === 'string' || Array.isArray(params.prompt)
-      ? '/v1/completions'
-      : '/v1/responses'
-  throw invalid('params', params, 'messages, prompt or input')
 }
 
 /** A result of the provider's Batch API, as `completeEach` gives its records. */

@@ -3,7 +3,15 @@ import { isDeepStrictEqual } from 'node:util'
 import { AbortError } from '../abort-error.js'
 import { CompletionError } from '../errors.js'
 import { failInOrder } from '../fail-in-order.js'
-import { checkFunction, checkIndex, checkOneOf, checkSignal, invalid, settled } from '../options.js'
+import {
+  checkBoolean,
+  checkFunction,
+  checkIndex,
+  checkOneOf,
+  checkSignal,
+  invalid,
+  settled
+} from '../options.js'
 import { onAbort } from '../source/on-abort.js'
 import type { CompletionClient, CompletionParams } from '../source/request.js'
 import { type Stage, usedOnce } from '../stage.js'
@@ -52,8 +60,17 @@ export interface BatchOptions<Row> extends RowOptions<Row> {
   journal?: string
   /** What the journal belongs to. Default: an empty name. */
   run?: string
-  /** Whether a row that fails for good gives a record with its error, or fails the batch. Default: `emit`. */
+  /**
+   * Whether a row that fails for good gives a record with its error, or fails the batch, with the error itself, which then
+   * has the key of the row as `row`. Such a failure is not kept in the journal, and one that was kept is asked again.
+   * Default: `emit`.
+   */
   onFailure?: 'emit' | 'fail'
+  /**
+   * Whether rows that failed in an earlier run are asked again; of the records of a key in a journal, the last one counts.
+   * Default: false, a row that failed is finished.
+   */
+  retryFailed?: boolean
   /** How many rows there are, for the time left. */
   total?: number
   /** Called when a row is finished. */
@@ -74,11 +91,12 @@ const mostHeld = 1000
  * was shown, so that an answer that was cut may be asked for anew. With a `journal`, a row is on the disk before its record is
  * emitted, and the same program run again emits it from there.
  *
- * Fails, after the records that came before have been taken, with what every row would fail with: a key that is refused, a
- * model that does not exist, a balance that is used up. With `CS_ERR_JOURNAL` for a journal that is none, is of another
- * run, or in use, for a key that comes twice, and, without the option `key`, for a row that has changed since; with the
- * first failure of a row where `onFailure` is `fail`. With `CS_ERR_INVALID_OPTION`, which names the key of the row, where
- * `paramsOf` throws (its error is the `cause`) or gives no parameters; with what another callback throws.
+ * Fails, after the records that came before have been taken, with what every row would fail with: a key that is refused, an
+ * address or a model that does not exist, a balance that is used up. With `CS_ERR_JOURNAL` for a journal that is none, is of
+ * another run, or in use, for a key that comes twice, and, without the option `key`, for a row that has changed since; with
+ * the first failure of a row where `onFailure` is `fail`. With `CS_ERR_INVALID_OPTION`, which names the key of the row, where
+ * `paramsOf` throws (its error is the `cause`) or gives no parameters, where `estimate` gives no number or `through` no
+ * streams, and for a row that JSON cannot hold where there is a journal; with what another callback throws.
  *
  * @example
  * const rows = Readable.from([{ id: 'a', text: 'Hello?' }])
@@ -101,13 +119,14 @@ export function completeEach<Row>(
       journal: undefined,
       run: '',
       onFailure: 'emit',
+      retryFailed: false,
       total: undefined,
       onProgress: () => {},
       signal: undefined
     }
   )
   checkOptions(options)
-  const { concurrency, order, key: keyOf, onFailure, total, onProgress } = options
+  const { concurrency, order, key: keyOf, onFailure, retryFailed, total, onProgress } = options
   const limiter = new RateLimiter(options.limits)
   const controller = new AbortController()
   const settings = {
@@ -125,13 +144,15 @@ export function completeEach<Row>(
   let closing: Promise<void> | undefined
   /** The keys of this run, where a journal goes by them. */
   const keys = new Set<string>()
-  /** Finished rows that wait for the one before them. */
-  const held = new Map<number, RowRecord<Row>>()
+  /** Finished rows, or failures that are to end the batch, which wait for the row before them. */
+  const held = new Map<number, Held<Row>>()
   let taken = 0
   let emitted = 0
   let inFlight = 0
   let [done, failed, resumed, retried, tokens] = [0, 0, 0, 0, 0]
   let isFull = false
+  /** One that waits for its turn has failed the batch: no more rows are taken. */
+  let isEnding = false
   let isOver = false
   /** Asks for the next row. */
   let next: (() => void) | undefined
@@ -140,21 +161,25 @@ export function completeEach<Row>(
   function goOn(): void {
     if (isOver) return
     if (finish && inFlight === 0 && held.size === 0) return finish()
-    if (!next || inFlight >= concurrency || isFull || held.size >= mostHeld) return
+    if (!next || isEnding || inFlight >= concurrency || isFull || held.size >= mostHeld) return
     const call = next
     next = undefined
     call()
   }
 
-  function emit(index: number, record: RowRecord<Row>): void {
-    if (order === 'done') push(record)
-    else {
-      held.set(index, record)
-      for (let due = held.get(emitted); due; due = held.get(emitted)) {
-        held.delete(emitted++)
-        push(due)
-      }
+  function emit(index: number, item: Held<Row>): void {
+    if (order === 'done') return give(item)
+    if ('failure' in item) isEnding = true
+    held.set(index, item)
+    for (let due = held.get(emitted); due && !isOver; due = held.get(emitted)) {
+      held.delete(emitted++)
+      give(due)
     }
+  }
+
+  function give(item: Held<Row>): void {
+    if ('failure' in item) fail(item.failure)
+    else push(item.record)
   }
 
   function push(record: RowRecord<Row>): void {
@@ -170,7 +195,9 @@ export function completeEach<Row>(
 
   async function complete(row: Row, index: number): Promise<void> {
     opening ??=
-      options.journal === undefined ? Promise.resolve(undefined) : Journal.open(options.journal, options.run)
+      options.journal === undefined
+        ? Promise.resolve(undefined)
+        : Journal.open(options.journal, options.run, controller.signal)
     journal = await opening
     const key = keyOf(row, index)
     if (typeof key !== 'string') throw invalid('key', key, 'a function that gives a text for each row')
@@ -179,17 +206,22 @@ export function completeEach<Row>(
       keys.add(key)
     }
     const kept = await journal?.get<RowRecord<Row>>(key)
-    if (kept && keyOf === placeOf && !isDeepStrictEqual(kept.row, asJson(row))) throw changedRow(key, index)
-    if (kept) resumed++
-    const record = kept ?? (await askRow(key, row, settings, limiter, controller.signal))
-    if (isOver) return
-    if (!kept) {
-      tokens += record.tokens?.total ?? 0
-      await journal?.add(record)
+    const isFinished = kept !== undefined && !(kept.error && (retryFailed || onFailure === 'fail'))
+    // Made before the row is asked, since JSON may not hold it: what goes into the journal, or is compared with what is there.
+    const json = journal && (!isFinished || keyOf === placeOf) ? jsonOf(row, rowOf(key)) : undefined
+    if (kept && keyOf === placeOf && !isDeepStrictEqual(kept.row, parsed(json))) throw changedRow(key, index)
+    if (isFinished) {
+      resumed++
+      // Of a row, JSON keeps less than the program has.
+      if (!isOver) emit(index, { record: { ...kept, row } })
+      return
     }
-    if (record.error && onFailure === 'fail')
-      throw Object.assign(new Error(record.error.message), record.error, { row: key })
-    if (!isOver) emit(index, record)
+    const { record, failure } = await askRow(key, row, settings, limiter, controller.signal)
+    if (isOver) return
+    tokens += record.tokens?.total ?? 0
+    if (record.error && onFailure === 'fail') return emit(index, { failure: failureOf(failure, key) })
+    await journal?.add(key, lineOf(record, json))
+    if (!isOver) emit(index, { record })
   }
 
   /** Closes the journal, once. */
@@ -259,10 +291,36 @@ function placeOf(_row: unknown, index: number): string {
   return String(index)
 }
 
+/** What is to come out at the place of a row. */
+type Held<Row> = { record: RowRecord<Row> } | { failure: unknown }
+
+/** What is given as JSON, and undefined for what JSON leaves out. */
+function jsonOf(value: unknown, name: string): string | undefined {
+  try {
+    return JSON.stringify(value)
+  } catch (cause) {
+    const message = `${name} cannot be kept in a journal, since JSON cannot hold it: see \`cause\``
+    throw new CompletionError('CS_ERR_INVALID_OPTION', message, { cause })
+  }
+}
+
 /** A row as the journal gives it back. */
-function asJson(row: unknown): unknown {
-  const json = JSON.stringify(row)
+function parsed(json: string | undefined): unknown {
   return json === undefined ? undefined : JSON.parse(json)
+}
+
+/** A record as JSON, of whose row the JSON is there already: it may be large. */
+function lineOf({ row, ...rest }: RowRecord, json: string | undefined): string {
+  const text = jsonOf(rest, `the record of ${rowOf(rest.key)}`) as string
+  return json === undefined ? text : `${text.slice(0, -1)},"row":${json}}`
+}
+
+/** What a row failed with, and which row it was. */
+function failureOf(failure: unknown, key: string): unknown {
+  const error = typeof failure === 'object' && failure !== null ? failure : new Error(String(failure))
+  if (Object.isExtensible(error))
+    Object.defineProperty(error, 'row', { value: key, enumerable: true, configurable: true, writable: true })
+  return error
 }
 
 /** By their places, rows that have moved or changed would get the answers of others. */
@@ -275,10 +333,11 @@ function changedRow(key: string, index: number): CompletionError {
 type Optional = 'journal' | 'timeLimits' | 'request' | 'total' | 'signal'
 
 function checkOptions<Row>(options: BatchOptions<Row>): void {
-  const { total } = options
+  const { total, retryFailed = false } = options
   checkRowOptions('completeEach', options)
   checkOneOf('order', options.order ?? 'done', ['done', 'input'])
   checkOneOf('onFailure', options.onFailure ?? 'emit', ['emit', 'fail'])
+  checkBoolean('retryFailed', retryFailed)
   for (const name of ['key', 'onProgress'] as const) checkFunction(name, options[name] as () => unknown)
   for (const name of ['journal', 'run'] as const) {
     const text = options[name]

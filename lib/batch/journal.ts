@@ -1,8 +1,7 @@
-import { type FileHandle, open } from 'node:fs/promises'
-import { resolve } from 'node:path'
+import { type FileHandle, open, realpath } from 'node:fs/promises'
 import { CompletionError } from '../errors.js'
 import { printable } from '../printable.js'
-import { freeLock, takeLock } from './lock.js'
+import { type Lock, takeLock } from './lock.js'
 
 /** The first line of a journal. */
 interface Head {
@@ -10,7 +9,7 @@ interface Head {
   run: string
 }
 
-/** What a journal keeps: anything with a key, as JSON. */
+/** What a journal keeps: anything with a key, as JSON. Of several entries of a key, the last one counts. */
 interface Entry {
   key: string
 }
@@ -20,7 +19,7 @@ interface Place {
   length: number
 }
 
-/** What is being closed, by the locks. */
+/** What is being closed, by the files. */
 const closing = new Map<string, Promise<void>>()
 
 const lineFeed = 0x0a
@@ -30,36 +29,42 @@ const readSize = 1024 * 1024
  * The rows that are finished, in a file to which they are only ever added: a line of JSON each, on the disk before anybody
  * is told of it. A line that is cut off, since the process died while it was written, is taken off again.
  *
- * One process at a time may have it open: a file beside it, `.lock`, holds the number of that process.
+ * One process at a time may have it open: a file beside it, `.lock`, names that process.
  */
 export class Journal {
   readonly #file: FileHandle
-  readonly #lock: string
+  readonly #path: string
+  readonly #lock: Lock
   readonly #places = new Map<string, Place>()
   #end = 0
   #waiting: { line: Buffer; key: string; resolve(): void; reject(error: unknown): void }[] = []
   #isWriting = false
 
-  private constructor(file: FileHandle, lock: string) {
+  private constructor(file: FileHandle, path: string, lock: Lock) {
     this.#file = file
+    this.#path = path
     this.#lock = lock
   }
 
-  /** Opens a journal of a run, or begins one. Rejects with `CS_ERR_JOURNAL` for what is none, or of another run, or in use. */
-  static async open(path: string, run: string): Promise<Journal> {
-    const lock = `${resolve(path)}.lock`
-    // A batch of this process that has just ended may still be closing it.
-    await closing.get(lock)
-    await takeLock(lock, path)
-    let file: FileHandle | undefined
+  /**
+   * Opens a journal of a run, or begins one. Rejects with `CS_ERR_JOURNAL` for what is none, or of another run, or in use,
+   * and when the signal aborts while it waits for the word of who may have it.
+   */
+  static async open(given: string, run: string, signal: AbortSignal): Promise<Journal> {
+    const file = await open(given, 'a+')
+    let lock: Lock | undefined
     try {
-      file = await open(path, 'a+')
-      const journal = new Journal(file, lock)
-      await journal.#read(path, run)
+      // The same file by a link is the same journal.
+      const path = await realpath(given)
+      // A batch of this process that has just ended may still be closing it.
+      await closing.get(path)
+      lock = await takeLock(`${path}.lock`, given, signal)
+      const journal = new Journal(file, path, lock)
+      await journal.#read(given, run)
       return journal
     } catch (error) {
-      await file?.close()
-      await freeLock(lock)
+      await file.close()
+      await lock?.free()
       throw error
     }
   }
@@ -82,18 +87,18 @@ export class Journal {
     return JSON.parse(buffer.toString()) as Kept
   }
 
-  /** Keeps a row; resolves when it is on the disk. Those that come up in the meantime are written together. */
-  add(entry: Entry): Promise<void> {
+  /** Keeps an entry, given as JSON; resolves when it is on the disk. Those that come up in the meantime are written together. */
+  add(key: string, json: string): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ line: Buffer.from(`${JSON.stringify(entry)}\n`), key: entry.key, resolve, reject })
+      this.#waiting.push({ line: Buffer.from(`${json}\n`), key, resolve, reject })
       if (!this.#isWriting) this.#write()
     })
   }
 
   close(): Promise<void> {
-    const work = this.#file.close().finally(() => freeLock(this.#lock))
-    closing.set(this.#lock, work)
-    return work.finally(() => closing.delete(this.#lock))
+    const work = this.#file.close().finally(() => this.#lock.free())
+    closing.set(this.#path, work)
+    return work.finally(() => closing.delete(this.#path))
   }
 
   async #write(): Promise<void> {

@@ -2,7 +2,12 @@ import type { Stream } from 'node:stream'
 import { CompletionError } from '../errors.js'
 import { checkTimeLimits, type TimeLimits } from '../guard/time-limits.js'
 import { checkFunction, checkIndex, checkLimit, invalid, settled } from '../options.js'
-import type { CompletionClient, CompletionParams, RequestOptions } from '../source/request.js'
+import {
+  apiOf,
+  type CompletionClient,
+  type CompletionParams,
+  type RequestOptions
+} from '../source/request.js'
 import type { RateLimits } from './rate-limits.js'
 
 /** How rows are asked, by one process or by many. */
@@ -11,7 +16,7 @@ export interface RowOptions<Row> {
   concurrency?: number
   /** What the provider allows in a minute. Default: no limits. */
   limits?: RateLimits
-  /** How many tokens a row is expected to use. Default: a quarter of the characters of its parameters, and what the answer may have. */
+  /** How many tokens a row is expected to use, 0 or more. Default: a quarter of the characters of its parameters, and what the answer may have. */
   estimate?: (row: Row, params: CompletionParams) => number
   /** How often a row is asked again after a failure that may pass. Default: 4. */
   retries?: number
@@ -57,7 +62,7 @@ export function rowOf(key: string): string {
   return `the row of key ${JSON.stringify(key.length > shownKey ? `${key.slice(0, shownKey)}…` : key)}`
 }
 
-/** The parameters of a row's request. Rejects with `CS_ERR_INVALID_OPTION` where `paramsOf` throws, or gives none. */
+/** The parameters of a row's request. Rejects with `CS_ERR_INVALID_OPTION` where `paramsOf` throws, or gives none of any API. */
 export async function paramsOfRow<Row>(
   paramsOf: (row: Row) => CompletionParams | PromiseLike<CompletionParams>,
   row: Row,
@@ -71,9 +76,45 @@ export async function paramsOfRow<Row>(
       cause
     })
   }
+  const given = `what paramsOf gave for ${rowOf(key)}`
   if (typeof params !== 'object' || params === null)
-    throw invalid(`what paramsOf gave for ${rowOf(key)}`, params, 'the parameters of a request')
+    throw invalid(given, params, 'the parameters of a request')
+  apiOf(params, given)
   return params
+}
+
+/** How many tokens a row is expected to use. Anything but a number would switch the limit off. */
+export function estimateOfRow<Row>(
+  estimate: SettledRowOptions<Row>['estimate'],
+  row: Row,
+  params: CompletionParams,
+  key: string
+): number {
+  const tokens = estimate(row, params)
+  if (Number.isFinite(tokens) && tokens >= 0) return tokens
+  throw refused(`what estimate gave for ${rowOf(key)}`, tokens, 'a number of tokens, from zero')
+}
+
+/** The stages of a row. What is none is told before there is a request: the pipeline would not be there to end it. */
+export function stagesOfRow(through: () => readonly Stream[], key: string): readonly Stream[] {
+  const given: Partial<Iterable<Stream>> | undefined = through()
+  const name = `what through gave for ${rowOf(key)}`
+  if (typeof given?.[Symbol.iterator] !== 'function') throw refused(name, given, 'a list of stages')
+  const stages = [...(given as Iterable<Stream>)]
+  for (const stage of stages) if (!isStage(stage)) throw refused(`a stage in ${name}`, stage, 'a stream')
+  return stages
+}
+
+/** Streams of Node and of the web, and the async generator functions that a pipeline takes in their place. */
+function isStage(value: unknown): boolean {
+  if (typeof value === 'function') return true
+  return typeof value === 'object' && value !== null && ('pipe' in value || 'readable' in value)
+}
+
+/** The error for what a callback gave. Where that is a promise, nobody waits for what it fails with. */
+function refused(name: string, value: unknown, wanted: string): CompletionError {
+  if (value instanceof Promise) value.catch(() => {})
+  return invalid(name, value, wanted)
 }
 
 export function checkRowOptions<Row>(factory: string, options: RowOptions<Row>): void {

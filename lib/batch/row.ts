@@ -1,7 +1,5 @@
 import { type Stream, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { clearTimeout, setTimeout } from 'node:timers'
-import { AbortError } from '../abort-error.js'
 import { ChoiceText } from '../chunk/choice-text.js'
 import { type Chunk, type Usage, usageOf } from '../chunk/fields.js'
 import { isChunkLike } from '../chunk/foreign.js'
@@ -15,9 +13,8 @@ import { toChunks } from '../decode/chunks.js'
 import { CompletionError, isErrorLike } from '../errors.js'
 import { type SomeTimeLimit, type TimeLimits, timeLimits } from '../guard/time-limits.js'
 import { printable } from '../printable.js'
-import { isRetryable, isUsedUp } from '../retryable.js'
+import { isRetryable } from '../retryable.js'
 import { headerFacts } from '../source/headers.js'
-import { onAbort } from '../source/on-abort.js'
 import {
   type CompletionClient,
   type CompletionParams,
@@ -25,8 +22,10 @@ import {
   requestCompletion
 } from '../source/request.js'
 import { stage } from '../stage.js'
-import { type RateLimiter, waitInHeaders } from './rate-limits.js'
-import { paramsOfRow } from './row-options.js'
+import { concernsAll, statusOf } from './concerns-all.js'
+import { growingWait, longestRetryAfter, type RateLimiter, waitInHeaders } from './rate-limits.js'
+import { estimateOfRow, paramsOfRow, stagesOfRow } from './row-options.js'
+import { waitFor } from './wait-for.js'
 
 /** What came of a row. */
 export interface RowRecord<Row = unknown> {
@@ -68,11 +67,11 @@ export interface RowSettings<Row> {
   onRetry(told: { key: string; error: unknown; attempt: number; wait: number }): void
 }
 
-/** The waits between attempts, in milliseconds: from the first, doubled each time, up to the longest. */
-const firstWait = 500
-const longestWait = 30_000
-/** No provider is waited for longer than that, whatever it asks for. */
-const longestRetryAfter = 10 * 60_000
+/** What came of a row, and for one that failed for good, the error itself. */
+export interface Outcome<Row> {
+  record: RowRecord<Row>
+  failure?: unknown
+}
 
 /** Asks for a row until there is an answer, or a failure that lasts. Rejects only for what concerns all rows, and for an abort. */
 export async function askRow<Row>(
@@ -81,7 +80,7 @@ export async function askRow<Row>(
   settings: RowSettings<Row>,
   limiter: RateLimiter,
   signal: AbortSignal
-): Promise<RowRecord<Row>> {
+): Promise<Outcome<Row>> {
   const start = performance.now()
   const params = await paramsOfRow(settings.paramsOf, row, key)
   const spent = new Spent()
@@ -94,21 +93,22 @@ export async function askRow<Row>(
     elapsed: Math.round(performance.now() - start)
   })
   for (let attempt = 1; ; attempt++) {
-    const reserved = settings.estimate(row, params)
-    const stages = settings.through()
-    await limiter.reserve(reserved, signal)
+    const reserved = estimateOfRow(settings.estimate, row, params, key)
+    const stages = stagesOfRow(settings.through, key)
+    const turn = await limiter.reserve(reserved, signal)
     const answer = new Answer()
     try {
-      await run(params, settings, stages, answer, limiter, signal)
+      await run(params, settings, stages, answer, limiter, turn, signal)
       limiter.settle(reserved, spent.add(answer.usage) ?? reserved)
-      return end(answer.facts(), attempt)
+      return { record: end(answer.facts(), attempt) }
     } catch (error) {
       limiter.settle(reserved, spent.add(answer.usage) ?? 0)
+      if (statusOf(error) === 429) limiter.refuse(turn, retryAfterOf(error))
+      else limiter.pass(turn)
       if (signal.aborted || concernsAll(error)) throw error
       if (attempt > settings.retries || !isRetryable(error))
-        return end({ error: jsonOfError(error) }, attempt)
-      const wait = waitBefore(error, attempt)
-      if (statusOf(error) === 429) limiter.pause(retryAfterOf(error) ?? 0)
+        return { record: end({ error: jsonOfError(error) }, attempt), failure: error }
+      const wait = retryAfterOf(error) ?? growingWait(attempt)
       settings.onRetry({ key, error, attempt, wait })
       await waitFor(wait, signal)
     }
@@ -121,11 +121,15 @@ async function run<Row>(
   stages: readonly Stream[],
   answer: Answer,
   limiter: RateLimiter,
+  turn: number,
   signal: AbortSignal
 ): Promise<void> {
   // What is tried again is decided here, where it is also counted.
   const source = requestCompletion(client, params, { signal, request: { ...request, maxRetries: 0 } })
-  source.once('response', ({ headers }) => limiter.pause(waitInHeaders(headers)))
+  source.once('response', ({ headers }) => {
+    limiter.pause(waitInHeaders(headers))
+    limiter.pass(turn)
+  })
   const bill = stage<Chunk, Chunk>({
     transform(chunk, push) {
       answer.usage = usageOf(chunk) ?? answer.usage
@@ -205,45 +209,11 @@ class Spent {
   }
 }
 
-/** Failures that every row would share: the key, the balance, the model. A hundred thousand of them help nobody. */
-function concernsAll(error: unknown): boolean {
-  if (typeof error !== 'object' || error === null) return false
-  const { code, providerCode } = error as { code?: unknown; providerCode?: unknown }
-  const status = statusOf(error)
-  if (status === 401 || status === 402 || status === 403 || isUsedUp(error)) return true
-  return [code, providerCode].some(value => value === 'model_not_found' || value === 'invalid_api_key')
-}
-
-function statusOf(error: unknown): number | undefined {
-  const { status } = (error ?? {}) as { status?: unknown }
-  return typeof status === 'number' ? status : undefined
-}
-
-/** Waits, and rejects when the signal aborts, to which however many wait have one listener. */
-function waitFor(duration: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      stopWaiting()
-      resolve()
-    }, duration)
-    const stopWaiting = onAbort(signal, () => {
-      clearTimeout(timer)
-      reject(new AbortError(undefined, signal.reason))
-    })
-  })
-}
-
-/** How long the provider asks to wait, in milliseconds. */
+/** How long the provider asks to wait, in milliseconds. Who asks for none says nothing of when the next try may succeed. */
 function retryAfterOf(error: unknown): number | undefined {
   const { retryAfter, headers } = (error ?? {}) as { retryAfter?: unknown; headers?: unknown }
   const asked = typeof retryAfter === 'number' ? retryAfter : headerFacts(headers).retryAfter
-  return asked === undefined ? undefined : Math.min(asked, longestRetryAfter)
-}
-
-/** Half of it is left to chance, so that rows that failed together do not come again together. */
-function waitBefore(error: unknown, attempt: number): number {
-  const backoff = Math.min(firstWait * 2 ** (attempt - 1), longestWait) * (0.5 + Math.random() / 2)
-  return retryAfterOf(error) ?? backoff
+  return asked ? Math.min(asked, longestRetryAfter) : undefined
 }
 
 function jsonOfError(error: unknown): RowError {

@@ -30,9 +30,10 @@ export interface WorkOptions<Row> extends RowOptions<Row> {
 /** A worker that runs. */
 export interface BatchWorker {
   /**
-   * Settles when the worker has ended. Rejects with what every row would fail with (a key that is refused, a model that does
-   * not exist, a balance that is used up), and with `CS_ERR_INVALID_OPTION` where `paramsOf` throws, with its error as
-   * `cause`; the row that met it is back in the queue.
+   * Settles when the worker has ended. Rejects with what every row would fail with (a key that is refused, an address or a
+   * model that does not exist, a balance that is used up), and with `CS_ERR_INVALID_OPTION` where `paramsOf` throws, with its
+   * error as `cause`, or gives no parameters, `estimate` no number or `through` no streams; the row that met it is back in
+   * the queue.
    */
   readonly ended: Promise<void>
   /** Takes no more rows, finishes those that it has, and ends. */
@@ -121,7 +122,7 @@ async function run<Row>(name: string, settings: Settings<Row>, closing: AbortSig
       const { data } = job
       if (job.name === endJob || !('key' in data)) return data
       try {
-        return await askRow(data.key, data.row, settings, limiter, aborting.signal)
+        return (await askRow(data.key, data.row, settings, limiter, aborting.signal)).record
       } catch (error) {
         failure ??= { error }
         aborting.abort()

@@ -155,10 +155,24 @@ type Send = (options: { signal: AbortSignal }) => Promise<AnyResponse>
 function endpointOf(client: CompletionClient, params: CompletionParams): Send {
   if (typeof params !== 'object' || params === null)
     throw invalid('params', params, 'the parameters of a request')
-  if ('messages' in params) return sendBy(client?.chat?.completions, { ...params, ...withUsage(params) })
-  if (isLegacy(params)) return sendBy(client?.completions, { ...params, ...withUsage(params) })
-  if (isResponses(params)) return sendBy(client?.responses, params)
-  throw invalid('params', params, 'messages, prompt or input')
+  switch (apiOf(params, 'params')) {
+    case 'chat':
+      return sendBy(client?.chat?.completions, { ...params, ...withUsage(params as ChatParams) })
+    case 'completions':
+      return sendBy(client?.completions, { ...params, ...withUsage(params as LegacyParams) })
+    case 'responses':
+      return sendBy(client?.responses, params)
+  }
+}
+
+/** The API that parameters are for. Throws for those of none, with the name under which the caller knows them. */
+export function apiOf(params: CompletionParams, name: string): 'chat' | 'completions' | 'responses' {
+  const { messages, prompt, input } = params as Record<string, unknown>
+  if (messages !== undefined) return 'chat'
+  // The prompt of a legacy completion is text or tokens; in the Responses API it is an object that names a template.
+  if (prompt !== undefined && (typeof prompt !== 'object' || Array.isArray(prompt))) return 'completions'
+  if (input !== undefined || prompt !== undefined) return 'responses'
+  throw invalid(name, params, 'messages, prompt or input')
 }
 
 function sendBy(endpoint: Endpoint | undefined, params: object): Send {
@@ -171,15 +185,6 @@ function sendBy(endpoint: Endpoint | undefined, params: object): Send {
   const body = { ...params, stream: true }
   // The parameters are those of the endpoint, which the type of `params` says.
   return options => endpoint.create(body as never, options as never).asResponse()
-}
-
-/** The prompt of a legacy completion is text or tokens; in the Responses API it is an object that names a template. */
-function isLegacy(params: CompletionParams): params is LegacyParams {
-  return 'prompt' in params && (typeof params.prompt !== 'object' || Array.isArray(params.prompt))
-}
-
-function isResponses(params: CompletionParams): params is ResponsesParams {
-  return 'input' in params || 'prompt' in params
 }
 
 /**

@@ -1,16 +1,18 @@
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
-import { appendFile, readFile, stat, writeFile } from 'node:fs/promises'
+import { appendFile, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Readable, Writable } from 'node:stream'
+import { Readable, Transform, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { expect } from 'chai'
 import {
   type BatchOptions,
   type BatchProgress,
+  CompletionError,
   type CompletionParams,
   completeEach,
+  isRetryable,
   type RowRecord,
   splitThinking,
   toElements,
@@ -29,6 +31,8 @@ import { all, clientOf, GatedSink, run, serve, settle, withFolder, withResolvers
 type Row = { id: number; text?: string }
 
 const rows = (count: number): Row[] => Array.from({ length: count }, (_, id) => ({ id }))
+const cyclic: { self?: unknown } = {}
+cyclic.self = cyclic
 const paramsOf = ({ id, text }: Row): CompletionParams => ({
   model: 'm',
   messages: [{ role: 'user', content: text ?? `row ${id}` }]
@@ -183,14 +187,65 @@ describe('completeEach', () => {
       { status: 401 },
       { status: 403 },
       { status: { code: 404, body: { error: { message: 'no such model', code: 'model_not_found' } } } },
+      { status: { code: 404, body: '<html>' } },
+      {
+        status: { code: 400, body: { error: { message: 'Model Not Exist', type: 'invalid_request_error' } } }
+      },
       { status: { code: 429, body: { error: { message: 'pay', code: 'insufficient_quota' } } } }
     ]) {
       await using refusing = await faulty(id => (id >= 2 ? fault : undefined))
       const { items, error } = await complete(refusing, rows(100), { concurrency: 2 })
       expect(items.length).to.be.at.most(3)
-      expect(error?.status).to.be.oneOf([401, 403, 404, 429])
+      expect(error?.status).to.be.oneOf([400, 401, 403, 404, 429])
       expect(refusing.requests.length).to.be.below(10)
     }
+  })
+
+  it('gives a record for a row whose input a provider has flagged, though the status is that of a wrong key', async () => {
+    const error = { code: 403, message: 'no', metadata: { reasons: ['violence'], flagged_input: 'row 1' } }
+    await using server = await faulty(id =>
+      id === 1 ? { status: { code: 403, body: { error } } } : undefined
+    )
+    const batch = await complete(server, rows(5), { concurrency: 1 })
+    expect(batch.error).to.equal(undefined)
+    expect(batch.items.map(({ error }) => error?.status)).to.deep.equal(
+      rows(5).map(({ id }) => (id === 1 ? 403 : undefined))
+    )
+  })
+
+  it('fails with the error of the row itself, and its key', async () => {
+    for (const [fault, type, isPassing] of [
+      [{ cutAfter: { events: 2 } }, CompletionError, true],
+      [{ status: 500 }, OpenAI.InternalServerError, true],
+      [{ status: 400 }, OpenAI.BadRequestError, false]
+    ] as const) {
+      await using server = await faulty(() => fault)
+      const { error } = await complete(server, rows(1), { onFailure: 'fail', retries: 0 })
+      expect(error).to.be.instanceOf(type).with.property('row', '0')
+      expect(isRetryable(error)).to.equal(isPassing)
+    }
+  })
+
+  it('fails in the order of the rows where that is asked for: those before are finished, and no more are taken', async () => {
+    const { promise: slow, resolve: release } = withResolvers()
+    await using server = await serve({
+      async script(request) {
+        const id = idIn(request)
+        if (id === 0) await slow
+        return { ...script(`answer ${id}`), ...(id === 3 && { faults: { status: 400 } }) }
+      }
+    })
+    const work = complete(server, rows(30), { order: 'input', onFailure: 'fail', concurrency: 4 })
+    let before = -1
+    while (server.requests.length !== before) {
+      before = server.requests.length
+      await settle(200)
+    }
+    release()
+    const { items, error } = await work
+    expect(items.map(({ key }) => key)).to.deep.equal(['0', '1', '2'])
+    expect(error).to.include({ status: 400, row: '3' })
+    expect(server.requests.length).to.be.below(12)
   })
 
   it('asks for no more rows than its sink takes', async () => {
@@ -291,7 +346,17 @@ describe('completeEach', () => {
     ],
     ['rejects', () => Promise.reject(new Error('of Jane Doe')), /^paramsOf threw at the row of key "row 2"/],
     ['gives nothing', () => undefined, /^what paramsOf gave for the row of key "row 2" is undefined/],
-    ['gives text', () => 'of Jane Doe', /^what paramsOf gave for the row of key "row 2" is a string/]
+    ['gives text', () => 'of Jane Doe', /^what paramsOf gave for the row of key "row 2" is a string/],
+    [
+      'gives a list',
+      () => ['of Jane Doe'],
+      /^what paramsOf gave for the row of key "row 2" is an array: give messages/
+    ],
+    [
+      'gives neither messages, prompt nor input',
+      () => ({ model: 'm', messages: undefined, text: 'of Jane Doe' }),
+      /^what paramsOf gave for the row of key "row 2" is an object: give messages/
+    ]
   ] satisfies [string, () => unknown, RegExp][]) {
     it(`fails with an error that names the row by its key where paramsOf ${name}`, async () => {
       await using server = await serve(echo)
@@ -309,6 +374,47 @@ describe('completeEach', () => {
     })
   }
 
+  for (const [name, estimate] of Object.entries<() => unknown>({
+    NaN: () => Number.NaN,
+    Infinity: () => Number.POSITIVE_INFINITY,
+    'a negative number': () => -1,
+    nothing: () => undefined,
+    text: () => '100',
+    'a promise that rejects': () => Promise.reject(new Error('nobody waits for this'))
+  })) {
+    it(`fails with an error that names the row where estimate gives ${name}`, async () => {
+      await using server = await serve(echo)
+      const { error } = await complete(server, rows(3), {
+        estimate: estimate as never,
+        limits: { tokens: 60 }
+      })
+      expect(error).to.have.property('code', 'CS_ERR_INVALID_OPTION')
+      expect(error?.message).to.match(/^what estimate gave for the row of key "0" is .*: give a number/)
+      expect(server.requests).to.have.length(0)
+    })
+  }
+
+  for (const [name, through] of Object.entries<() => unknown>({
+    'a number': () => 5,
+    nothing: () => undefined,
+    'one stage': () => splitThinking(),
+    'a promise': async () => [],
+    'a promise that rejects': () => Promise.reject(new Error('nobody waits for this')),
+    'what is no stage': () => [{}],
+    'no stage in its list': () => [splitThinking(), undefined]
+  })) {
+    it(`fails with an error that names the row where through gives ${name}`, async () => {
+      await using server = await serve(echo)
+      const { items, error } = await complete(server, rows(3), { through: through as never })
+      // An error that nobody waits for would come now.
+      await settle()
+      expect(items).to.deep.equal([])
+      expect(error).to.have.property('code', 'CS_ERR_INVALID_OPTION')
+      expect(error?.message).to.match(/what through gave for the row of key "0" is /)
+      expect(server.requests).to.have.length(0)
+    })
+  }
+
   it('keeps the key that a provider quotes out of its records', async () => {
     const body = { error: { message: `Incorrect API key provided: sk-${'a1'.repeat(10)}.` } }
     await using server = await faulty(() => ({ status: { code: 400, body } }))
@@ -323,6 +429,7 @@ describe('completeEach', () => {
       { order: 'x' },
       { retries: -1 },
       { onFailure: 'x' },
+      { retryFailed: 1 },
       { key: 'sku' },
       { journal: 1 },
       { limits: { requests: 0 } },
@@ -490,7 +597,156 @@ describe('completeEach', () => {
         await complete(server, [{ id: 0, text: 'a' }], journaled(folder))
         const { items, error } = await complete(server, [{ id: 0, text: 'b' }], journaled(folder))
         expect(error).to.equal(undefined)
-        expect(items[0]?.row).to.deep.equal({ id: 0, text: 'a' })
+        expect(items[0]).to.deep.include({ row: { id: 0, text: 'b' }, text: 'answer NaN' })
+        expect(server.requests).to.have.length(1)
+      })
+    })
+
+    it('has in a record the row that was read, also where JSON would change it', async () => {
+      await withFolder(async folder => {
+        await using server = await serve(echo)
+        const given = [{ id: 0, at: new Date(0), more: new Map([[1, 2]]), none: Number.NaN }]
+        for (const key of [undefined, () => 'a key'])
+          for (const _run of ['first', 'second']) {
+            const journal = join(folder, key ? 'by-key' : 'by-place')
+            const { items, error } = await complete(server, given, { journal, ...(key && { key }) })
+            expect(error).to.equal(undefined)
+            expect(items[0]?.row).to.equal(given[0])
+          }
+        expect(server.requests).to.have.length(2)
+      })
+    })
+
+    for (const [name, extra] of [
+      ['a BigInt', 10n],
+      ['a cycle', cyclic]
+    ] as const) {
+      it(`asks for no row that its journal could not hold: ${name}`, async () => {
+        await withFolder(async folder => {
+          await using server = await serve(echo)
+          const { error } = await complete(server, [{ id: 3, extra } as Row], journaled(folder))
+          expect(error).to.include({ code: 'CS_ERR_INVALID_OPTION' }).and.have.property('cause')
+          expect(error?.message).to.match(/^the row of key "row 3" cannot be kept in a journal/)
+          expect(server.requests).to.have.length(0)
+        })
+      })
+    }
+
+    it('names the row whose record JSON cannot hold', async () => {
+      await withFolder(async folder => {
+        await using server = await serve(echo)
+        const counts = () =>
+          new Transform({ objectMode: true, transform: (_chunk, _encoding, next) => next(null, 1n) })
+        const { error } = await complete(server, rows(1), journaled(folder, { through: () => [counts()] }))
+        expect(error).to.include({ code: 'CS_ERR_INVALID_OPTION' })
+        expect(error?.message).to.match(/^the record of the row of key "row 0" cannot be kept/)
+      })
+    })
+
+    it('asks for rows that failed in an earlier run where that is asked for, and the later record counts', async () => {
+      await withFolder(async folder => {
+        let isDown = true
+        await using server = await faulty(id => (id === 3 && isDown ? { status: 503 } : undefined))
+        const errorsOf = async (more: BatchOptions<Row> = {}) => {
+          let last: BatchProgress | undefined
+          const { items, error } = await complete(
+            server,
+            rows(5),
+            journaled(folder, {
+              retries: 0,
+              onProgress(told) {
+                last = told
+              },
+              ...more
+            })
+          )
+          expect(error).to.equal(undefined)
+          expect(items).to.have.length(5)
+          return [items.filter(({ error }) => error).length, last?.resumed, server.requests.length]
+        }
+        expect(await errorsOf()).to.deep.equal([1, 0, 5])
+        expect(await errorsOf({ retryFailed: true })).to.deep.equal([1, 4, 6])
+        isDown = false
+        expect(await errorsOf()).to.deep.equal([1, 5, 6])
+        expect(await errorsOf({ retryFailed: true })).to.deep.equal([0, 4, 7])
+        expect(await errorsOf()).to.deep.equal([0, 5, 7])
+      })
+    })
+
+    it('keeps no failure that ends the batch, and asks again for one that was kept, so that running again goes on', async () => {
+      await withFolder(async folder => {
+        let isDown = true
+        await using server = await faulty(id => (id === 2 && isDown ? { status: 503 } : undefined))
+        const options = (onFailure: 'emit' | 'fail') =>
+          journaled(folder, { retries: 0, concurrency: 1, onFailure })
+        expect((await complete(server, rows(5), options('fail'))).error).to.include({ row: 'row 2' })
+        expect(await readFile(join(folder, 'run.ndjson'), 'utf8')).to.not.include('row 2')
+        expect((await complete(server, rows(5), options('emit'))).error).to.equal(undefined)
+        expect((await complete(server, rows(5), options('fail'))).error).to.include({ status: 503 })
+        isDown = false
+        const { items, error } = await complete(server, rows(5), options('fail'))
+        expect(error).to.equal(undefined)
+        expect(items.map(({ text }) => text)).to.deep.equal(rows(5).map(({ id }) => `answer ${id}`))
+        // Rows 0 and 1 once, row 2 in each of the four runs, rows 3 and 4 in the second one.
+        expect(server.requests).to.have.length(8)
+      })
+    })
+
+    it('knows its file by whatever name it is given', async () => {
+      await withFolder(async folder => {
+        const { promise: asked, resolve: tell } = withResolvers()
+        const { promise: answer, resolve: release } = withResolvers()
+        await using server = await serve({
+          async script() {
+            tell()
+            await answer
+            return script('x')
+          }
+        })
+        // A link may come before its file.
+        await symlink('run.ndjson', join(folder, 'link.ndjson'))
+        const first = complete(server, rows(1), journaled(folder, { journal: join(folder, 'link.ndjson') }))
+        await asked
+        const { error } = await complete(server, rows(1), journaled(folder))
+        release()
+        expect(error).to.include({ code: 'CS_ERR_JOURNAL' })
+        expect((await first).error).to.equal(undefined)
+        expect(server.requests).to.have.length(1)
+      })
+    })
+
+    it('sees that a process with numbers of its own has the journal, as in another container', async function () {
+      const own = ['--pid', '--fork', '--mount-proc', '--kill-child']
+      if (spawnSync('unshare', [...own, 'true']).status !== 0) return this.skip()
+      await withFolder(async folder => {
+        const { promise: asked, resolve: tell } = withResolvers()
+        await using server = await serve({
+          script() {
+            tell()
+            return new Promise(() => {})
+          }
+        })
+        const program = join(folder, 'program.mjs')
+        await writeFile(
+          program,
+          `import OpenAI from ${JSON.stringify(import.meta.resolve('openai'))}
+          import { completeEach } from ${JSON.stringify(import.meta.resolve('completion-streams'))}
+          const client = new OpenAI({ baseURL: ${JSON.stringify(server.url)}, apiKey: 'none' })
+          const each = completeEach(client, () => ({ model: 'm', messages: [] }), { journal: ${JSON.stringify(join(folder, 'run.ndjson'))} })
+          each.resume().end({})`
+        )
+        const child = spawn('unshare', [...own, process.execPath, program], { stdio: 'inherit' })
+        const closed = once(child, 'close')
+        try {
+          await asked
+          const { error } = await complete(server, rows(1), journaled(folder))
+          expect(error).to.include({ code: 'CS_ERR_JOURNAL' })
+          expect(error?.message).to.match(/in use by process \d+ of /)
+          expect(server.requests).to.have.length(1)
+        } finally {
+          child.kill('SIGKILL')
+          await closed
+        }
       })
     })
 

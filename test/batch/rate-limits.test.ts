@@ -1,8 +1,10 @@
+import { syncBuiltinESMExports } from 'node:module'
 import { Readable } from 'node:stream'
+import timersModule from 'node:timers'
 import { expect } from 'chai'
 import { completeEach, type RowRecord } from 'completion-streams'
-import { waitInHeaders } from '#lib/batch/rate-limits.js'
-import { run } from '../answers.js'
+import { RateLimiter, waitInHeaders } from '#lib/batch/rate-limits.js'
+import { run, settle, withResolvers } from '../answers.js'
 import { clientOf, finishEvent, question, serve, textEvent } from '../helpers.js'
 
 describe('waitInHeaders', () => {
@@ -23,12 +25,64 @@ describe('waitInHeaders', () => {
         'x-ratelimit-reset-tokens': '2s'
       },
       2000
-    ]
+    ],
+    [{ 'x-ratelimit-remaining-requests': '0', 'x-ratelimit-reset-requests': '1800000030' }, 30_000],
+    [{ 'x-ratelimit-remaining-requests': '0', 'x-ratelimit-reset-requests': '1800000000250' }, 250],
+    [{ 'x-ratelimit-remaining-requests': '0', 'x-ratelimit-reset-requests': '2027-01-15T08:00:02Z' }, 2000],
+    [{ 'x-ratelimit-remaining-requests': '0', 'x-ratelimit-reset-requests': '2027-01-15T00:00:00Z' }, 0],
+    [{ 'x-ratelimit-remaining-requests': '0', 'x-ratelimit-reset-requests': '1732752000' }, 0],
+    [{ 'x-ratelimit-remaining-requests': '0', 'x-ratelimit-reset-requests': '2027-99-99T' }, 0]
   ] as const) {
     it(`is ${wait} ms for ${JSON.stringify(headers)}`, () => {
-      expect(waitInHeaders(new Headers(headers))).to.equal(wait)
+      expect(waitInHeaders(new Headers(headers), 1_800_000_000_000)).to.equal(wait)
     })
   }
+})
+
+describe('a limiter', () => {
+  const timers = async () => {
+    const warnings: Error[] = []
+    const warn = (warning: Error) => void warnings.push(warning)
+    process.on('warning', warn)
+    await settle()
+    process.off('warning', warn)
+    return warnings.map(({ name }) => name)
+  }
+
+  it('has no timer that is longer than those of Node, and waits as long as it must', async () => {
+    const controller = new AbortController()
+    const limiter = new RateLimiter({ tokens: 1 })
+    await limiter.reserve(1e9, controller.signal)
+    const later = limiter.reserve(1, controller.signal).then(
+      () => 'granted',
+      error => error.name
+    )
+    expect(await timers()).to.deep.equal([])
+    controller.abort()
+    expect(await later).to.equal('AbortError')
+  })
+
+  it('pauses for no longer than ten minutes', async () => {
+    const controller = new AbortController()
+    const waits: number[] = []
+    const limiter = new RateLimiter({})
+    limiter.pause(30 * 24 * 3_600_000)
+    const { setTimeout } = timersModule
+    try {
+      timersModule.setTimeout = ((callback: () => void, wait: number) => {
+        waits.push(wait)
+        return setTimeout(callback, wait)
+      }) as typeof setTimeout
+      syncBuiltinESMExports()
+      limiter.reserve(1, controller.signal).catch(() => {})
+    } finally {
+      timersModule.setTimeout = setTimeout
+      syncBuiltinESMExports()
+    }
+    controller.abort()
+    expect(waits).to.have.length(1)
+    expect(waits[0]).to.be.within(599_000, 600_000)
+  })
 })
 
 describe('completeEach, of a provider that says what is left', () => {
@@ -52,4 +106,39 @@ describe('completeEach, of a provider that says what is left', () => {
     // The reset counts from the head of the response, which comes behind the request.
     expect((asked[1] ?? 0) - (asked[0] ?? 0)).to.be.above(299)
   })
+})
+
+describe('completeEach, of a provider that refuses one request after the other', () => {
+  for (const headers of [{}, { 'retry-after': '0' }]) {
+    it(`pauses for longer and longer, and tries with one request at a time: ${JSON.stringify(headers)}`, async () => {
+      const asked: number[] = []
+      const open = new Set<number>()
+      let mostOpen = 0
+      const { promise: allAreOpen, resolve: release } = withResolvers()
+      await using server = await serve(async (_request, response) => {
+        const number = asked.push(performance.now())
+        if (number <= 9)
+          return void response
+            .writeHead(429, headers)
+            .end('{"error":{"message":"slowly","code":"rate_limit_exceeded"}}')
+        open.add(number)
+        // The tenth ends the storm: the other seven come together then.
+        mostOpen = Math.max(mostOpen, open.size)
+        if (number === 17) release()
+        if (number > 10) await allAreOpen
+        open.delete(number)
+        response.setHeader('content-type', 'text/event-stream').end(textEvent('yes') + finishEvent)
+      })
+      const each = completeEach(clientOf(server), () => question, { concurrency: 8, retries: 2 })
+      const { items, error } = await run<RowRecord>(Readable.from([...'abcdefgh']), each)
+      expect(error).to.equal(undefined)
+      expect(items.map(({ text }) => text)).to.deep.equal(Array(8).fill('yes'))
+      expect(asked).to.have.length(17)
+      expect(mostOpen).to.equal(7)
+      // Half of 500 ms at the least, and of twice as much.
+      const gap = (index: number) => (asked[index] ?? 0) - (asked[index - 1] ?? 0)
+      expect(gap(8)).to.be.above(249)
+      expect(gap(9)).to.be.above(499)
+    })
+  }
 })

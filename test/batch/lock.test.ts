@@ -1,0 +1,65 @@
+import { readdir, readFile, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { clearInterval, setInterval } from 'node:timers'
+import { expect } from 'chai'
+import { takeLock } from '#lib/batch/lock.js'
+import { failureOf, withFolder } from '../answers.js'
+
+const { signal } = new AbortController()
+
+describe('a lock', () => {
+  /** The lock of a process in another container. */
+  const foreign = '7 1234 another-host/pid:[1]'
+
+  it('names its process, and is gone when it is free', async () => {
+    await withFolder(async folder => {
+      const path = join(folder, 'a.lock')
+      const lock = await takeLock(path, 'a', signal)
+      expect(await readFile(path, 'utf8')).to.match(new RegExp(`^${process.pid} \\S+ \\S+$`))
+      expect(await readdir(folder)).to.deep.equal(['a.lock'])
+      await lock.free()
+      expect(await readdir(folder)).to.deep.equal([])
+    })
+  })
+
+  it('of another container is in use as long as it is touched', async () => {
+    await withFolder(async folder => {
+      const path = join(folder, 'a.lock')
+      await writeFile(path, foreign)
+      // A clock that is years behind: only that the time moves counts.
+      let time = 0
+      const touching = setInterval(() => void utimes(path, ++time, time), 10)
+      const error = await failureOf(takeLock(path, 'a', signal)).finally(() => clearInterval(touching))
+      expect(error).to.include({ code: 'CS_ERR_JOURNAL' })
+      expect(error.message).to.match(/^a is in use by process 7 of another-host\/pid:\[1\]: /)
+      expect(await readFile(path, 'utf8')).to.equal(foreign)
+    })
+  })
+
+  it('of another container that is touched no more is taken from it', async () => {
+    await withFolder(async folder => {
+      const path = join(folder, 'a.lock')
+      await writeFile(path, foreign)
+      const lock = await takeLock(path, 'a', signal, 600)
+      expect(await readFile(path, 'utf8')).to.match(new RegExp(`^${process.pid} `))
+      // What another has taken from this process in turn is not this one's to remove.
+      await writeFile(path, foreign)
+      await lock.free()
+      expect(await readdir(folder)).to.deep.equal(['a.lock'])
+    })
+  })
+
+  it('is waited for no longer when the batch is aborted', async () => {
+    await withFolder(async folder => {
+      const path = join(folder, 'a.lock')
+      await writeFile(path, foreign)
+      const controller = new AbortController()
+      const work = failureOf(takeLock(path, 'a', controller.signal))
+      controller.abort()
+      expect(await work).to.include({ name: 'AbortError' })
+      expect(await readdir(folder)).to.deep.equal(['a.lock'])
+      const again = await takeLock(path, 'a', signal, 1)
+      await again.free()
+    })
+  })
+})
