@@ -103,9 +103,11 @@ export async function askRow<Row>(
       return { record: end(answer.facts(), attempt) }
     } catch (error) {
       limiter.settle(reserved, spent.add(answer.usage) ?? 0)
-      if (statusOf(error) === 429) limiter.refuse(turn, retryAfterOf(error))
+      // What a stage of the caller's fails with has nothing to do with the provider, whatever status it has.
+      const isProviders = !answer.hasStageFailed
+      if (isProviders && statusOf(error) === 429) limiter.refuse(turn, retryAfterOf(error))
       else limiter.pass(turn)
-      if (signal.aborted || concernsAll(error)) throw error
+      if (signal.aborted || (isProviders && concernsAll(error))) throw error
       if (attempt > settings.retries || !isRetryable(error))
         return { record: end({ error: jsonOfError(error) }, attempt), failure: error }
       const wait = retryAfterOf(error) ?? growingWait(attempt)
@@ -137,14 +139,18 @@ async function run<Row>(
     }
   })
   const limited = limits === undefined ? [] : [timeLimits(limits as SomeTimeLimit)]
+  const chunks = toChunks()
+  answer.watch([source, chunks], stages)
   // Whatever streams `through` makes, they are streams.
-  const streams: unknown[] = [source, toChunks(), ...limited, bill, ...stages, answer.sink()]
+  const streams: unknown[] = [source, chunks, ...limited, bill, ...stages, answer.sink()]
   await pipeline(streams as NodeJS.ReadWriteStream[])
 }
 
 /** What an attempt gives. */
 class Answer {
   usage: Usage | undefined
+  /** Whether it was a stage of `through` that failed first. */
+  hasStageFailed = false
   readonly #completion = new CompletionAssembler()
   readonly #calls = new ToolCallAssembler()
   readonly #toolCalls: ToolCall[] = []
@@ -166,6 +172,17 @@ class Answer {
         }
       }
     })
+  }
+
+  /** The first stream of a pipeline that fails does it by itself; then all of them are destroyed with its error. */
+  watch(own: readonly Stream[], stages: readonly Stream[]): void {
+    let hasFailed = false
+    const fail = (isStage: boolean) => () => {
+      if (!hasFailed) this.hasStageFailed = isStage
+      hasFailed = true
+    }
+    for (const stream of own) stream.on('error', fail(false))
+    for (const stage of stages) if ('on' in stage) stage.on('error', fail(true))
   }
 
   facts(): Omit<Partial<RowRecord>, 'row'> {

@@ -1,9 +1,14 @@
 import { createHash } from 'node:crypto'
 
 /** A job of a run: a row, or the mark behind the last one. */
-export type JobData<Row> =
-  | { run: string; key: string; index: number; row: Row }
-  | { run: string; rows: number }
+export type JobData<Row> = RowData<Row> | { run: string; rows: number }
+
+export interface RowData<Row> {
+  run: string
+  key: string
+  index: number
+  row: Row
+}
 
 /** The name of the jobs that are rows. */
 export const rowJob = 'row'

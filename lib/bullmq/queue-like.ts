@@ -11,6 +11,8 @@ export interface QueueLike {
     end: number,
     ascending: boolean
   ): Promise<unknown[]>
+  /** The state of a job, `unknown` for one that is not there. */
+  getJobState?(id: string): Promise<string>
 }
 
 /** What is read off a job. */

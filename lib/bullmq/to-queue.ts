@@ -1,7 +1,8 @@
 import { Writable } from 'node:stream'
+import { rowOf } from '../batch/row-options.js'
 import { CompletionError } from '../errors.js'
 import { checkFunction, invalid, settled } from '../options.js'
-import { endIdOf, endJob, type JobData, jobIdOf, keptOptions, rowJob } from './job.js'
+import { endIdOf, endJob, jobIdOf, keptOptions, type RowData, rowJob } from './job.js'
 import { checkQueue, checkRun, type QueueLike } from './queue-like.js'
 
 /** The options of `toQueue`. */
@@ -20,7 +21,8 @@ const rowsAtOnce = 200
  * again, so the same program can run again after it was killed. Behind the last row it adds a mark, by which `fromQueue`
  * knows the end.
  *
- * Fails with `CS_ERR_JOURNAL` for a key that comes twice, and with what BullMQ reports.
+ * Fails with `CS_ERR_JOURNAL` for a key that comes twice, for a row that a run did not have whose mark is there already,
+ * and with what BullMQ reports.
  *
  * @example
  * await pipeline(Readable.from([{ sku: 'a1' }, { sku: 'b2' }]), toQueue(queue, { run: 'monday', key: (row: { sku: string }) => row.sku }))
@@ -36,7 +38,7 @@ export function toQueue<Row>(queue: QueueLike, options: ToQueueOptions<Row>): Wr
   const keys = new Set<string>()
   let index = 0
 
-  function jobOf(row: Row): { name: string; data: JobData<Row>; opts: object } {
+  function jobOf(row: Row): RowJob<Row> {
     const key = keyOf(row, index)
     if (typeof key !== 'string') throw invalid('key', key, 'a function that gives a text for each row')
     if (keys.has(key)) throw new CompletionError('CS_ERR_JOURNAL', 'two rows have the same key', { index })
@@ -45,9 +47,21 @@ export function toQueue<Row>(queue: QueueLike, options: ToQueueOptions<Row>): Wr
     return { name: rowJob, data, opts: { ...keptOptions, jobId: jobIdOf(run, key) } }
   }
 
+  const isThere = async (id: string) => (await queue.getJobState?.(id)) !== 'unknown'
+  let isComplete: Promise<boolean> | undefined
+
   async function addEach(rows: Row[]): Promise<void> {
-    for (let at = 0; at < rows.length; at += rowsAtOnce)
-      await queue.addBulk(rows.slice(at, at + rowsAtOnce).map(jobOf))
+    isComplete ??= queue.getJobState ? isThere(endIdOf(run)) : Promise.resolve(false)
+    for (let at = 0; at < rows.length; at += rowsAtOnce) {
+      const jobs = rows.slice(at, at + rowsAtOnce).map(jobOf)
+      // Readers of the run end at its mark: they would never see the record of one more row.
+      if (await isComplete) {
+        const there = await Promise.all(jobs.map(({ opts }) => isThere(opts.jobId)))
+        const added = jobs[there.indexOf(false)]
+        if (added) throw addedRow(added.data.key, added.data.index)
+      }
+      await queue.addBulk(jobs)
+    }
   }
 
   return new Writable({
@@ -65,4 +79,16 @@ export function toQueue<Row>(queue: QueueLike, options: ToQueueOptions<Row>): Wr
       queue.addBulk([{ name: endJob, data, opts }]).then(() => callback(), callback)
     }
   })
+}
+
+/** A row as BullMQ is given it. */
+interface RowJob<Row> {
+  name: string
+  data: RowData<Row>
+  opts: { jobId: string }
+}
+
+function addedRow(key: string, index: number): CompletionError {
+  const message = `the run has all of its rows, and ${rowOf(key)} is not one of them: give the new rows another run`
+  return new CompletionError('CS_ERR_JOURNAL', message, { index })
 }

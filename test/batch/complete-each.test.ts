@@ -5,6 +5,7 @@ import { appendFile, readFile, stat, symlink, writeFile } from 'node:fs/promises
 import { join } from 'node:path'
 import { Readable, Transform, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { clearInterval, setInterval } from 'node:timers'
 import { expect } from 'chai'
 import {
   type BatchOptions,
@@ -26,7 +27,7 @@ import {
   script
 } from 'completion-streams/testing'
 import OpenAI from 'openai'
-import { all, clientOf, GatedSink, run, serve, settle, withFolder, withResolvers } from '../answers.js'
+import { all, clientOf, event, GatedSink, run, serve, settle, withFolder, withResolvers } from '../answers.js'
 
 type Row = { id: number; text?: string }
 
@@ -211,6 +212,50 @@ describe('completeEach', () => {
     expect(batch.items.map(({ error }) => error?.status)).to.deep.equal(
       rows(5).map(({ id }) => (id === 1 ? 403 : undefined))
     )
+  })
+
+  it("takes a failure of a stage between chunks and record for that row's, whatever its status", async () => {
+    await using server = await serve(echo)
+    let count = 0
+    for (const status of [401, 404, 429]) {
+      const through = () => {
+        const isFailing = count++ % 3 === 1
+        return [
+          new Transform({
+            objectMode: true,
+            transform(chunk, _encoding, next) {
+              if (isFailing) next(Object.assign(new Error('of another server'), { status }))
+              else next(null, chunk)
+            }
+          })
+        ]
+      }
+      const { items, error } = await complete(server, rows(3), { through, concurrency: 1, retries: 0 })
+      expect(error).to.equal(undefined)
+      expect(items.map(({ error }) => error?.status)).to.deep.equal([undefined, status, undefined])
+    }
+  })
+
+  it('lets timers and signals come about where no row needs a network', async () => {
+    const body = Buffer.from(
+      `${event({ choices: [{ index: 0, delta: { content: 'x' }, finish_reason: 'stop' }] })}data: [DONE]\n\n`
+    )
+    const create = () => ({
+      asResponse: async () => ({ status: 200, headers: new Headers(), body: Readable.from([body]) })
+    })
+    const client = { chat: { completions: { create } }, completions: { create }, responses: { create } }
+    let count = 0
+    let ticks = 0
+    const ticking = setInterval(() => ticks++, 10)
+    const input = function* () {
+      for (const start = performance.now(); performance.now() - start < 1000 && ticks < 3; )
+        yield { id: count++ }
+    }
+    const { items, error } = await run(Readable.from(input()), completeEach(client, paramsOf))
+    clearInterval(ticking)
+    expect(error).to.equal(undefined)
+    expect(items).to.have.length(count)
+    expect(ticks).to.be.at.least(3)
   })
 
   it('fails with the error of the row itself, and its key', async () => {

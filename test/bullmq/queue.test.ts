@@ -98,6 +98,23 @@ describe('toQueue, workOn and fromQueue', function () {
     await worker.close()
   })
 
+  it('refuse a row that a run did not have, when all of its rows are there', async () => {
+    const before = server.requests.length
+    await pipeline(Readable.from(rows(5)), toQueue(queue, { run, key: keyOf }))
+    const worker = workOn(name, clientOf(server), paramsOf, { connection: connection() })
+    expect(await recordsOf()).to.have.length(5)
+    // Fewer of them, in whatever order, are no others.
+    await pipeline(Readable.from(rows(4).reverse()), toQueue(queue, { run, key: keyOf }))
+    const more = await pipeline(Readable.from(rows(7)), toQueue(queue, { run, key: keyOf })).catch(
+      error => error
+    )
+    expect(more).to.include({ code: 'CS_ERR_JOURNAL', index: 5 })
+    expect(more.message).to.match(/the row of key "row-5" is not one of them/)
+    expect(await recordsOf()).to.have.length(5)
+    expect(server.requests.length - before).to.equal(5)
+    await worker.close()
+  })
+
   it('keep the runs of one queue apart', async () => {
     await pipeline(Readable.from(rows(3)), toQueue(queue, { run, key: keyOf }))
     await pipeline(Readable.from(rows(5)), toQueue(queue, { run: 'another', key: keyOf }))
