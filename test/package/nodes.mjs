@@ -7,6 +7,8 @@ import { basename, join } from 'node:path'
 import { check, count, finish, inPairs, inTemporaryFolder, nodeBinary, root, run } from './checks.mjs'
 
 const versions = process.argv.length > 2 ? process.argv.slice(2) : ['20.19.0', '22', '24', 'latest']
+/** What the pages and the examples show runs in programs of their own, on the Node at hand and on the newest. */
+const programs = ['build/test/docs/**', 'build/test/examples/**', 'build/test/{examples,readme}.test.js']
 const notCopied = ['.git', 'coverage', 'node_modules']
 
 await inPairs(versions, version =>
@@ -17,6 +19,7 @@ await inPairs(versions, version =>
       await cp(root, copy, { recursive: true, filter: path => !notCopied.includes(basename(path)) })
       await symlink(join(root, 'node_modules'), join(copy, 'node_modules'))
       const mocha = ['node_modules/mocha/bin/mocha.js', '--reporter', 'dot']
+      if (version !== 'latest') mocha.push(...programs.flatMap(path => ['--ignore', path]))
       const tests = run(await nodeBinary(version), mocha, { cwd: copy, seconds: 600 })
       const output = await tests.catch(error => error.message)
       count({ passed: counted(output, 'passing'), failed: counted(output, 'failing') })

@@ -60,6 +60,9 @@ ${body}`
 
 await inTemporaryFolder(async folder => {
   const tarball = await pack(folder)
+  /** Made two at a time, when all are listed. */
+  const checks = []
+  const add = (name, work) => checks.push(() => check(name, work))
 
   /** An empty project with the package in it. */
   async function project(name, type, packages, files) {
@@ -74,13 +77,13 @@ await inTemporaryFolder(async folder => {
     return place
   }
 
-  await check('has the command', async () => {
+  add('has the command', async () => {
     const place = await project('command', 'commonjs', [], { 'body.sse': 'data: [DONE]\n\n' })
     const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
     assert.equal((await run('npx', ['completion-streams', '--version'], { cwd: place })).trim(), version)
   })
 
-  await check('runs in Jest, in a CommonJS project, also under fake timers', async () => {
+  add('runs in Jest, in a CommonJS project, also under fake timers', async () => {
     const place = await project('jest-cjs', 'commonjs', ['jest@30'], {
       'package.test.js': `${cjs}
 test('holds', () => prove((one, other) => expect(one).toBe(other)))
@@ -92,7 +95,7 @@ test('fails in order under fake timers', async () => {
     await run('npx', ['jest'], { cwd: place, seconds: 120 })
   })
 
-  await check('runs in Jest, in an ESM project', async () => {
+  add('runs in Jest, in an ESM project', async () => {
     const place = await project('jest-esm', 'module', ['jest@30'], {
       'jest.config.js': 'export default { transform: {} }',
       'package.test.js': `${esm}
@@ -102,7 +105,7 @@ test('holds', () => prove((one, other) => expect(one).toBe(other)))`
     await run(process.execPath, ['--experimental-vm-modules', jest], { cwd: place, seconds: 120 })
   })
 
-  await check('runs in vitest, in contexts of their own (vmThreads)', async () => {
+  add('runs in vitest, in contexts of their own (vmThreads)', async () => {
     const place = await project('vitest', 'module', ['vitest@3'], {
       'vitest.config.js': "export default { test: { pool: 'vmThreads' } }",
       'package.test.js': `import { expect, test } from 'vitest'
@@ -112,7 +115,7 @@ test('holds', () => prove((one, other) => expect(one).toBe(other)))`
     await run('npx', ['vitest', 'run'], { cwd: place, seconds: 120 })
   })
 
-  await check(
+  add(
     "type-checks in a CommonJS project, with the client of the project's own, and all libraries' types",
     async () => {
       const place = await project('typescript-cjs', 'commonjs', ['typescript@5.9', '@types/node@20'], {
@@ -149,7 +152,7 @@ main()`
     }
   )
 
-  await check('knows the errors and streams of its ESM build in its CommonJS build', async () => {
+  add('knows the errors and streams of its ESM build in its CommonJS build', async () => {
     const place = await project('both', 'commonjs', [], {
       'program.cjs': `${cjs}
 const assert = require('node:assert')
@@ -163,7 +166,7 @@ import('completion-streams').then(async esm => {
     await run(process.execPath, ['program.cjs'], { cwd: place })
   })
 
-  await check('runs in a context of node:vm', async () => {
+  add('runs in a context of node:vm', async () => {
     const place = await project('vm', 'commonjs', [], {
       'program.cjs': `const vm = require('node:vm')
 const context = vm.createContext({ require, Buffer, process, fetch, console })
@@ -181,7 +184,7 @@ if (stranger.code !== 'CS_ERR_INVALID_CHUNK') throw stranger
     js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);"
   }
   for (const [format, options] of Object.entries({ cjs: {}, esm: { banner } })) {
-    await check(`runs in a bundle of esbuild's (${format})`, async () => {
+    add(`runs in a bundle of esbuild's (${format})`, async () => {
       const place = await project(`bundle-${format}`, 'module', [], {
         'entry.js': `import assert from 'node:assert'
 ${esm}
@@ -200,71 +203,71 @@ prove((one, other) => assert.equal(one, other))`
     })
   }
 
-  await check(
-    'a bundle that uses toText alone has neither the templates nor the assemblers in it',
-    async () => {
-      const place = await project('shaken', 'module', [], {
-        'entry.js': "export { toText } from 'completion-streams'",
-        'all.js': "export * from 'completion-streams'"
-      })
-      const sizes = {}
-      for (const entry of ['entry', 'all']) {
-        const outfile = join(place, `${entry}.out.js`)
-        await build({
-          entryPoints: [join(place, `${entry}.js`)],
-          bundle: true,
-          minify: true,
-          platform: 'node',
-          format: 'esm',
-          outfile,
-          external: ['split2', 'through2', 'pumpify']
-        })
-        sizes[entry] = (await readFile(outfile)).length
-      }
-      const code = await build({
-        entryPoints: [join(place, 'entry.js')],
+  add('a bundle that uses toText alone has neither the templates nor the assemblers in it', async () => {
+    const place = await project('shaken', 'module', [], {
+      'entry.js': "export { toText } from 'completion-streams'",
+      'all.js': "export * from 'completion-streams'"
+    })
+    const sizes = {}
+    for (const entry of ['entry', 'all']) {
+      const outfile = join(place, `${entry}.out.js`)
+      await build({
+        entryPoints: [join(place, `${entry}.js`)],
         bundle: true,
+        minify: true,
         platform: 'node',
         format: 'esm',
-        write: false,
+        outfile,
         external: ['split2', 'through2', 'pumpify']
       })
-      const [{ text }] = code.outputFiles
-      for (const name of [
-        'ObjectMold',
-        'ResponseAssembler',
-        'ToolCallAssembler',
-        'EventParser',
-        'ElementScanner'
-      ])
-        assert.ok(!text.includes(name), `${name} is in the bundle`)
-      console.log(
-        `  toText alone: ${sizes.entry} bytes, everything: ${sizes.all} bytes, minified, without split2, through2 and pumpify`
-      )
+      sizes[entry] = (await readFile(outfile)).length
     }
-  )
+    const code = await build({
+      entryPoints: [join(place, 'entry.js')],
+      bundle: true,
+      platform: 'node',
+      format: 'esm',
+      write: false,
+      external: ['split2', 'through2', 'pumpify']
+    })
+    const [{ text }] = code.outputFiles
+    for (const name of [
+      'ObjectMold',
+      'ResponseAssembler',
+      'ToolCallAssembler',
+      'EventParser',
+      'ElementScanner'
+    ])
+      assert.ok(!text.includes(name), `${name} is in the bundle`)
+    console.log(
+      `  toText alone: ${sizes.entry} bytes, everything: ${sizes.all} bytes, minified, without split2, through2 and pumpify`
+    )
+  })
 
   for (const [name, args] of Object.entries({
     bun: ['run', 'program.mjs'],
     deno: ['run', '--allow-all', 'program.mjs']
-  })) {
-    const place = await project(name, 'module', [name], {
-      'program.mjs': `import assert from 'node:assert'
+  }))
+    checks.push(async () => {
+      const files = {
+        'program.mjs': `import assert from 'node:assert'
 ${esm}
 await prove((one, other) => assert.equal(one, other))
 console.log('holds')`
-    }).catch(() => undefined)
-    const runs =
-      place &&
-      (await run('npx', [name, '--version'], { cwd: place }).then(
-        () => true,
-        () => false
-      ))
-    if (!runs) console.log(`- ${name}: the registry brings no program of it that runs here`)
-    else
+      }
+      const place = await project(name, 'module', [name], files).catch(() => undefined)
+      const runs =
+        place &&
+        (await run('npx', [name, '--version'], { cwd: place }).then(
+          () => true,
+          () => false
+        ))
+      if (!runs) return console.log(`- ${name}: the registry brings no program of it that runs here`)
       await check(`runs in ${name}`, async () =>
         assert.match(await run('npx', [name, ...args], { cwd: place }), /holds/)
       )
-  }
+    })
+
+  await inPairs(checks, make => make())
 })
 finish()
