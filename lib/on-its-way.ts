@@ -9,7 +9,7 @@ export const outside: unique symbol = Symbol.for('completion-streams.outside')
 /** On a stream: the streams that it writes to itself, without a pipe. */
 export const beside: unique symbol = Symbol.for('completion-streams.beside')
 
-/** On a stream: has it emit what it keeps for later only so as not to emit too often. */
+/** On a stream: has it emit what it holds for later, such as a word whose end has not come. Called before a failure, once. */
 export const emitHeld: unique symbol = Symbol.for('completion-streams.emitHeld')
 
 /** A stream as its neighbour sees it: of any class, with either side or both. */

@@ -2,6 +2,7 @@ import type { Readable, Transform, Writable } from 'node:stream'
 import { objectTransform } from 'through2'
 import { CompletionError } from './errors.js'
 import { failInOrder } from './fail-in-order.js'
+import { emitHeld } from './on-its-way.js'
 import { checkFunction, settled } from './options.js'
 
 declare const input: unique symbol
@@ -134,6 +135,14 @@ function settle(work: () => void | Promise<void>, done: () => void, fail: (error
   }
   if (result === undefined) done()
   else Promise.resolve(result).then(() => done(), fail)
+}
+
+/** Has a stage emit what it holds before a failure from elsewhere, as it does at its end. */
+export function emittingHeld<In, Out>(
+  stream: Stage<In, Out>,
+  emit: (push: (item: Out) => void) => void
+): Stage<In, Out> {
+  return Object.assign(stream, { [emitHeld]: () => emit(item => void stream.push(item)) })
 }
 
 /**

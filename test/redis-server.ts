@@ -95,6 +95,8 @@ export interface TestClient {
   readonly redis: RedisClient
   /** Sends a command, by its words. */
   command(name: string, ...words: string[]): Promise<unknown>
+  /** Goes on in another database, by its number. */
+  select(database: number): Promise<unknown>
   close(): void
 }
 
@@ -102,12 +104,22 @@ export async function clientFor(name: ClientName, port: number): Promise<TestCli
   if (name === 'ioredis') {
     const redis = new Redis(port, '127.0.0.1')
     redis.on('error', () => {})
-    return { redis, command: (word, ...words) => redis.call(word, ...words), close: () => redis.disconnect() }
+    return {
+      redis,
+      command: (word, ...words) => redis.call(word, ...words),
+      select: database => redis.select(database),
+      close: () => redis.disconnect()
+    }
   }
   const redis = createClient({ url: `redis://127.0.0.1:${port}`, socket: { reconnectStrategy: 50 } })
   redis.on('error', () => {})
   await redis.connect()
-  return { redis, command: (...words) => redis.sendCommand(words), close: () => redis.destroy() }
+  return {
+    redis,
+    command: (...words) => redis.sendCommand(words),
+    select: database => redis.select(database),
+    close: () => redis.destroy()
+  }
 }
 
 export async function freePort(): Promise<number> {

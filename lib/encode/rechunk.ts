@@ -1,6 +1,6 @@
 import { checkText } from '../chunk/foreign.js'
 import { checkLimit, invalid, settled } from '../options.js'
-import { type Stage, stage } from '../stage.js'
+import { emittingHeld, type Stage, stage } from '../stage.js'
 import { type CutBy, TextCutter } from './text-cutter.js'
 
 export type { CutBy } from './text-cutter.js'
@@ -22,7 +22,7 @@ export interface RechunkOptions {
 /**
  * Reads text and emits the same text in other pieces: word by word for a display, sentence by sentence for speech or
  * translation, line by line for a log. The pieces joined are the text; nothing is added or lost, whatever the language. A
- * piece goes on as soon as its end is known, and what is left when the text ends.
+ * piece goes on as soon as its end is known, and what is left when the text ends or breaks off.
  *
  * Words and sentences are those of Unicode (`Intl.Segmenter`), of languages without spaces too; "Dr.", "e.g." and the
  * like do not end a sentence. No piece ends within a grapheme cluster, such as a flag or a letter with its accents.
@@ -39,13 +39,15 @@ export function rechunk(options?: RechunkOptions): Stage<string, string> {
     throw invalid('by', by, "'word', 'line', 'sentence' or a regular expression")
   checkLimit('longest', longest)
   const cutter = new TextCutter(by, Math.max(1, Math.floor(longest)))
-  return stage<string, string>({
+  const flush = (push: (piece: string) => void) => {
+    for (const piece of cutter.end()) push(piece)
+  }
+  const cutting = stage<string, string>({
     transform(text, push) {
       checkText('rechunk', text)
       for (const piece of cutter.add(text)) push(piece)
     },
-    flush(push) {
-      for (const piece of cutter.end()) push(piece)
-    }
+    flush
   })
+  return emittingHeld(cutting, flush)
 }

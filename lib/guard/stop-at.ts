@@ -1,6 +1,6 @@
 import { checkText } from '../chunk/foreign.js'
 import { invalid } from '../options.js'
-import { type Stage, stage } from '../stage.js'
+import { emittingHeld, type Stage, stage } from '../stage.js'
 import { markStop } from '../stopping.js'
 import { HoldBack } from './hold-back.js'
 import { Pattern } from './pattern.js'
@@ -55,15 +55,17 @@ export function stopAt(strings: string | readonly string[]): StopStage {
     for (const listener of listeners) listener()
   }
 
+  function flush(push: (text: string) => void): void {
+    if (!isStopped) emit(holdBack.end(), push)
+  }
+
   const stopping = stage<string, string>({
     transform(text, push) {
       if (isStopped) return
       checkText('stopAt', text)
       emit(holdBack.add(text), push)
     },
-    flush(push) {
-      if (!isStopped) emit(holdBack.end(), push)
-    }
+    flush
   })
   markStop(stopping, {
     get isStopped() {
@@ -71,6 +73,6 @@ export function stopAt(strings: string | readonly string[]): StopStage {
     },
     onStop: listener => void listeners.push(listener)
   })
-  const found = Object.assign(stopping, { stoppedAt: undefined as string | undefined })
+  const found = Object.assign(emittingHeld(stopping, flush), { stoppedAt: undefined as string | undefined })
   return found
 }

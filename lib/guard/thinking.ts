@@ -1,7 +1,7 @@
 import type { Chunk } from '../chunk/fields.js'
 import { checkChunk } from '../chunk/foreign.js'
 import { checkBoolean, invalid, settled } from '../options.js'
-import { type Stage, stage } from '../stage.js'
+import { emittingHeld, type Stage, stage } from '../stage.js'
 import { ThinkingChunks } from './thinking-chunks.js'
 import { tagPattern } from './thinking-text.js'
 
@@ -55,6 +55,11 @@ export function splitThinking(options?: ThinkingOptions): ThinkingStage {
   }
   const chunks = new ThinkingChunks(tagPattern(tags), startsOpen)
 
+  function flush(push: (chunk: Chunk) => void): void {
+    for (const made of chunks.end()) push(made as Chunk)
+    counted.held = 0
+  }
+
   const splitting = stage<Chunk, Chunk>({
     transform(chunk, push) {
       checkChunk('splitThinking', chunk)
@@ -62,11 +67,8 @@ export function splitThinking(options?: ThinkingOptions): ThinkingStage {
       for (const made of chunks.add(chunk)) push(made as Chunk)
       counted.held = chunks.held
     },
-    flush(push) {
-      for (const made of chunks.end()) push(made as Chunk)
-      counted.held = 0
-    }
+    flush
   })
-  const counted = Object.assign(splitting, { held: 0 })
+  const counted = Object.assign(emittingHeld(splitting, flush), { held: 0 })
   return counted
 }

@@ -26,6 +26,8 @@ export type Command = (...words: string[]) => Promise<unknown>
 
 /** A connection of our own, beside the caller's. */
 export interface Connection {
+  /** What ioredis puts before each key by itself (its option `keyPrefix`). In what Redis replies it is still there. */
+  readonly keyPrefix: string
   /** Sends a command. It fails when the connection is lost: a client may want to send it again on the next one. */
   readonly command: Command
   close(): void
@@ -33,7 +35,7 @@ export interface Connection {
 
 /** What both clients have, under one name or the other. */
 interface OwnClient {
-  readonly options?: { readonly socket?: object }
+  readonly options?: { readonly socket?: object; readonly keyPrefix?: unknown }
   on(name: 'error' | 'close' | 'end', listener: (error?: unknown) => void): unknown
   duplicate(options: object): OwnClient & RedisClient
   connect?(): Promise<unknown>
@@ -52,7 +54,10 @@ export function commandOf(redis: RedisClient): Command {
   throw invalid('redis', redis, 'a connected client of the redis or the ioredis package')
 }
 
-/** Opens a second connection with the options of a client, which does not connect again by itself when it is lost. */
+/**
+ * Opens a second connection with the options of a client, to the database that the client has selected. It does not connect
+ * again by itself when it is lost.
+ */
 export async function connectLike(redis: RedisClient): Promise<Connection> {
   // Clients of both packages have these members.
   const client = redis as OwnClient & RedisClient
@@ -70,18 +75,31 @@ export async function connectLike(redis: RedisClient): Promise<Connection> {
   isLost.catch(() => {})
   const send = commandOf(own)
   const connection: Connection = {
+    keyPrefix: String(client.options?.keyPrefix ?? ''),
     command: (...words) => Promise.race([send(...words), isLost]),
     close: () => (isOfIORedis ? own.disconnect?.() : own.destroy?.())
   }
   const connecting = own.connect?.()
   try {
     await Promise.race([connecting, isLost])
+    const database = await databaseOf(commandOf(redis))
+    if (database !== undefined) await connection.command('SELECT', database)
     return connection
   } catch (error) {
     connection.close()
     // What is closed while it connects may be open all the same when it has.
     connecting?.catch(() => {}).finally(() => connection.close())
     throw error
+  }
+}
+
+/** The number of the database that a client has selected; undefined where it may not ask, or Redis is older than 6.2. */
+async function databaseOf(command: Command): Promise<string | undefined> {
+  try {
+    return /\bdb=(\d+)/.exec(String(await command('CLIENT', 'INFO')))?.[1]
+  } catch (error) {
+    if (mayPass(error)) throw error
+    return undefined
   }
 }
 
@@ -98,7 +116,15 @@ export function mayPass(error: unknown): boolean {
   return passing.test(message) || !/^[A-Z]{2,}[A-Z0-9]*(?: |$)/.test(message)
 }
 
-/** How long Redis may be away. The time runs from the first failure, and stops when a command succeeds. */
+/** What the two clients say when their owner has closed them: they do not connect again by themselves. */
+function isClosed(error: unknown): boolean {
+  return error instanceof Error && /^(?:The client is closed|Connection is closed\.)$/.test(error.message)
+}
+
+/**
+ * How long Redis may be away. The time runs from the first failure, or from when a command was sent that nobody answered, and
+ * stops when a command succeeds.
+ */
 export class Outage {
   readonly #longest: number
   #began: number | undefined
@@ -119,7 +145,7 @@ export class Outage {
         this.#failure = undefined
         return reply
       } catch (error) {
-        if (this.#isOver || !mayPass(error)) throw error
+        if (this.#isOver || isClosed(error) || !mayPass(error)) throw error
         this.#failure = error
         this.#began ??= Date.now()
         if (this.left <= 0) throw error
@@ -143,7 +169,12 @@ export class Outage {
   #within<Reply>(reply: Promise<Reply>): Promise<Reply> {
     return new Promise<Reply>((resolve, reject) => {
       const stop = () => settle(() => reject(silent(this.#longest, this.#failure)))
-      const timer = this.#longest < 2 ** 31 ? setTimeout(stop, Math.max(this.left, 1)) : undefined
+      const giveUp = () => {
+        // Whoever comes next does not wait as long once more.
+        this.#began ??= Date.now() - this.#longest
+        stop()
+      }
+      const timer = this.#longest < 2 ** 31 ? setTimeout(giveUp, Math.max(this.left, 1)) : undefined
       const settle = (how: () => void) => {
         clearTimeout(timer)
         this.#waiting.delete(stop)

@@ -41,7 +41,10 @@ export interface FollowOptions {
    * asked. Default: 30000.
    */
   first?: number
-  /** How long Redis may be away, in milliseconds; then the source fails with what the client reports. Default: 30000. */
+  /**
+   * How long Redis may be away, in milliseconds; then the source fails with what the client reports, or with `CS_ERR_STALLED`
+   * where the client only waits. Default: 30000.
+   */
   maxOutage?: number
   /** What the names of the keys in Redis begin with. Default: `completion-streams:`. */
   prefix?: string

@@ -39,7 +39,10 @@ export interface PublishOptions {
   ttl?: number
   /** The largest answer, in bytes as they are written to Redis. Default: 67108864 (64 MiB). */
   limit?: number
-  /** How long Redis may be away, in milliseconds; then the sink fails with what the client reports. Default: 10000. */
+  /**
+   * How long Redis may be away, in milliseconds; then the sink fails with what the client reports, or with `CS_ERR_STALLED` where
+   * the client only waits. Default: 10000.
+   */
   maxOutage?: number
   /** The conversation that the answer belongs to: `list` names its answers. Default: none. */
   conversation?: string | undefined
@@ -61,7 +64,10 @@ const mostWaiting = 64 * 1024
  * Fails with `CS_ERR_PUBLISHED` when the id has an answer already; with `CS_ERR_STOPPED` when somebody stops the answer;
  * with `CS_ERR_ABANDONED` when a reader has closed it, since this process was not heard of for `lease` milliseconds, or when
  * Redis has lost it; with `CS_ERR_LOG_TOO_LARGE` beyond `limit`; and with what the client reports when Redis refuses, or is
- * away for longer than `maxOutage`.
+ * away for longer than `maxOutage`; with `CS_ERR_STALLED` where the client says nothing for as long, but waits.
+ *
+ * A client that is closed before the sink is (its event `close`) leaves readers without the end of the answer: they learn of it
+ * when the lease has lapsed. `pipeline` waits for the sink, but not where it fails with a generator that is its source.
  *
  * @example
  * await pipeline(requestCompletion(client, params), publish(redis, 'answer-1'))
@@ -157,7 +163,7 @@ export function publish(redis: RedisClient, id: string, options?: PublishOptions
       tail.retain()
       log.open().then(() => {
         forget = onStopOf(redis, prefix, id, () => void log.check().catch(fail))
-        renewal = setInterval(() => void log.renew().catch(fail), lease / 3)
+        renewal = setInterval(() => void log.renew().catch(fail), Math.min(lease, ttl) / 3)
         // What keeps a process alive is its work, not its leases.
         renewal.unref()
         callback()

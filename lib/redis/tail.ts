@@ -216,7 +216,7 @@ export class Tail {
     }
     this.#entriesAtOnce = Math.min(this.#entriesAtOnce * 2, mostEntries)
     const streams = streamsOf(reply)
-    for (const [key, entries] of streams) this.#deliver(key, entries)
+    for (const [key, entries] of streams) this.#deliver(key.slice(connection.keyPrefix.length), entries)
     await this.#checkLeases(connection.command)
     if (streams.length > 0) await pause(Math.max(shortestPause, this.#streams.size * pausePerStream))
   }

@@ -1,9 +1,9 @@
 import { Readable } from 'node:stream'
 import { expect } from 'chai'
-import { type CutBy, rechunk } from 'completion-streams'
+import { type CutBy, rechunk, toChunks, toText } from 'completion-streams'
 import fc from 'fast-check'
 import { TextCutter } from '#lib/encode/text-cutter.js'
-import { all, run } from '../answers.js'
+import { all, delta, run } from '../answers.js'
 
 const texts = {
   Chinese: '你好，世界。我们去吃饭！你想吃什么？北京烤鸭，还是火锅……都可以。',
@@ -142,6 +142,16 @@ describe('rechunk', () => {
     let count = 0
     for (let n = 0; n < 100_000; n++) count += cutter.add(n % 50 === 49 ? 'word\n' : 'word ').length
     expect(count).to.equal(1999)
+  })
+
+  it('lets go of a piece that has begun before a failure', async () => {
+    const text = 'One sentence. Half a sent'
+    for (const by of ['word', 'sentence'] as const) {
+      const body = Readable.from([delta({ content: text })])
+      const { items, error } = await run<string>(body, toChunks(), toText(), rechunk({ by }))
+      expect(error).to.have.property('code', 'CS_ERR_TRUNCATED')
+      expect(items.join('')).to.equal(text)
+    }
   })
 
   it('works as a stage, refuses what is no text, and wrong options', async () => {

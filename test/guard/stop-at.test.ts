@@ -233,6 +233,13 @@ describe('stopAt', () => {
     expect(items.join('')).to.equal('one two')
   })
 
+  it('lets go of what may have become the string before a failure', async () => {
+    const body = Readable.from([event({ choices: [{ index: 0, delta: { content: 'one STO' } }] })])
+    const { items, error } = await run<string>(body, toChunks(), toText(), stopAt('STOP'))
+    expect(error).to.have.property('code', 'CS_ERR_TRUNCATED')
+    expect(items.join('')).to.equal('one STO')
+  })
+
   it('still fails with what the sink fails with', async () => {
     await using server = await endless()
     const failure = new Error('full')

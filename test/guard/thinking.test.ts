@@ -384,6 +384,13 @@ describe('splitThinking', () => {
     expect(items.join('')).to.match(/^one/)
   })
 
+  it('lets go of what may have become a tag before a failure', async () => {
+    const body = Readable.from([delta({ content: 'one <thin' })])
+    const { items, error } = await run<string>(body, toChunks(), splitThinking(), toText())
+    expect(error).to.have.property('code', 'CS_ERR_TRUNCATED')
+    expect(items.join('')).to.equal('one <thin')
+  })
+
   it('fails with CS_ERR_INVALID_CHUNK for text', async () => {
     const { error } = await run(Readable.from(['text']), splitThinking())
     expect(error).to.have.property('code', 'CS_ERR_INVALID_CHUNK')

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
+import { finished, pipeline } from 'node:stream/promises'
 import { expect } from 'chai'
 import {
   type Chunk,
@@ -318,6 +318,56 @@ for (const name of clientNames) {
       const left = Number(await client.command('PTTL', `completion-streams:log:${id}`))
       expect(left).to.be.within(100_000, 123_456)
       expect(await client.command('EXISTS', `completion-streams:lease:${id}`)).to.equal(0)
+    })
+
+    it('keeps an answer whose producer lives, though `ttl` is shorter than its lease', async () => {
+      const source = fed()
+      const done = pipeline(source, publish(client.redis, id, { ttl: 200 }))
+      source.push('a')
+      const reader = follow(other.redis, id)[Symbol.asyncIterator]()
+      await reader.next()
+      let left = 200
+      for (;;) {
+        const now = Number(await client.command('PTTL', `completion-streams:log:${id}`))
+        // It was given a new time. Without one, the log would be gone, and this -2.
+        if (now > left) break
+        expect(now).to.be.at.least(0)
+        left = now
+      }
+      source.push(null)
+      await done
+      expect((await reader.next()).done).to.equal(true)
+    })
+
+    it('reads in the database that the client has selected', async () => {
+      const own = await clientFor(name, server.port)
+      await own.select(3)
+      const source = fed()
+      const done = pipeline(source, publish(own.redis, id))
+      const reader = follow(own.redis, id)[Symbol.asyncIterator]()
+      for (const word of words(3)) {
+        source.push(word)
+        expect((await reader.next()).value).to.equal(word)
+      }
+      source.push(null)
+      await done
+      expect((await reader.next()).done).to.equal(true)
+      expect(await client.command('EXISTS', `completion-streams:log:${id}`)).to.equal(0)
+      own.close()
+    })
+
+    it('is closed at once when its client is: nothing more can be written', async () => {
+      const own = await clientFor(name, server.port)
+      const source = fed()
+      const sink = publish(own.redis, id, { maxOutage: Number.POSITIVE_INFINITY })
+      const done = failing(pipeline(source, sink))
+      source.push('a')
+      await follow(other.redis, id)[Symbol.asyncIterator]().next()
+      own.close()
+      source.destroy(new Error('broken'))
+      expect((await done).error.message).to.equal('broken')
+      // Told behind its last work with Redis.
+      await failing(finished(sink))
     })
 
     it('stops from elsewhere: producer and readers are told, once', async () => {

@@ -1,0 +1,39 @@
+import { randomUUID } from 'node:crypto'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { expect } from 'chai'
+import { follow, publish } from 'completion-streams/redis'
+import { Redis } from 'ioredis'
+import { Outage } from '#lib/redis/connection.js'
+import { failureOf, words } from '../helpers.js'
+import { redisProgram, startRedis } from '../redis-server.js'
+
+describe('the connection to Redis', () => {
+  it('is followed where ioredis puts a prefix before each key', async function () {
+    if (!redisProgram) return this.skip()
+    await using server = await startRedis()
+    const redis = new Redis(server.port, '127.0.0.1', { keyPrefix: 'app:' })
+    const id = randomUUID()
+    const source = new Readable({ objectMode: true, read() {} })
+    const done = pipeline(source, publish(redis, id))
+    const reader = follow(redis, id)[Symbol.asyncIterator]()
+    for (const word of words(3)) {
+      source.push(word)
+      expect((await reader.next()).value).to.equal(word)
+    }
+    source.push(null)
+    await done
+    expect((await reader.next()).done).to.equal(true)
+    redis.disconnect()
+  })
+
+  it('is waited for no longer than it may be away, by what comes next neither', async () => {
+    const outage = new Outage(30)
+    const failure = await failureOf(outage.bridge(() => new Promise(() => {})))
+    expect(failure).to.have.property('code', 'CS_ERR_STALLED')
+    expect(outage.left).to.be.at.most(0)
+    // When it is back, it may be away for as long again.
+    await outage.bridge(() => Promise.resolve())
+    expect(outage.left).to.equal(30)
+  })
+})
