@@ -136,7 +136,10 @@ export class Outage {
     this.#longest = longest
   }
 
-  /** Runs a command again and again until it succeeds, or fails for good, or the time is over; it is told how often it was. */
+  /**
+   * Runs a command again and again until it succeeds, or fails for good, or the time is over; it is told how often it was.
+   * Rejects with what it failed with, or with `CS_ERR_STALLED` if nobody answered.
+   */
   async bridge<Reply>(run: (tries: number) => Promise<Reply>): Promise<Reply> {
     for (let tries = 0; ; tries++) {
       try {
@@ -168,7 +171,7 @@ export class Outage {
   /** A client may keep a command for as long as Redis is away, and a connection may die without a word. */
   #within<Reply>(reply: Promise<Reply>): Promise<Reply> {
     return new Promise<Reply>((resolve, reject) => {
-      const stop = () => settle(() => reject(silent(this.#longest, this.#failure)))
+      const stop = () => settle(() => reject(this.#failure ?? silent(this.#longest)))
       const giveUp = () => {
         // Whoever comes next does not wait as long once more.
         this.#began ??= Date.now() - this.#longest
@@ -189,10 +192,10 @@ export class Outage {
   }
 }
 
-/** With what it failed before, if it did. */
-function silent(limit: number, cause: unknown): CompletionError {
-  const message = `Redis did not answer within ${limit} ms (maxOutage)`
-  return new CompletionError('CS_ERR_STALLED', message, { limit, ...(cause !== undefined && { cause }) })
+function silent(limit: number): CompletionError {
+  return new CompletionError('CS_ERR_STALLED', `Redis did not answer within ${limit} ms (maxOutage)`, {
+    limit
+  })
 }
 
 export function pause(milliseconds: number): Promise<void> {

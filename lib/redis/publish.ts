@@ -27,7 +27,7 @@ import { isBehind, lastEntry, tailOf } from './tail.js'
 export interface PublishOptions {
   /**
    * How long what is written may wait for more, in milliseconds, so that many small pieces are one write to Redis. The first
-   * piece and the end do not wait. Default: 45.
+   * piece, 64 KiB, and the end do not wait. Default: 45.
    */
   flush?: number
   /**
@@ -114,8 +114,9 @@ export function publish(redis: RedisClient, id: string, options?: PublishOptions
 
   /** Sends what has been gathered, at once or when more may have come. */
   function sendSoon(): void {
-    if (sending || timer || isDue || batch.isEmpty) return
-    if (hasSent) timer = setTimeout(sendNow, flush)
+    if (sending || isDue || batch.isEmpty) return
+    if (batch.size >= mostWaiting) sendNow()
+    else if (hasSent) timer ??= setTimeout(sendNow, flush)
     else {
       isDue = true
       // What comes in the same turn goes with it.
@@ -175,9 +176,9 @@ export function publish(redis: RedisClient, id: string, options?: PublishOptions
       } catch (error) {
         return callback(error as Error)
       }
-      sendSoon()
       if (batch.size < mostWaiting) callback()
       else takeMore = callback
+      sendSoon()
     },
     final(callback) {
       close('complete').then(() => callback(), callback)

@@ -19,21 +19,21 @@ describe('timeLimits', () => {
   })
 
   for (const { limits, timeLimit } of [
-    { limits: { first: 30 }, timeLimit: 'first' },
-    { limits: { first: 30, idle: 60_000 }, timeLimit: 'first' },
-    { limits: { first: 30, total: 60_000 }, timeLimit: 'first' },
-    { limits: { idle: 30 }, timeLimit: 'idle' },
-    { limits: { total: 30 }, timeLimit: 'total' },
-    { limits: { first: 60_000, idle: 60_000, total: 30 }, timeLimit: 'total' }
+    { limits: { first: 300 }, timeLimit: 'first' },
+    { limits: { first: 300, idle: 60_000 }, timeLimit: 'first' },
+    { limits: { first: 300, total: 60_000 }, timeLimit: 'first' },
+    { limits: { idle: 300 }, timeLimit: 'idle' },
+    { limits: { total: 300 }, timeLimit: 'total' },
+    { limits: { first: 60_000, idle: 60_000, total: 300 }, timeLimit: 'total' }
   ]) {
     for (const stallAfter of ['request', { events: 0 }] as const) {
       const place = stallAfter === 'request' ? 'before the headers' : 'behind the headers'
       it(`fails with CS_ERR_STALLED when nothing comes, ${place} (${JSON.stringify(limits)})`, async () => {
         await using server = await serve({ script: script(answer), faults: { stallAfter } })
         const { items, error } = await run(ask(server), timeLimits<Uint8Array>(limits), toChunks(), toText())
-        expect(error).to.include({ code: 'CS_ERR_STALLED', timeLimit, limit: 30, items: 0 })
-        expect(error?.elapsed).to.be.at.least(30)
-        expect(error?.message).to.include(`30 ms (${timeLimit})`)
+        expect(error).to.include({ code: 'CS_ERR_STALLED', timeLimit, limit: 300, items: 0 })
+        expect(error?.elapsed).to.be.at.least(300)
+        expect(error?.message).to.include(`300 ms (${timeLimit})`)
         expect(items).to.deep.equal([])
         expect(await server.requests[0]?.over).to.have.property('aborted', true)
       })

@@ -313,6 +313,26 @@ for (const name of clientNames) {
       expect((await readAll(follow(other.redis, id))).error?.message).to.match(/^WRONGTYPE/)
     })
 
+    it('reports what Redis goes on to refuse', async () => {
+      await client.command('CONFIG', 'SET', 'maxmemory', '1')
+      const { error } = await failing(publishAll(['a'], { maxOutage: 100 }))
+      await client.command('CONFIG', 'SET', 'maxmemory', '0')
+      expect(error.message).to.match(/^OOM/)
+    })
+
+    it('sends at once what fills an entry, however long smaller pieces wait', async () => {
+      const source = fed()
+      const done = pipeline(source, publish(client.redis, id, { flush: 1_000_000 }))
+      const reader = follow(other.redis, id)[Symbol.asyncIterator]()
+      for (const word of ['a', 'b', 'c']) {
+        const large = word.repeat(70_000)
+        source.push(large)
+        expect((await reader.next()).value).to.equal(large)
+      }
+      source.push(null)
+      await done
+    })
+
     it('lets the answer go after its time', async () => {
       await publishAll(['a'], { ttl: 123_456 })
       const left = Number(await client.command('PTTL', `completion-streams:log:${id}`))
