@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { build } from 'esbuild'
-import { check, finish, inTemporaryFolder, pack, root, run } from './checks.mjs'
+import { check, finish, inPairs, inTemporaryFolder, pack, root, run } from './checks.mjs'
 
 /** What every runner is to find true, by names that it has from the package. */
 const body = `
