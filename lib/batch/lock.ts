@@ -1,5 +1,5 @@
-import { randomUUID } from 'node:crypto'
-import { type FileHandle, link, open, readFile, readlink, rename, rm, stat, unlink } from 'node:fs/promises'
+import { createHash, randomUUID } from 'node:crypto'
+import { link, open, readFile, readlink, rename, rm, stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { clearInterval, setInterval } from 'node:timers'
 import { CompletionError } from '../errors.js'
@@ -40,19 +40,16 @@ export async function takeLock(
   if (own.has(lock)) throw inUse(lock, locked, `process ${process.pid}`)
   own.add(lock)
   const beside = `${lock}.${randomUUID()}`
-  const name = await nameOf(process.pid)
-  let file: FileHandle | undefined
+  let held: Lock | undefined
   try {
-    file = await open(beside, 'wx')
-    await file.writeFile(name)
-    while (!(await isLinked(beside, lock))) {
-      const owner = await readFile(lock, 'utf8').catch(() => '')
-      if (await isOwnerAlive(owner, lock, watch, signal)) throw inUse(lock, locked, shownOwner(owner))
-      await remove(lock, owner, `${beside}.left`)
+    held = await writeName(beside, lock)
+    const throwIfAlive = async (owner: string, file: string) => {
+      if (await isOwnerAlive(owner, file, watch, signal)) throw inUse(lock, locked, shownOwner(owner))
     }
-    return heldLock(lock, name, file)
+    while (!(await isLinked(beside, lock))) if (await isTakenOver(beside, lock, throwIfAlive)) break
+    return held
   } catch (error) {
-    await file?.close()
+    await held?.free()
     own.delete(lock)
     throw error
   } finally {
@@ -60,18 +57,58 @@ export async function takeLock(
   }
 }
 
-function heldLock(lock: string, name: string, file: FileHandle): Lock {
+/** Writes a file that names this process, and touches it from then on, by whatever names it has, until it is freed. */
+async function writeName(beside: string, lock: string): Promise<Lock> {
+  const name = await nameOfThis()
+  const file = await open(beside, 'wx')
   const touch = () => void file.utimes(new Date(), new Date()).catch(() => {})
   const touching = setInterval(touch, touchPause).unref()
-  return {
-    async free() {
-      clearInterval(touching)
-      await file.close()
-      // A process that stood still for long may have lost it to another one.
-      if ((await readFile(lock, 'utf8').catch(() => '')) === name) await rm(lock, { force: true })
-      own.delete(lock)
-    }
+  const free = async () => {
+    clearInterval(touching)
+    await file.close()
+    // A process that stood still for long may have lost it to another one.
+    if ((await textOf(lock)) === name) await rm(lock, { force: true })
+    own.delete(lock)
   }
+  try {
+    await file.writeFile(name)
+    return { free }
+  } catch (error) {
+    await free()
+    throw error
+  }
+}
+
+/**
+ * Puts a file in the place of a lock whose process has died. Of several that begin together, one may do so: who has the claim,
+ * a link named after the dead owner. If that one dies too, the next claim is named after it. False where the lock is not what
+ * it was any more: then it is looked at anew.
+ */
+async function isTakenOver(
+  beside: string,
+  lock: string,
+  throwIfAlive: (owner: string, file: string) => Promise<void>
+): Promise<boolean> {
+  const owner = await textOf(lock)
+  const claims: string[] = []
+  for (let [dead, file] = [owner, lock]; ; ) {
+    if (dead === undefined) return false
+    await throwIfAlive(dead, file)
+    file = `${lock}.${createHash('sha256').update(dead).digest('base64url')}`
+    claims.push(file)
+    if (await isLinked(beside, file)) break
+    dead = await textOf(file)
+  }
+  // The claim may have been free because another had it before, and has the lock now.
+  const isSame = (await textOf(lock)) === owner
+  if (isSame) await rename(beside, lock)
+  for (const claim of isSame ? claims : claims.slice(-1)) await rm(claim, { force: true })
+  return isSame
+}
+
+/** What a file holds; undefined if it is not there. */
+function textOf(file: string): Promise<string | undefined> {
+  return readFile(file, 'utf8').catch(() => undefined)
 }
 
 /** Whether a file was put in the place of another: false if there was one already. */
@@ -85,38 +122,23 @@ async function isLinked(file: string, place: string): Promise<boolean> {
   }
 }
 
-/**
- * Removes the lock that a process left. Another process may have done so, and have locked anew, since the owner was read:
- * then its lock is put back.
- */
-async function remove(lock: string, owner: string, left: string): Promise<void> {
-  try {
-    await rename(lock, left)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
-    throw error
-  }
-  if ((await readFile(left, 'utf8')) !== owner) await isLinked(left, lock)
-  await unlink(left)
-}
-
 async function isOwnerAlive(
   owner: string,
-  lock: string,
+  file: string,
   watch: number,
   signal: AbortSignal
 ): Promise<boolean> {
   const [pid = '', begin = unknown, place] = owner.split(' ')
-  if (place !== undefined && place !== (await placeOfThis())) return isTouched(lock, watch, signal)
+  if (place !== undefined && place !== (await placeOfThis())) return isTouched(file, watch, signal)
   if (!(Number(pid) > 0) || !isAlive(Number(pid)) || (await beginOf(pid)) !== begin) return false
   // In a container the process that died, and the one started in its place, may both have the number 1. This one does not
   // have the lock; where the system does not tell when a process began, the number alone says nothing.
   return Number(pid) !== process.pid || begin !== unknown
 }
 
-/** Whether the time of a lock moves. One that is gone is nobody's. */
-async function isTouched(lock: string, watch: number, signal: AbortSignal): Promise<boolean> {
-  const timeOf = async () => (await stat(lock).catch(() => undefined))?.mtimeMs
+/** Whether the time of a file moves. One that is gone is nobody's. */
+async function isTouched(file: string, watch: number, signal: AbortSignal): Promise<boolean> {
+  const timeOf = async () => (await stat(file).catch(() => undefined))?.mtimeMs
   const before = await timeOf()
   for (let waited = 0; waited < watch; waited += lookPause) {
     await waitFor(Math.min(lookPause, watch - waited), signal)
@@ -126,9 +148,9 @@ async function isTouched(lock: string, watch: number, signal: AbortSignal): Prom
   return false
 }
 
-/** The number of a process, when it began, since numbers are given again, and where it has that number. */
-async function nameOf(pid: number): Promise<string> {
-  return [pid, await beginOf(`${pid}`), await placeOfThis()].join(' ')
+/** The number of this process, when it began, since numbers are given again, where it has that number, and which lock it is. */
+async function nameOfThis(): Promise<string> {
+  return [process.pid, await beginOf(`${process.pid}`), await placeOfThis(), randomUUID()].join(' ')
 }
 
 /** What stands for a beginning where the system (any but Linux) does not tell it. */

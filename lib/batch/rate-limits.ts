@@ -1,6 +1,7 @@
 import { clearTimeout, setTimeout } from 'node:timers'
 import { AbortError } from '../abort-error.js'
 import { onAbort } from '../source/on-abort.js'
+import { Storm } from './storm.js'
 
 /** What a provider allows in a minute. */
 export interface RateLimits {
@@ -13,7 +14,17 @@ export interface RateLimits {
 /** What waits for its turn. */
 interface Waiting {
   tokens: number
-  grant(turn: number): void
+  grant(turn: Turn): void
+}
+
+/** That a request may go: what came of it is told with this. */
+export interface Turn {
+  /** Whether it was let go before the last pause of a storm. */
+  readonly storm: number
+  /** How many tokens the request was expected to use, and how many are reserved for it. */
+  readonly estimated: number
+  readonly reserved: number
+  readonly at: number
 }
 
 const minute = 60_000
@@ -24,15 +35,17 @@ export const longestRetryAfter: number = 10 * minute
 /** A timer of Node's that is to wait for longer ends at once. */
 const longestTimer = 2 ** 31 - 1
 
-/** The waits after failures in a row, in milliseconds: from the first, doubled each time, up to the longest. */
-const firstWait = 500
-const longestWait = 30_000
-
 /** A little less than is allowed is used, since two clocks never run alike. */
 const share = 0.985
 
 /** So much may be used at once, of what is allowed in a minute: what runs in in a tenth of a second. */
 const burst = 1 / 600
+
+/** So much of what was reserved and not used may be used at once, of what is allowed in a minute: what runs in in a second. */
+const returned = 1 / 60
+
+/** So much of what is known of earlier answers is kept with each one more. */
+const kept = 0.95
 
 /** What has run in at a steady rate and has not been used. */
 class Bucket {
@@ -69,49 +82,41 @@ class Bucket {
     this.#level -= amount
   }
 
+  /**
+   * Gives back what was reserved at a time and not used: the more, the less of the minute has passed since then, in which it
+   * might have been used. The bucket may then be fuller than it becomes by itself.
+   */
+  giveBack(amount: number, since: number, now: number): void {
+    this.#fill(now)
+    const credit = amount * Math.max(0, 1 - (now - since) / minute)
+    const most = Math.max(this.#level, this.#capacity, this.#limit * returned)
+    this.#level = Math.min(most, this.#level + credit)
+  }
+
   #fill(now: number): void {
-    this.#level = Math.min(this.#capacity, this.#level + (now - this.#at) * this.#rate)
+    const filled = Math.min(this.#capacity, this.#level + (now - this.#at) * this.#rate)
+    this.#level = Math.max(this.#level, filled)
     this.#at = now
   }
 }
 
-/** So many requests in a row that are refused for a limit, without an answer between them, are a storm. */
-const refusalsOfStorm = 4
-
 /**
- * A provider that refuses one request after the other. A row that waits by itself does not help then, since all the others
- * go on asking, and the retries of each are soon used up.
+ * How much is used of what is estimated. An estimate is mostly far too high, since it has to count all that an answer may
+ * have: what is reserved for the requests in flight would be lost to others.
  */
-class Storm {
-  #refusals = 0
-  /** How often all have paused in this storm. Also says of a request whether it was let go before the last pause. */
-  #pauses = 0
-  #isTrying = false
+class Correction {
+  #estimated = 0
+  #used = 0
 
-  /** In a storm one request goes at a time. */
-  get isHolding(): boolean {
-    return this.#isTrying
+  of(estimate: number): number {
+    return this.#estimated === 0 ? estimate : estimate * (this.#used / this.#estimated)
   }
 
-  /** A request goes: what this gives is passed back with what came of it. */
-  go(): number {
-    this.#isTrying = this.#pauses > 0
-    return this.#pauses
-  }
-
-  /** A request was refused: how long all are to pause, in milliseconds. */
-  refuse(turn: number): number {
-    if (turn !== this.#pauses || ++this.#refusals < refusalsOfStorm) return 0
-    this.#isTrying = false
-    return growingWait(++this.#pauses)
-  }
-
-  /** A request was not refused. One that was let go before the last pause says nothing of what is now. */
-  pass(turn: number): void {
-    if (turn !== this.#pauses) return
-    this.#isTrying = false
-    this.#refusals = 0
-    this.#pauses = 0
+  /** The newer answers count more; at first, the estimate counts as two answers. */
+  learn(estimated: number, used: number): void {
+    if (this.#estimated === 0) this.#estimated = this.#used = 2 * estimated
+    this.#estimated = this.#estimated * kept + estimated
+    this.#used = this.#used * kept + used
   }
 }
 
@@ -120,6 +125,7 @@ export class RateLimiter {
   readonly #storm = new Storm()
   readonly #requests: Bucket | undefined
   readonly #tokens: Bucket | undefined
+  readonly #correction = new Correction()
   readonly #queue: Waiting[] = []
   #pausedUntil = 0
   #timer: ReturnType<typeof setTimeout> | undefined
@@ -131,11 +137,8 @@ export class RateLimiter {
     if (tokens !== undefined && tokens < Number.POSITIVE_INFINITY) this.#tokens = new Bucket(tokens, now)
   }
 
-  /**
-   * Waits for the turn of a request that is expected to use so many tokens. Resolves with the number of the turn, which `pass`
-   * or `refuse` is told then.
-   */
-  reserve(tokens: number, signal: AbortSignal): Promise<number> {
+  /** Waits for the turn of a request that is expected to use so many tokens. */
+  reserve(tokens: number, signal: AbortSignal): Promise<Turn> {
     return new Promise((resolve, reject) => {
       const waiting: Waiting = {
         tokens,
@@ -155,9 +158,13 @@ export class RateLimiter {
     })
   }
 
-  /** Says how many tokens a request has used in the end. */
-  settle(reserved: number, used: number): void {
-    this.#tokens?.take(used - reserved, performance.now())
+  /** Says how many tokens a request has used in the end: 0 if it failed, undefined if that was not reported. */
+  settle({ estimated, reserved, at }: Turn, used: number | undefined): void {
+    if (used === undefined) return
+    const now = performance.now()
+    if (used < reserved) this.#tokens?.giveBack(reserved - used, at, now)
+    else this.#tokens?.take(used - reserved, now)
+    if (used > 0 && estimated > 0) this.#correction.learn(estimated, used)
     this.#next()
   }
 
@@ -175,41 +182,38 @@ export class RateLimiter {
   }
 
   /** The provider refused a request for a limit, and asks to wait for so many milliseconds, if it says so. */
-  refuse(turn: number, retryAfter = 0): void {
-    this.pause(Math.max(this.#storm.refuse(turn), retryAfter))
+  refuse(turn: Turn, retryAfter = 0): void {
+    this.pause(Math.max(this.#storm.refuse(turn.storm), retryAfter))
     this.#next()
   }
 
   /** The provider did not refuse a request for a limit, whatever else came of it. */
-  pass(turn: number): void {
-    this.#storm.pass(turn)
+  pass(turn: Turn): void {
+    this.#storm.pass(turn.storm)
     this.#next()
   }
 
   #next(): void {
     clearTimeout(this.#timer)
     for (let first = this.#queue[0]; first && !this.#storm.isHolding; first = this.#queue[0]) {
-      const now = performance.now()
+      const at = performance.now()
+      const estimated = first.tokens
+      const reserved = this.#correction.of(estimated)
       const wait = Math.max(
-        this.#pausedUntil - now,
-        this.#requests?.wait(1, now) ?? 0,
-        this.#tokens?.wait(first.tokens, now) ?? 0
+        this.#pausedUntil - at,
+        this.#requests?.wait(1, at) ?? 0,
+        this.#tokens?.wait(reserved, at) ?? 0
       )
       if (wait > 0) {
         this.#timer = setTimeout(() => this.#next(), Math.min(Math.ceil(wait), longestTimer))
         return
       }
-      this.#requests?.take(1, now)
-      this.#tokens?.take(first.tokens, now)
+      this.#requests?.take(1, at)
+      this.#tokens?.take(reserved, at)
       this.#queue.shift()
-      first.grant(this.#storm.go())
+      first.grant({ storm: this.#storm.go(), estimated, reserved, at })
     }
   }
-}
-
-/** How long to wait after so many failures in a row. Half of it is left to chance, so that not all come again together. */
-export function growingWait(failures: number): number {
-  return Math.min(firstWait * 2 ** (failures - 1), longestWait) * (0.5 + Math.random() / 2)
 }
 
 /** How long the headers of a response ask to wait, in milliseconds: until what has run out is there again. */

@@ -16,7 +16,10 @@ export interface RowOptions<Row> {
   concurrency?: number
   /** What the provider allows in a minute. Default: no limits. */
   limits?: RateLimits
-  /** How many tokens a row is expected to use, 0 or more. Default: a quarter of the characters of its parameters, and what the answer may have. */
+  /**
+   * How many tokens a row is expected to use, 0 or more; it is corrected by what the rows before used. Default: a quarter of
+   * the characters of its parameters, and what the answer may have.
+   */
   estimate?: (row: Row, params: CompletionParams) => number
   /** How often a row is asked again after a failure that may pass. Default: 4. */
   retries?: number

@@ -23,8 +23,9 @@ import {
 } from '../source/request.js'
 import { stage } from '../stage.js'
 import { concernsAll, statusOf } from './concerns-all.js'
-import { growingWait, longestRetryAfter, type RateLimiter, waitInHeaders } from './rate-limits.js'
+import { longestRetryAfter, type RateLimiter, type Turn, waitInHeaders } from './rate-limits.js'
 import { estimateOfRow, paramsOfRow, stagesOfRow } from './row-options.js'
+import { growingWait } from './storm.js'
 import { waitFor } from './wait-for.js'
 
 /** What came of a row. */
@@ -93,16 +94,16 @@ export async function askRow<Row>(
     elapsed: Math.round(performance.now() - start)
   })
   for (let attempt = 1; ; attempt++) {
-    const reserved = estimateOfRow(settings.estimate, row, params, key)
+    const estimate = estimateOfRow(settings.estimate, row, params, key)
     const stages = stagesOfRow(settings.through, key)
-    const turn = await limiter.reserve(reserved, signal)
+    const turn = await limiter.reserve(estimate, signal)
     const answer = new Answer()
     try {
       await run(params, settings, stages, answer, limiter, turn, signal)
-      limiter.settle(reserved, spent.add(answer.usage) ?? reserved)
+      limiter.settle(turn, spent.add(answer.usage))
       return { record: end(answer.facts(), attempt) }
     } catch (error) {
-      limiter.settle(reserved, spent.add(answer.usage) ?? 0)
+      limiter.settle(turn, spent.add(answer.usage) ?? 0)
       // What a stage of the caller's fails with has nothing to do with the provider, whatever status it has.
       const isProviders = !answer.hasStageFailed
       if (isProviders && statusOf(error) === 429) limiter.refuse(turn, retryAfterOf(error))
@@ -123,7 +124,7 @@ async function run<Row>(
   stages: readonly Stream[],
   answer: Answer,
   limiter: RateLimiter,
-  turn: number,
+  turn: Turn,
   signal: AbortSignal
 ): Promise<void> {
   // What is tried again is decided here, where it is also counted.
