@@ -183,13 +183,13 @@ export class RateLimiter {
 
   /** The provider refused a request for a limit, and asks to wait for so many milliseconds, if it says so. */
   refuse(turn: Turn, retryAfter = 0): void {
-    this.pause(Math.max(this.#storm.refuse(turn.storm), retryAfter))
+    this.pause(Math.max(this.#storm.refuse(turn.storm, turn.at, performance.now()), retryAfter))
     this.#next()
   }
 
   /** The provider did not refuse a request for a limit, whatever else came of it. */
   pass(turn: Turn): void {
-    this.#storm.pass(turn.storm)
+    this.#storm.pass(turn.storm, performance.now())
     this.#next()
   }
 
@@ -201,6 +201,7 @@ export class RateLimiter {
       const reserved = this.#correction.of(estimated)
       const wait = Math.max(
         this.#pausedUntil - at,
+        this.#storm.wait(at),
         this.#requests?.wait(1, at) ?? 0,
         this.#tokens?.wait(reserved, at) ?? 0
       )
@@ -211,7 +212,7 @@ export class RateLimiter {
       this.#requests?.take(1, at)
       this.#tokens?.take(reserved, at)
       this.#queue.shift()
-      first.grant({ storm: this.#storm.go(), estimated, reserved, at })
+      first.grant({ storm: this.#storm.go(at), estimated, reserved, at })
     }
   }
 }

@@ -181,4 +181,27 @@ describe('completeEach, of a provider that refuses one request after the other',
       expect(gap(8, 9)).to.be.above(499)
     })
   }
+
+  it('goes as fast as the provider allows, where it says only by refusals how fast that is', async () => {
+    const perSecond = 40
+    let [level, at, refused] = [perSecond / 8, performance.now(), 0]
+    await using server = await serve((_request, response) => {
+      const now = performance.now()
+      level = Math.min(perSecond / 8, level + ((now - at) / 1000) * perSecond)
+      at = now
+      if (level < 1) {
+        refused++
+        const wait = ((1 - level) / perSecond) * 1000
+        return void response.writeHead(429, { 'retry-after-ms': String(Math.ceil(wait)) }).end('{}')
+      }
+      level--
+      response.setHeader('content-type', 'text/event-stream').end(textEvent('yes') + finishEvent)
+    })
+    const each = completeEach(clientOf(server), () => question, { concurrency: 32 })
+    const { items, error } = await run<RowRecord>(Readable.from(Array(150).fill('a row')), each)
+    expect(error).to.equal(undefined)
+    expect(items).to.have.length(150)
+    expect(items.filter(({ error }) => error)).to.deep.equal([])
+    expect(refused).to.be.below(75)
+  })
 })
