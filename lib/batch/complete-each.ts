@@ -19,7 +19,7 @@ import { type Stage, usedOnce } from '../stage.js'
 import { Journal } from './journal.js'
 import { RateLimiter } from './rate-limits.js'
 import { askRow, type RowRecord } from './row.js'
-import { checkAsked, checkRowOptions, type RowOptions, rowDefaults, rowOf } from './row-options.js'
+import { checkAsked, checkRowOptions, type RowOptions, refused, rowDefaults, rowOf } from './row-options.js'
 
 export type { RateLimits } from './rate-limits.js'
 export type { RowError, RowRecord } from './row.js'
@@ -139,7 +139,7 @@ export function completeEach<Row>(
     paramsOf,
     onRetry(told: Parameters<typeof options.onRetry>[0]) {
       retried++
-      options.onRetry(told)
+      return options.onRetry(told)
     }
   }
   let start: number | undefined
@@ -196,7 +196,18 @@ export function completeEach<Row>(
     const all = done + failed
     const asked = all - resumed
     const left = total === undefined || asked === 0 ? undefined : (elapsed / asked) * Math.max(total - all, 0)
-    onProgress({ done, failed, resumed, inFlight: inFlight - 1, retried, tokens, elapsed, left })
+    const told: unknown = onProgress({
+      done,
+      failed,
+      resumed,
+      inFlight: inFlight - 1,
+      retried,
+      tokens,
+      elapsed,
+      left
+    })
+    // A function without a result may be an async one.
+    if (told instanceof Promise) told.catch(fail)
   }
 
   /** Waits for the next turn of the event loop, with all others that wait for it. */
@@ -217,7 +228,7 @@ export function completeEach<Row>(
         : Journal.open(options.journal, options.run, controller.signal)
     journal = await opening
     const key = keyOf(row, index)
-    if (typeof key !== 'string') throw invalid('key', key, 'a function that gives a text for each row')
+    if (typeof key !== 'string') throw refused('key', key, 'a function that gives a text for each row')
     if (journal) {
       if (keys.has(key)) throw new CompletionError('CS_ERR_JOURNAL', 'two rows have the same key', { index })
       keys.add(key)

@@ -115,7 +115,7 @@ function isStage(value: unknown): boolean {
 }
 
 /** The error for what a callback gave. Where that is a promise, nobody waits for what it fails with. */
-function refused(name: string, value: unknown, wanted: string): CompletionError {
+export function refused(name: string, value: unknown, wanted: string): CompletionError {
   if (value instanceof Promise) value.catch(() => {})
   return invalid(name, value, wanted)
 }

@@ -1,7 +1,7 @@
 import { type Stream, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { ChoiceText } from '../chunk/choice-text.js'
-import { type Chunk, type Usage, usageOf } from '../chunk/fields.js'
+import { type Chunk, choicesOf, finishReasonOf, type Usage, usageOf } from '../chunk/fields.js'
 import { isChunkLike } from '../chunk/foreign.js'
 import { type TokenCounts, tokensOf } from '../chunk/usage.js'
 import { CompletionAssembler } from '../collect/assemble.js'
@@ -65,7 +65,7 @@ export interface RowSettings<Row> {
   through: () => readonly Stream[]
   timeLimits?: TimeLimits
   estimate(row: Row, params: CompletionParams): number
-  onRetry(told: { key: string; error: unknown; attempt: number; wait: number }): void
+  onRetry(told: { key: string; error: unknown; attempt: number; wait: number }): unknown
 }
 
 /** What came of a row, and for one that failed for good, the error itself. */
@@ -109,10 +109,12 @@ export async function askRow<Row>(
       if (isProviders && statusOf(error) === 429) limiter.refuse(turn, retryAfterOf(error))
       else limiter.pass(turn)
       if (signal.aborted || (isProviders && concernsAll(error))) throw error
-      if (attempt > settings.retries || !isRetryable(error))
+      // A stage that wants more than the model may say, as one that reads JSON, wants it of the next answer too.
+      const isOver = answer.isCut && !isProviders
+      if (attempt > settings.retries || isOver || !isRetryable(error))
         return { record: end({ error: jsonOfError(error) }, attempt), failure: error }
       const wait = retryAfterOf(error) ?? growingWait(attempt)
-      settings.onRetry({ key, error, attempt, wait })
+      await settings.onRetry({ key, error, attempt, wait })
       await waitFor(wait, signal)
     }
   }
@@ -136,15 +138,23 @@ async function run<Row>(
   const bill = stage<Chunk, Chunk>({
     transform(chunk, push) {
       answer.usage = usageOf(chunk) ?? answer.usage
+      answer.isCut ||= isCut(chunk)
       push(chunk)
     }
   })
   const limited = limits === undefined ? [] : [timeLimits(limits as SomeTimeLimit)]
-  const chunks = toChunks()
-  answer.watch([source, chunks], stages)
+  const own: unknown[] = [source, toChunks(), ...limited, bill]
+  answer.watch(own as Stream[], stages)
   // Whatever streams `through` makes, they are streams.
-  const streams: unknown[] = [source, chunks, ...limited, bill, ...stages, answer.sink()]
-  await pipeline(streams as NodeJS.ReadWriteStream[])
+  await pipeline([...own, ...stages, answer.sink()] as NodeJS.ReadWriteStream[])
+}
+
+/** How the finish reasons of a model are called that was stopped: `length`, `max_tokens`, `model_length`, `content_filter`. */
+const cutReason = /length|max_?(?:output_?)?tokens|content_filter/i
+
+function isCut(chunk: Chunk): boolean {
+  if ((chunk as { type?: unknown }).type === 'response.incomplete') return true
+  return choicesOf(chunk).some(choice => cutReason.test(finishReasonOf(choice) ?? ''))
 }
 
 /** What an attempt gives. */
@@ -152,6 +162,8 @@ class Answer {
   usage: Usage | undefined
   /** Whether it was a stage of `through` that failed first. */
   hasStageFailed = false
+  /** Whether the model was stopped before its end, as it will be again. */
+  isCut = false
   readonly #completion = new CompletionAssembler()
   readonly #calls = new ToolCallAssembler()
   readonly #toolCalls: ToolCall[] = []

@@ -381,6 +381,30 @@ describe('completeEach', () => {
     }
   })
 
+  it('fails with what a callback that is an async function throws', async () => {
+    const oops = new Error('oops')
+    for (const name of ['onProgress', 'onRetry'] as const) {
+      await using server = await faulty((_id, attempt) => (attempt === 1 ? { status: 500 } : undefined))
+      const { error } = await complete(server, rows(3), { [name]: () => Promise.reject(oops) })
+      expect(error, name).to.equal(oops)
+    }
+    await using server = await serve(echo)
+    const { error } = await complete(server, rows(3), { key: (() => Promise.reject(oops)) as never })
+    expect(error).to.include({ code: 'CS_ERR_INVALID_OPTION' })
+  })
+
+  it('asks once for an answer that its length limit cuts, whatever its stages want', async () => {
+    const choices = [{ pieces: [{ at: 0, text: '[1,2' }], finish_reason: 'length' }]
+    await using server = await serve({ script: { choices } })
+    const responses = () => ({ model: 'm', input: 'list them' })
+    for (const params of [paramsOf, responses]) {
+      const each = completeEach(clientOf(server), params, { through: () => [toText(), toElements()] })
+      const { items } = await run<RowRecord>(Readable.from(rows(1)), each)
+      expect(items[0]).to.include({ attempts: 1 })
+      expect(items[0]?.error).to.include({ code: 'CS_ERR_TRUNCATED' })
+    }
+  })
+
   for (const [name, broken, says] of [
     [
       'throws',
