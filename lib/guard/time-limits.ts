@@ -90,18 +90,30 @@ export function timeLimits<Item = unknown>(limits: SomeTimeLimit): Stage<Item, I
     look()
   }
 
-  /** Fails, unless an item comes at the last moment. */
-  function confirm(timeLimit: 'first' | 'idle' | 'total'): void {
+  /**
+   * Fails, unless an item comes at the last moment. Where this process itself is late, what has come may not have been read
+   * yet: then it looks again, for as long once more as the limit is.
+   */
+  function confirm(timeLimit: 'first' | 'idle' | 'total', start = performance.now()): void {
     const itemsBefore = items
+    const asked = performance.now()
     setTimeout(() => {
-      if (waitingSince !== undefined && items === itemsBefore) stall(timeLimit)
+      if (waitingSince === undefined || items !== itemsBefore) return
+      const now = performance.now()
+      const isLate = now - asked > 2 * graceTime
+      if (isLate && now - start < limitOf(timeLimit)) confirm(timeLimit, start)
+      else stall(timeLimit)
     }, graceTime).unref()
+  }
+
+  function limitOf(timeLimit: 'first' | 'idle' | 'total'): number {
+    return { first, idle, total }[timeLimit] as number
   }
 
   function stall(timeLimit: 'first' | 'idle' | 'total'): void {
     isStalled = true
     stopWaiting()
-    const limit = { first, idle, total }[timeLimit] as number
+    const limit = limitOf(timeLimit)
     failInOrder(stream, stalledError({ timeLimit, limit, elapsed: Math.round(waited), items }))
   }
 

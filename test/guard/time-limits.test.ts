@@ -103,6 +103,25 @@ describe('timeLimits', () => {
 
   const items = Array.from({ length: 40 }, (_, place) => ({ place }))
 
+  it('takes no lag of the process itself for a stall', async () => {
+    async function* behind() {
+      yield 'a'
+      // Each turn of the event loop takes long, and what comes takes several of them to be read.
+      const start = performance.now()
+      while (performance.now() - start < 550) {
+        const turn = performance.now()
+        while (performance.now() - turn < 100);
+        await nextTurn()
+      }
+      yield 'b'
+    }
+    const taken: unknown[] = []
+    await pipeline(Readable.from(behind()), timeLimits({ idle: 400 }), async source => {
+      for await (const item of source) taken.push(item)
+    })
+    expect(taken).to.deep.equal(['a', 'b'])
+  })
+
   it('waits while a sink is what is slow', async () => {
     const taken: unknown[] = []
     await pipeline(Readable.from(items), timeLimits({ idle: 5, total: 300 }), slowSink(12, taken))
