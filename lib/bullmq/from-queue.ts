@@ -7,7 +7,7 @@ import { checkLimit, checkSignal, settled } from '../options.js'
 import { onAbort } from '../source/on-abort.js'
 import type { Source } from '../stage.js'
 import { endJob, type JobData } from './job.js'
-import { checkQueue, checkRun, type JobLike, type QueueLike } from './queue-like.js'
+import { checkQueue, checkRun, inTime, type JobLike, type QueueLike } from './queue-like.js'
 
 /** The options of `fromQueue`. */
 export interface FromQueueOptions {
@@ -59,22 +59,38 @@ export function fromQueue<Row = unknown>(queue: QueueLike, options: FromQueueOpt
   if (signal !== undefined) checkSignal(signal)
   /** The jobs that were emitted. */
   const seen = new Set<string>()
-  const places = { completed: 0, failed: 0 }
+  /**
+   * Of the jobs in each state, in blocks: the id of the last one of each block that has been read. They are sorted by the time
+   * at which they were done, and the clocks of workers differ, so one may come before others that were seen: then all behind
+   * it stand one place further on.
+   */
+  const blocks = { completed: [] as (string | undefined)[], failed: [] as (string | undefined)[] }
   let rows: number | undefined
   let isReading = false
   let isWanted = false
   let failingSince: number | undefined
   let timer: ReturnType<typeof setTimeout> | undefined
 
-  /** Emits what has come since the last look. False where no job was there, be it one that was emitted before. */
+  /** Emits what has come since the last look. False where nothing has. */
   async function look(state: 'completed' | 'failed'): Promise<boolean> {
-    const place = places[state]
+    const lasts = blocks[state]
+    const start = lasts.length * jobsAtOnce
+    const reply = queue.getJobs([state], Math.max(start - 1, 0), start + jobsAtOnce - 1, true)
     // Those that are not there any more come as undefined.
-    const reply = queue.getJobs([state], place, place + jobsAtOnce - 1, true)
-    const jobs = (await inTime(reply)) as (JobLike | undefined)[]
-    places[state] += jobs.length
+    const jobs = (await inTime(reply, longestLook, () => new Error('Redis does not answer'))) as (
+      | JobLike
+      | undefined
+    )[]
+    // Something has come before: one block back, until it is found.
+    if (start > 0 && jobs.shift()?.id !== lasts.at(-1)) {
+      lasts.pop()
+      return true
+    }
+    const before = seen.size
     for (const job of jobs) if (job) take(job)
-    return jobs.length > 0
+    const isFull = jobs.length === jobsAtOnce
+    if (isFull) lasts.push(jobs.at(-1)?.id)
+    return isFull || seen.size > before
   }
 
   function take(job: JobLike): void {
@@ -101,8 +117,6 @@ export function fromQueue<Row = unknown>(queue: QueueLike, options: FromQueueOpt
       failingSince = undefined
       if (rows !== undefined && seen.size >= rows) return void source.push(null)
       if (found) continue
-      // The clocks of workers differ, so one may have finished its job before another that was seen.
-      Object.assign(places, { completed: 0, failed: 0 })
       await new Promise<void>(resolve => {
         timer = setTimeout(resolve, lookPause)
       })
@@ -145,11 +159,4 @@ export function fromQueue<Row = unknown>(queue: QueueLike, options: FromQueueOpt
     ? onAbort(signal, () => void source.destroy(new AbortError(undefined, signal.reason)))
     : () => {}
   return source as QueueSource<Row> & { repeated: number }
-}
-
-function inTime<Reply>(reply: Promise<Reply>): Promise<Reply> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error('Redis does not answer')), longestLook)
-    reply.then(resolve, reject).finally(() => clearTimeout(timer))
-  })
 }

@@ -1,9 +1,9 @@
 import { Writable } from 'node:stream'
 import { rowOf } from '../batch/row-options.js'
 import { CompletionError } from '../errors.js'
-import { checkFunction, invalid, settled } from '../options.js'
+import { checkFunction, checkLimit, invalid, settled } from '../options.js'
 import { endIdOf, endJob, jobIdOf, keptOptions, type RowData, rowJob } from './job.js'
-import { checkQueue, checkRun, type QueueLike } from './queue-like.js'
+import { checkQueue, checkRun, inTime, type QueueLike } from './queue-like.js'
 
 /** The options of `toQueue`. */
 export interface ToQueueOptions<Row> {
@@ -11,6 +11,8 @@ export interface ToQueueOptions<Row> {
   run: string
   /** By what a row is known; each key may come once. Default: its place in the input, from 0. */
   key?: (row: Row, index: number) => string
+  /** How long Redis may be away, in milliseconds. Default: 60000. */
+  maxOutage?: number
 }
 
 /** So many rows are added in one command. */
@@ -22,18 +24,24 @@ const rowsAtOnce = 200
  * knows the end.
  *
  * Fails with `CS_ERR_JOURNAL` for a key that comes twice, for a row that a run did not have whose mark is there already,
- * and with what BullMQ reports.
+ * with `CS_ERR_STALLED` when Redis is away for longer than `maxOutage`, and with what BullMQ reports.
  *
  * @example
  * await pipeline(Readable.from([{ sku: 'a1' }, { sku: 'b2' }]), toQueue(queue, { run: 'monday', key: (row: { sku: string }) => row.sku }))
  */
 export function toQueue<Row>(queue: QueueLike, options: ToQueueOptions<Row>): Writable {
   checkQueue(queue)
-  const { run, key: keyOf } = settled<Required<ToQueueOptions<Row>>>('toQueue', options, {
+  const {
+    run,
+    key: keyOf,
+    maxOutage
+  } = settled<Required<ToQueueOptions<Row>>>('toQueue', options, {
     run: '',
-    key: (_row, index) => String(index)
+    key: (_row, index) => String(index),
+    maxOutage: 60_000
   })
   checkRun(run)
+  checkLimit('maxOutage', maxOutage)
   checkFunction('key', keyOf)
   const keys = new Set<string>()
   let index = 0
@@ -64,19 +72,24 @@ export function toQueue<Row>(queue: QueueLike, options: ToQueueOptions<Row>): Wr
     }
   }
 
+  /** BullMQ waits for Redis without end. What it adds late does no harm, since each row is added once. */
+  function settle(work: Promise<unknown>, callback: (error?: Error | null) => void): void {
+    inTime(work, maxOutage, () => stalled(maxOutage)).then(() => callback(), callback)
+  }
+
   return new Writable({
     objectMode: true,
     highWaterMark: rowsAtOnce,
     write(row: Row, _encoding, callback) {
-      addEach([row]).then(() => callback(), callback)
+      settle(addEach([row]), callback)
     },
     writev(writes, callback) {
-      addEach(writes.map(({ chunk }) => chunk as Row)).then(() => callback(), callback)
+      settle(addEach(writes.map(({ chunk }) => chunk as Row)), callback)
     },
     final(callback) {
       const data = { run, rows: index }
       const opts = { ...keptOptions, jobId: endIdOf(run) }
-      queue.addBulk([{ name: endJob, data, opts }]).then(() => callback(), callback)
+      settle(queue.addBulk([{ name: endJob, data, opts }]), callback)
     }
   })
 }
@@ -91,4 +104,10 @@ interface RowJob<Row> {
 function addedRow(key: string, index: number): CompletionError {
   const message = `the run has all of its rows, and ${rowOf(key)} is not one of them: give the new rows another run`
   return new CompletionError('CS_ERR_JOURNAL', message, { index })
+}
+
+function stalled(limit: number): CompletionError {
+  return new CompletionError('CS_ERR_STALLED', `Redis did not answer within ${limit} ms (maxOutage)`, {
+    limit
+  })
 }

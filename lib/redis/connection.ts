@@ -44,14 +44,23 @@ interface OwnClient {
 }
 
 export function commandOf(redis: RedisClient): Command {
-  if (typeof redis === 'object' && redis !== null) {
+  if (typeof redis === 'object' && redis !== null && !hasSeveral(redis)) {
     // An ioredis client also has a `sendCommand`, which takes something else.
     if ('call' in redis && typeof redis.call === 'function')
       return (name, ...words) => redis.call(name as string, ...words)
     if ('sendCommand' in redis && typeof redis.sendCommand === 'function')
       return (...words) => redis.sendCommand(words)
   }
-  throw invalid('redis', redis, 'a connected client of the redis or the ioredis package')
+  throw invalid(
+    'redis',
+    redis,
+    'a connected client of the redis or the ioredis package, and no pool or cluster'
+  )
+}
+
+/** Pools and clusters of `redis`, and clusters of `ioredis`: a command of theirs may go over any of several connections. */
+function hasSeveral(redis: object): boolean {
+  return 'totalClients' in redis || 'masters' in redis || ('isCluster' in redis && redis.isCluster === true)
 }
 
 /**

@@ -50,6 +50,9 @@ export interface PublishOptions {
   prefix?: string
 }
 
+/** No timer of Node's can be longer, in milliseconds. */
+const longestTimer = 2 ** 31 - 1
+
 /** How much may wait for Redis before the source waits, in bytes. */
 const mostWaiting = 64 * 1024
 
@@ -73,7 +76,7 @@ const mostWaiting = 64 * 1024
  * await pipeline(requestCompletion(client, params), publish(redis, 'answer-1'))
  */
 export function publish(redis: RedisClient, id: string, options?: PublishOptions): Writable {
-  const { flush, lease, ttl, limit, maxOutage, conversation, prefix } = settled('publish', options, {
+  const given = settled('publish', options, {
     flush: 45,
     lease: 15_000,
     ttl: 3_600_000,
@@ -82,9 +85,12 @@ export function publish(redis: RedisClient, id: string, options?: PublishOptions
     conversation: undefined as string | undefined,
     prefix: defaultPrefix
   })
+  const { limit, maxOutage, conversation, prefix } = given
   const command = commandOf(redis)
   const keys = new Keys(prefix, id)
-  for (const [name, value] of Object.entries({ flush, lease, ttl, limit, maxOutage })) checkLimit(name, value)
+  for (const name of ['flush', 'lease', 'ttl', 'limit', 'maxOutage'] as const) checkLimit(name, given[name])
+  const [flush, lease] = [Math.min(given.flush, longestTimer), Math.min(given.lease, longestTimer)]
+  const ttl = Math.min(given.ttl, Number.MAX_SAFE_INTEGER)
   checkPrefix(prefix)
   if (conversation !== undefined && typeof conversation !== 'string')
     throw invalid('conversation', conversation, 'the name of a conversation, a string')

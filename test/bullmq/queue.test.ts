@@ -12,8 +12,8 @@ import {
   serveCompletions
 } from 'completion-streams/testing'
 import OpenAI from 'openai'
-import { clientOf } from '../helpers.js'
-import { type RedisServer, redisProgram, startRedis } from '../redis-server.js'
+import { clientOf, failureOf } from '../helpers.js'
+import { clientFor, type RedisServer, redisProgram, startRedis } from '../redis-server.js'
 import { expectEachOnce } from './workers.js'
 
 interface Row {
@@ -178,6 +178,43 @@ describe('toQueue, workOn and fromQueue', function () {
     })
     await pipeline(fromQueue<Row>(half, { run }), sink)
     expectEachOnce({ records: taken, repeated: 0, requests: 0 }, 40)
+  })
+
+  it('find a row that was done before others by the clock of its worker, and read no others again for it', async () => {
+    await pipeline(Readable.from(rows(350)), toQueue(queue, { run, key: keyOf }))
+    const worker = workOn(name, clientOf(server), paramsOf, { connection: connection() })
+    await recordsOf()
+    await worker.close()
+    const done = `bull:${name}:completed`
+    const client = await clientFor('ioredis', redis.port)
+    const [late = ''] = (await client.command('ZRANGE', done, '0', '0')) as string[]
+    await client.command('ZREM', done, late)
+    const taken: RowRecord<Row>[] = []
+    const idle: number[] = []
+    const watched: QueueLike = {
+      addBulk: jobs => queue.addBulk(jobs),
+      async getJobs(states, start, end, ascending) {
+        if (taken.length === 349 && states[0] === 'completed' && idle.push(start) === 5)
+          await client.command('ZADD', done, '1', late)
+        return queue.getJobs(states, start, end, ascending)
+      }
+    }
+    for await (const record of fromQueue<Row>(watched, { run })) taken.push(record)
+    expectEachOnce({ records: taken, repeated: 0, requests: 0 }, 350)
+    expect(Math.min(...idle.slice(0, 5))).to.be.at.least(299)
+    client.close()
+  })
+
+  it('a sink of rows fails when Redis does not answer for too long', async () => {
+    await using away = await startRedis()
+    const own = new Queue(name, { connection: { host: '127.0.0.1', port: away.port } })
+    own.on('error', () => {})
+    await own.waitUntilReady()
+    away.signal('SIGSTOP')
+    const adding = pipeline(Readable.from(rows(1)), toQueue(own, { run, key: keyOf, maxOutage: 100 }))
+    expect(await failureOf(adding)).to.include({ code: 'CS_ERR_STALLED', limit: 100 })
+    away.signal('SIGCONT')
+    await own.close()
   })
 
   it('an empty run ends', async () => {

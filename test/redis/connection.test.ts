@@ -3,7 +3,8 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { expect } from 'chai'
 import { follow, publish } from 'completion-streams/redis'
-import { Redis } from 'ioredis'
+import { Cluster, Redis } from 'ioredis'
+import { createClientPool, createCluster } from 'redis'
 import { Outage } from '#lib/redis/connection.js'
 import { failureOf, words } from '../helpers.js'
 import { redisProgram, startRedis } from '../redis-server.js'
@@ -25,6 +26,16 @@ describe('the connection to Redis', () => {
     await done
     expect((await reader.next()).done).to.equal(true)
     redis.disconnect()
+  })
+
+  it('is not over one of several: pools and clusters are refused', () => {
+    const clients = [
+      createClientPool(),
+      createCluster({ rootNodes: [{ url: 'redis://127.0.0.1:1' }] }),
+      new Cluster([{ host: '127.0.0.1', port: 1 }], { lazyConnect: true })
+    ]
+    for (const client of clients)
+      expect(() => publish(client as never, 'an-answer')).to.throw(/no pool or cluster/)
   })
 
   it('is waited for no longer than it may be away, by what comes next neither', async () => {

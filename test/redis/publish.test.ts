@@ -333,6 +333,18 @@ for (const name of clientNames) {
       await done
     })
 
+    it('takes Infinity for as long as there is', async () => {
+      const forever = {
+        flush: Infinity,
+        lease: Infinity,
+        ttl: Infinity,
+        limit: Infinity,
+        maxOutage: Infinity
+      }
+      await publishAll(['a', 'b'], forever)
+      expect(await readAll(follow(other.redis, id))).to.deep.equal({ items: ['a', 'b'] })
+    })
+
     it('lets the answer go after its time', async () => {
       await publishAll(['a'], { ttl: 123_456 })
       const left = Number(await client.command('PTTL', `completion-streams:log:${id}`))
