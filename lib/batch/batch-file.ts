@@ -25,7 +25,7 @@ export interface BatchFileOptions<Row> {
  * request. Upload it as the client says (`files.create` with the purpose `batch`, then `batches.create`); OpenAI takes up to
  * 50,000 lines and 200 MB in a file, all of one endpoint.
  *
- * Fails with `CS_ERR_INVALID_OPTION` for parameters without messages, prompt or input, or of another endpoint than the first,
+ * Fails with `CS_ERR_INVALID_OPTION` for a key that comes twice, for parameters without messages, prompt or input, or of another endpoint than the first,
  * and where `paramsOf` throws, with its error as `cause`; with what `key` throws.
  *
  * @example
@@ -40,6 +40,7 @@ export function toBatchFile<Row>(
   checkFunction('paramsOf', paramsOf)
   const { key } = settled('toBatchFile', options, { key: (_row: Row, index: number) => String(index) })
   checkFunction('key', key)
+  const keys = new Set<string>()
   let count = 0
   let endpoint: string | undefined
   return stage<Row, Bytes>({
@@ -47,6 +48,9 @@ export function toBatchFile<Row>(
       const custom_id = key(row, count++)
       if (typeof custom_id !== 'string')
         throw invalid('key', custom_id, 'a function that gives a text for each row')
+      if (keys.has(custom_id))
+        throw new CompletionError('CS_ERR_INVALID_OPTION', `${rowOf(custom_id)} comes twice`)
+      keys.add(custom_id)
       const body = await paramsOfRow(paramsOf, row, custom_id)
       const url = urls[apiOf(body, `what paramsOf gave for ${rowOf(custom_id)}`)]
       endpoint ??= url

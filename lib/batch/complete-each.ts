@@ -47,8 +47,8 @@ export interface BatchProgress {
 /** The options of `completeEach`. */
 export interface BatchOptions<Row> extends RowOptions<Row> {
   /**
-   * Whether records come as rows are done, or in the order of the rows; then at most 1000 finished ones wait for a slow one.
-   * Default: `done`.
+   * Whether records come as rows are done, or in the order of the rows; then at most 1000 finished ones wait for a slow one,
+   * or `concurrency` if that is more. Default: `done`.
    */
   order?: 'done' | 'input'
   /**
@@ -167,7 +167,9 @@ export function completeEach<Row>(
   function goOn(): void {
     if (isOver) return
     if (finish && inFlight === 0 && held.size === 0) return finish()
-    if (!next || isEnding || inFlight >= concurrency || isFull || held.size >= mostHeld) return
+    if (!next || isEnding || inFlight >= concurrency || isFull) return
+    // All that are in flight but the first one may be done before it.
+    if (order === 'input' && held.size + inFlight > Math.max(mostHeld, concurrency)) return
     const call = next
     next = undefined
     call()
@@ -370,6 +372,7 @@ function checkOptions<Row>(options: BatchOptions<Row>): void {
   for (const name of ['journal', 'run'] as const) {
     const text = options[name]
     if (text !== undefined && typeof text !== 'string') throw invalid(name, text, 'a text')
+    if (name === 'journal' && text === '') throw invalid(name, text, 'the name of a file')
   }
   if (total !== undefined) checkIndex('total', total)
   if (options.signal !== undefined) checkSignal(options.signal)

@@ -27,8 +27,8 @@ export interface RowOptions<Row> {
   through?: () => readonly Stream[]
   /** Limits on the time of one attempt, as `timeLimits` has them. Default: none. */
   timeLimits?: TimeLimits | undefined
-  /** More options for the client's requests. */
-  request?: RequestOptions['request'] | undefined
+  /** More options for the client's requests, such as `headers` and `timeout`. What is tried again is said by `retries`. */
+  request?: Omit<NonNullable<RequestOptions['request']>, 'maxRetries'> | undefined
   /** Called when a row is about to be asked again, with the milliseconds until then. */
   onRetry?: (told: { key: string; error: unknown; attempt: number; wait: number }) => void
 }
@@ -132,6 +132,15 @@ export function checkRowOptions<Row>(factory: string, options: RowOptions<Row>):
   })
   checkLimit('limits.requests', requests as number)
   checkLimit('limits.tokens', tokens as number)
+  const { request = {} } = options
+  if (typeof request !== 'object' || request === null)
+    throw invalid('request', request, "an object with options of the client's requests")
+  for (const name of ['maxRetries', 'signal'])
+    if (name in request)
+      throw new CompletionError(
+        'CS_ERR_INVALID_OPTION',
+        `request.${name} has no effect: use the options retries and signal`
+      )
   if (options.timeLimits !== undefined) checkTimeLimits(options.timeLimits)
 }
 

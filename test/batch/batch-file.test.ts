@@ -39,6 +39,12 @@ describe('toBatchFile', () => {
       const { error } = await run(Readable.from(['a', 'b']), toBatchFile(paramsOf))
       expect(error).to.include({ code: 'CS_ERR_INVALID_OPTION' })
     }
+    const twice = await run(
+      Readable.from(['a', 'b']),
+      toBatchFile(() => questions.chat, { key: () => 'x' })
+    )
+    expect(twice.error).to.include({ code: 'CS_ERR_INVALID_OPTION' })
+    expect(twice.error?.message).to.equal('the row of key "x" comes twice')
     expect(() => toBatchFile(undefined as never)).to.throw(/paramsOf/)
     const { error } = await run(
       Readable.from(['a']),

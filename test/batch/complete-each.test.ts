@@ -293,6 +293,25 @@ describe('completeEach', () => {
     expect(server.requests.length).to.be.below(12)
   })
 
+  it('holds no more than 1000 finished rows for a slow one, and no more than are in flight', async () => {
+    const { promise: slow, resolve: release } = withResolvers()
+    await using server = await serve({
+      async script(request) {
+        if (idIn(request) === 0) await slow
+        return script('x')
+      }
+    })
+    const work = complete(server, rows(1200), { order: 'input', concurrency: 100 })
+    let before = -1
+    while (server.requests.length !== before) {
+      before = server.requests.length
+      await settle(500)
+    }
+    expect(before).to.equal(1001)
+    release()
+    expect((await work).items.map(({ row }) => row.id)).to.deep.equal(rows(1200).map(({ id }) => id))
+  })
+
   it('asks for no more rows than its sink takes', async () => {
     await using server = await serve(echo)
     const sink = new GatedSink({ objectMode: true })
@@ -501,6 +520,10 @@ describe('completeEach', () => {
       { retryFailed: 1 },
       { key: 'sku' },
       { journal: 1 },
+      { journal: '' },
+      { request: 5 },
+      { request: { maxRetries: 5 } },
+      { request: { signal: AbortSignal.abort() } },
       { limits: { requests: 0 } },
       { limits: { other: 1 } },
       { timeLimits: {} },
