@@ -182,15 +182,14 @@ export function splitter<In, Out>(
       return takeBytes(read.subarray(eventEnd))
     }
     const isSmall = read.length < held.length
-    const endsLine = read.includes(0x0a) || read.includes(0x0d)
-    if (!endsLine && held.length + read.length > largeSize && large.add(heldBytes())) {
+    if (held.length + read.length > largeSize && !endsLine(read) && large.add(heldBytes())) {
       held.clear()
       return goOnWithLarge(read)
     }
     held.add(read, 0, read.length)
     const { room, length, view } = held
     // Otherwise each of many small reads would search everything that is held again.
-    if (isSmall && !endsLine && length <= scanner.safeSize) return
+    if (isSmall && length <= scanner.safeSize && !endsLine(read)) return
     held.clear()
     scanBytes(room, length, view)
   }
@@ -301,6 +300,10 @@ function lineEndIn(bytes: Buffer): number {
   const lineFeed = bytes.indexOf(0x0a) + 1
   const carriageReturn = bytes.indexOf(0x0d) + 1
   return lineFeed > 0 && carriageReturn > 0 ? Math.min(lineFeed, carriageReturn) : lineFeed || carriageReturn
+}
+
+function endsLine(bytes: Buffer): boolean {
+  return bytes.includes(0x0a) || bytes.includes(0x0d)
 }
 
 function ignore(): void {}
