@@ -277,7 +277,10 @@ export function completeEach<Row>(
     },
     transform(row: Row, _encoding, callback) {
       if (isOver) return
-      start ??= performance.now()
+      if (start === undefined) {
+        start = performance.now()
+        turnAt = start
+      }
       inFlight++
       complete(row, taken++).then(
         () => {

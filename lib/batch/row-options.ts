@@ -98,13 +98,21 @@ export function estimateOfRow<Row>(
   throw refused(`what estimate gave for ${rowOf(key)}`, tokens, 'a number of tokens, from zero')
 }
 
+/** The stages that rows have had. */
+const used = new WeakSet<object>()
+
 /** The stages of a row. What is none is told before there is a request: the pipeline would not be there to end it. */
 export function stagesOfRow(through: () => readonly Stream[], key: string): readonly Stream[] {
   const given: Partial<Iterable<Stream>> | undefined = through()
   const name = `what through gave for ${rowOf(key)}`
   if (typeof given?.[Symbol.iterator] !== 'function') throw refused(name, given, 'a list of stages')
   const stages = [...(given as Iterable<Stream>)]
-  for (const stage of stages) if (!isStage(stage)) throw refused(`a stage in ${name}`, stage, 'a stream')
+  for (const stage of stages) {
+    if (!isStage(stage)) throw refused(`a stage in ${name}`, stage, 'a stream')
+    if (typeof stage === 'object' && used.has(stage))
+      throw invalid(`a stage in ${name}`, stage, 'new stages at each call: this one was given before')
+    used.add(stage)
+  }
   return stages
 }
 

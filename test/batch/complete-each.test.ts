@@ -503,6 +503,15 @@ describe('completeEach', () => {
     })
   }
 
+  it('fails where through gives the same stage again', async () => {
+    await using server = await serve(echo)
+    const stage = splitThinking()
+    const { items, error } = await complete(server, rows(3), { through: () => [stage], concurrency: 1 })
+    expect(items.map(({ text }) => text)).to.deep.equal(['answer 0'])
+    expect(error).to.have.property('code', 'CS_ERR_INVALID_OPTION')
+    expect(error?.message).to.match(/for the row of key "1" is a stream: give new stages at each call/)
+  })
+
   it('keeps the key that a provider quotes out of its records', async () => {
     const body = { error: { message: `Incorrect API key provided: sk-${'a1'.repeat(10)}.` } }
     await using server = await faulty(() => ({ status: { code: 400, body } }))
