@@ -1,4 +1,3 @@
-import { createHash, randomUUID } from 'node:crypto'
 import { link, open, readFile, readlink, rename, rm, stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { clearInterval, setInterval } from 'node:timers'
@@ -39,7 +38,7 @@ export async function takeLock(
   // Before anything is awaited: two that begin in the same turn must not both find it free.
   if (own.has(lock)) throw inUse(lock, locked, `process ${process.pid}`)
   own.add(lock)
-  const beside = `${lock}.${randomUUID()}`
+  const beside = `${lock}.${crypto.randomUUID()}`
   let held: Lock | undefined
   try {
     held = await writeName(beside, lock)
@@ -89,6 +88,8 @@ async function isTakenOver(
   lock: string,
   throwIfAlive: (owner: string, file: string) => Promise<void>
 ): Promise<boolean> {
+  // Seldom used, and it takes long to load.
+  const { createHash } = await import('node:crypto')
   const owner = await textOf(lock)
   const claims: string[] = []
   for (let [dead, file] = [owner, lock]; ; ) {
@@ -150,7 +151,7 @@ async function isTouched(file: string, watch: number, signal: AbortSignal): Prom
 
 /** The number of this process, when it began, since numbers are given again, where it has that number, and which lock it is. */
 async function nameOfThis(): Promise<string> {
-  return [process.pid, await beginOf(`${process.pid}`), await placeOfThis(), randomUUID()].join(' ')
+  return [process.pid, await beginOf(`${process.pid}`), await placeOfThis(), crypto.randomUUID()].join(' ')
 }
 
 /** What stands for a beginning where the system (any but Linux) does not tell it. */
