@@ -1,4 +1,4 @@
-// The built tests on the oldest Node that the package is for, on its later majors, and on the newest:
+// The built tests on the oldest Node that the package is for, on the next major, and on the newest:
 //   npm run build && npx tsc && npm run check:nodes [VERSION…]
 // On Node 22, also a small part of the matrix of the long tests, because openai 7 does not run on the Node of the other checks.
 import assert from 'node:assert/strict'
@@ -6,7 +6,7 @@ import { cp, symlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { check, count, finish, inPairs, inTemporaryFolder, nodeBinary, root, run } from './checks.mjs'
 
-const versions = process.argv.length > 2 ? process.argv.slice(2) : ['20.19.0', '22', '24', 'latest']
+const versions = process.argv.length > 2 ? process.argv.slice(2) : ['20.19.0', '22', 'latest']
 /** What the pages and the examples show runs in programs of their own, on the Node at hand and on the newest. */
 const programs = ['build/test/docs/**', 'build/test/examples/**', 'build/test/{examples,readme}.test.js']
 const notCopied = ['.git', 'coverage', 'node_modules']
