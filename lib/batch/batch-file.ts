@@ -25,8 +25,8 @@ export interface BatchFileOptions<Row> {
  * request. Upload it as the client says (`files.create` with the purpose `batch`, then `batches.create`); OpenAI takes up to
  * 50,000 lines and 200 MB in a file, all of one endpoint.
  *
- * Fails with `CS_ERR_INVALID_OPTION` for a key that comes twice, for parameters without messages, prompt or input, or of another endpoint than the first,
- * and where `paramsOf` throws, with its error as `cause`; with what `key` throws.
+ * Fails with `CS_ERR_INVALID_OPTION` for a key that comes twice, for parameters without messages, prompt or input, or of
+ * another endpoint than the first, and where `paramsOf` throws, with its error as `cause`; with what `key` throws.
  *
  * @example
  * const rows = Readable.from([{ text: 'Hello?' }])
@@ -52,7 +52,7 @@ export function toBatchFile<Row>(
         throw new CompletionError('CS_ERR_INVALID_OPTION', `${rowOf(custom_id)} comes twice`)
       keys.add(custom_id)
       const body = await paramsOfRow(paramsOf, row, custom_id)
-      const url = urls[apiOf(body, `what paramsOf gave for ${rowOf(custom_id)}`)]
+      const url = urls[apiOf(body, 'params')]
       endpoint ??= url
       if (url !== endpoint)
         throw new CompletionError(

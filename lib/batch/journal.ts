@@ -69,15 +69,6 @@ export class Journal {
     }
   }
 
-  /** How many rows are finished. */
-  get size(): number {
-    return this.#places.size
-  }
-
-  has(key: string): boolean {
-    return this.#places.has(key)
-  }
-
   /** What was kept under a key. */
   async get<Kept extends Entry>(key: string): Promise<Kept | undefined> {
     const place = this.#places.get(key)

@@ -1,5 +1,6 @@
 import { clearTimeout, setTimeout } from 'node:timers'
 import { AbortError } from '../abort-error.js'
+import { longestTimer } from '../in-time.js'
 import { onAbort } from '../source/on-abort.js'
 import { Storm } from './storm.js'
 
@@ -31,9 +32,6 @@ const minute = 60_000
 
 /** No provider is waited for longer than that, whatever it asks for, in milliseconds. */
 export const longestRetryAfter: number = 10 * minute
-
-/** A timer of Node's that is to wait for longer ends at once. */
-const longestTimer = 2 ** 31 - 1
 
 /** A little less than is allowed is used, since two clocks never run alike. */
 const share = 0.985

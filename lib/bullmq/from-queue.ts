@@ -3,11 +3,12 @@ import { clearTimeout, setTimeout } from 'node:timers'
 import { AbortError } from '../abort-error.js'
 import type { RowRecord } from '../batch/row.js'
 import { failInOrder } from '../fail-in-order.js'
+import { inTime } from '../in-time.js'
 import { checkLimit, checkSignal, settled } from '../options.js'
 import { onAbort } from '../source/on-abort.js'
 import type { Source } from '../stage.js'
 import { endJob, type JobData } from './job.js'
-import { checkQueue, checkRun, inTime, type JobLike, type QueueLike } from './queue-like.js'
+import { checkQueue, checkRun, type JobLike, type QueueLike } from './queue-like.js'
 
 /** The options of `fromQueue`. */
 export interface FromQueueOptions {

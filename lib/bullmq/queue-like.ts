@@ -1,4 +1,3 @@
-import { clearTimeout, setTimeout } from 'node:timers'
 import { invalid } from '../options.js'
 
 /** What is asked of a `Queue` of the bullmq package. */
@@ -34,12 +33,4 @@ export function checkQueue(queue: QueueLike): void {
 
 export function checkRun(run: string): void {
   if (typeof run !== 'string' || run === '') throw invalid('run', run, 'the name of the run')
-}
-
-/** Rejects where BullMQ, which waits for Redis without end, has no reply within so many milliseconds. */
-export function inTime<Reply>(reply: Promise<Reply>, longest: number, failure: () => Error): Promise<Reply> {
-  return new Promise((resolve, reject) => {
-    const timer = longest < 2 ** 31 ? setTimeout(() => reject(failure()), longest) : undefined
-    reply.then(resolve, reject).finally(() => clearTimeout(timer))
-  })
 }

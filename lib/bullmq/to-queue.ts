@@ -1,9 +1,10 @@
 import { Writable } from 'node:stream'
 import { rowOf } from '../batch/row-options.js'
 import { CompletionError } from '../errors.js'
+import { inTime, unanswered } from '../in-time.js'
 import { checkFunction, checkLimit, invalid, settled } from '../options.js'
 import { endIdOf, endJob, jobIdOf, keptOptions, type RowData, rowJob } from './job.js'
-import { checkQueue, checkRun, inTime, type QueueLike } from './queue-like.js'
+import { checkQueue, checkRun, type QueueLike } from './queue-like.js'
 
 /** The options of `toQueue`. */
 export interface ToQueueOptions<Row> {
@@ -74,7 +75,7 @@ export function toQueue<Row>(queue: QueueLike, options: ToQueueOptions<Row>): Wr
 
   /** BullMQ waits for Redis without end. What it adds late does no harm, since each row is added once. */
   function settle(work: Promise<unknown>, callback: (error?: Error | null) => void): void {
-    inTime(work, maxOutage, () => stalled(maxOutage)).then(() => callback(), callback)
+    inTime(work, maxOutage, () => unanswered(maxOutage)).then(() => callback(), callback)
   }
 
   return new Writable({
@@ -104,10 +105,4 @@ interface RowJob<Row> {
 function addedRow(key: string, index: number): CompletionError {
   const message = `the run has all of its rows, and ${rowOf(key)} is not one of them: give the new rows another run`
   return new CompletionError('CS_ERR_JOURNAL', message, { index })
-}
-
-function stalled(limit: number): CompletionError {
-  return new CompletionError('CS_ERR_STALLED', `Redis did not answer within ${limit} ms (maxOutage)`, {
-    limit
-  })
 }

@@ -1,8 +1,7 @@
 import { clearTimeout, setTimeout } from 'node:timers'
 import { CompletionError } from '../errors.js'
-import { emitHeld } from '../on-its-way.js'
 import { checkIndex, settled, show } from '../options.js'
-import { type Stage, stage } from '../stage.js'
+import { emittingHeld, type Stage, stage } from '../stage.js'
 import { PartialValue } from './json-text/partial-value.js'
 import { beginningLength, pathOf } from './json-text/path.js'
 
@@ -98,7 +97,7 @@ export function toPartials<Value = unknown>(options?: PartialsOptions): Stage<st
   })
 
   // A failure of the source waits until the newest text is shown.
-  return Object.assign(partials, { [emitHeld]: () => late?.() })
+  return emittingHeld(partials, () => late?.())
 
   function emitNewest(push: (value: Value) => void): void {
     if (partial.size !== lastSize) emit(push)

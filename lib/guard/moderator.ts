@@ -1,5 +1,6 @@
 import type { Addition, WrittenKind } from '../chunk/additions.js'
 import { CompletionError } from '../errors.js'
+import { longestTimer } from '../in-time.js'
 import { type TextWindow, TextWindows } from './text-windows.js'
 
 /** What a check is told of the text that it is asked about. */
@@ -374,9 +375,6 @@ export class Moderator<Item> {
     wake?.()
   }
 }
-
-/** Node's timers fire at once when they are set for longer than this, in milliseconds. */
-const longestTimer = 2 ** 31 - 1
 
 function textOf({ windows }: Lane, from: number, length: number): string {
   return windows.text.slice(from, from + length)

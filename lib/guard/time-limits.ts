@@ -2,6 +2,7 @@ import { Transform } from 'node:stream'
 import { clearTimeout, setTimeout } from 'node:timers'
 import { CompletionError } from '../errors.js'
 import { failInOrder } from '../fail-in-order.js'
+import { longestTimer } from '../in-time.js'
 import { checkLimit, settled } from '../options.js'
 import { type Stage, usedOnce } from '../stage.js'
 
@@ -22,9 +23,6 @@ export type SomeTimeLimit = TimeLimits &
     | Pick<Required<TimeLimits>, 'idle'>
     | Pick<Required<TimeLimits>, 'total'>
   )
-
-/** Node's timers fire at once when they are set for longer than this, in milliseconds. */
-const longestTimer = 2 ** 31 - 1
 
 /** Milliseconds behind a limit. A process that was busy finds its timers due before it gets to read what has arrived. */
 const graceTime = 10

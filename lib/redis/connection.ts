@@ -1,5 +1,6 @@
 import { clearTimeout, setTimeout } from 'node:timers'
 import { CompletionError } from '../errors.js'
+import { longestTimer, unanswered } from '../in-time.js'
 import { invalid } from '../options.js'
 
 /** A client of the `redis` package, connected. Nothing but these members is used. */
@@ -180,13 +181,13 @@ export class Outage {
   /** A client may keep a command for as long as Redis is away, and a connection may die without a word. */
   #within<Reply>(reply: Promise<Reply>): Promise<Reply> {
     return new Promise<Reply>((resolve, reject) => {
-      const stop = () => settle(() => reject(this.#failure ?? silent(this.#longest)))
+      const stop = () => settle(() => reject(this.#failure ?? unanswered(this.#longest)))
       const giveUp = () => {
         // Whoever comes next does not wait as long once more.
         this.#began ??= Date.now() - this.#longest
         stop()
       }
-      const timer = this.#longest < 2 ** 31 ? setTimeout(giveUp, Math.max(this.left, 1)) : undefined
+      const timer = this.#longest <= longestTimer ? setTimeout(giveUp, Math.max(this.left, 1)) : undefined
       const settle = (how: () => void) => {
         clearTimeout(timer)
         this.#waiting.delete(stop)
@@ -199,12 +200,6 @@ export class Outage {
       )
     })
   }
-}
-
-function silent(limit: number): CompletionError {
-  return new CompletionError('CS_ERR_STALLED', `Redis did not answer within ${limit} ms (maxOutage)`, {
-    limit
-  })
 }
 
 export function pause(milliseconds: number): Promise<void> {

@@ -4,6 +4,7 @@ import { AbortError } from '../abort-error.js'
 import { CompletionError } from '../errors.js'
 import { goesToIdTaker, setEventId } from '../event-id.js'
 import { failInOrder } from '../fail-in-order.js'
+import { longestTimer } from '../in-time.js'
 import { checkLimit, checkSignal, invalid, settled } from '../options.js'
 import { type CompletionReader, readersBehind } from '../reader.js'
 import { onAbort } from '../source/on-abort.js'
@@ -218,7 +219,7 @@ class Follower implements Waiter {
     this.#isRetaining = true
     for (const sign of stopSignsBehind(this.source)) sign.onStop(() => this.#stopOnce())
     const { first } = this.#settings
-    if (first < 2 ** 31) this.#firstTimer = setTimeout(() => this.#lookAtLast(), first)
+    if (first <= longestTimer) this.#firstTimer = setTimeout(() => this.#lookAtLast(), first)
   }
 
   /** While Redis was away, the answer may have begun: only a look can say that it has not. */

@@ -3,6 +3,7 @@ import { Writable } from 'node:stream'
 import { clearInterval, clearTimeout, setImmediate, setInterval, setTimeout } from 'node:timers'
 import { AbortError } from '../abort-error.js'
 import { CompletionError } from '../errors.js'
+import { longestTimer } from '../in-time.js'
 import { checkLimit, invalid, settled } from '../options.js'
 import { type Command, commandOf, mayPass, Outage, type RedisClient } from './connection.js'
 import {
@@ -49,9 +50,6 @@ export interface PublishOptions {
   /** What the names of the keys in Redis begin with. Default: `completion-streams:`. */
   prefix?: string
 }
-
-/** No timer of Node's can be longer, in milliseconds. */
-const longestTimer = 2 ** 31 - 1
 
 /** How much may wait for Redis before the source waits, in bytes. */
 const mostWaiting = 64 * 1024
@@ -184,6 +182,7 @@ export function publish(redis: RedisClient, id: string, options?: PublishOptions
       }
       if (batch.size < mostWaiting) callback()
       else takeMore = callback
+      // Last, since what is sent calls for more.
       sendSoon()
     },
     final(callback) {

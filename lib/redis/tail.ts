@@ -1,4 +1,5 @@
-import { clearInterval, clearTimeout, setImmediate, setInterval, setTimeout } from 'node:timers'
+import { clearInterval, setImmediate, setInterval } from 'node:timers'
+import { inTime } from '../in-time.js'
 import {
   type Command,
   type Connection,
@@ -206,7 +207,7 @@ export class Tail {
     )
     let reply: unknown
     try {
-      reply = await inTime(read)
+      reply = await answered(read)
     } catch (error) {
       // Closed from here, since nobody followed any more.
       if (this.#connection !== connection) return
@@ -252,7 +253,7 @@ export class Tail {
 
   async #connect(): Promise<Connection> {
     const connecting = connectLike(this.#redis)
-    const connection = await inTime(connecting).catch(error => {
+    const connection = await answered(connecting).catch(error => {
       connecting.then(late => late.close()).catch(() => {})
       throw error
     })
@@ -261,9 +262,9 @@ export class Tail {
       throw new Error('nobody follows any more')
     }
     this.#connection = connection
-    this.#connectionId = String(await inTime(connection.command('CLIENT', 'ID')))
+    this.#connectionId = String(await answered(connection.command('CLIENT', 'ID')))
     // Who may not ask takes Redis for just started.
-    const server = await inTime(connection.command('INFO', 'server')).catch(() => '')
+    const server = await answered(connection.command('INFO', 'server')).catch(() => '')
     const uptime = /uptime_in_seconds:(\d+)/.exec(String(server))
     this.#upSince = Math.max(this.#upSince, Date.now() - Number(uptime?.[1] ?? 0) * 1000)
     // Not only when the read returns: that may wait for a while, as it should.
@@ -301,7 +302,7 @@ export class Tail {
     for (let at = 0; at < doubtful.length; at += keysAtOnce) {
       const some = doubtful.slice(at, at + keysAtOnce)
       const asked = Date.now()
-      const leases = await inTime(command('MGET', ...some.map(waiter => waiter.lease?.key ?? '')))
+      const leases = await answered(command('MGET', ...some.map(waiter => waiter.lease?.key ?? '')))
       // Redis was held up, and with it whoever wanted to renew a lease.
       if (Date.now() - asked > longestBlock) this.#upSince = Date.now()
       else if (Array.isArray(leases)) await this.#closeWithout(leases, some, command)
@@ -317,7 +318,7 @@ export class Tail {
       if (leases[index] !== null) continue
       // Redis takes one ending for each log. All who wait read it, whoever wrote it.
       const words = ['XADD', waiter.key, 'NOMKSTREAM', lastId, ...endingFields('abandoned')]
-      const id = await inTime(command(...words)).catch(error => {
+      const id = await answered(command(...words)).catch(error => {
         // Refused, since it has ended; else it is tried again.
         if (mayPass(error)) throw error
       })
@@ -347,14 +348,6 @@ export async function lastEntry(command: Command, key: string): Promise<RawEntry
   return entriesOf(await command('XREVRANGE', key, '+', '-', 'COUNT', '1'))[0]
 }
 
-async function inTime<Reply>(reply: Promise<Reply>): Promise<Reply> {
-  let timer: ReturnType<typeof setTimeout> | undefined
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error('Redis does not answer')), longestBlock + graceTime)
-  })
-  try {
-    return await Promise.race([reply, late])
-  } finally {
-    clearTimeout(timer)
-  }
+function answered<Reply>(reply: Promise<Reply>): Promise<Reply> {
+  return inTime(reply, longestBlock + graceTime, () => new Error('Redis does not answer'))
 }

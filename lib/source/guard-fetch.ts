@@ -4,6 +4,7 @@ import { clearTimeout, setTimeout } from 'node:timers'
 import { type Chunk, toChunks } from '../decode/chunks.js'
 import { EventWriter } from '../encode/event-writer.js'
 import { checkTimeLimits, stalledError, type TimeLimits } from '../guard/time-limits.js'
+import { longestTimer } from '../in-time.js'
 import { checkFunction, settled } from '../options.js'
 import { readersBehind } from '../reader.js'
 import { type Summary, tapSummary } from '../tap/summary.js'
@@ -288,8 +289,7 @@ class Wait {
         const elapsed = Math.round(this.#waited + performance.now() - start)
         reject(stalledError({ timeLimit, limit, items: this.#seen, elapsed }))
       }
-      // Node's timers fire at once when they are set for longer than this.
-      if (left < 2 ** 31) timer = setTimeout(stall, left)
+      if (left <= longestTimer) timer = setTimeout(stall, left)
     })
     try {
       return await Promise.race([next, stalled])

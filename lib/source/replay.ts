@@ -3,6 +3,7 @@ import { clearImmediate, clearTimeout, setImmediate, setTimeout } from 'node:tim
 import { AbortError } from '../abort-error.js'
 import { CompletionError } from '../errors.js'
 import { failInOrder } from '../fail-in-order.js'
+import { longestTimer } from '../in-time.js'
 import { checkIndex, checkLimit, checkSignal, settled } from '../options.js'
 import { type Entry, errorOf, type Head } from '../recording/format.js'
 import { bytesOf, checkRecordingFile, EntryReader, type RecordingFile } from '../recording/read.js'
@@ -23,9 +24,6 @@ export interface ReplayOptions {
   /** Destroys the source. */
   signal?: AbortSignal
 }
-
-/** Node's timers fire at once when they are set for longer than this. */
-const longestDelay = 2 ** 31 - 1
 
 /** How many bytes of the file are read at once where nothing waits: thousands may be played then at the same time. */
 const smallBlock = 16 * 1024
@@ -177,7 +175,7 @@ export function replay(file: RecordingFile, options?: ReplayOptions): Source<Uin
     }
     // A timer may fire a millisecond late, so the last one is left to the event loop.
     if (left < 1) immediate = setImmediate(goOn)
-    else timer = setTimeout(goOn, Math.min(Math.floor(left), longestDelay))
+    else timer = setTimeout(goOn, Math.min(Math.floor(left), longestTimer))
     return false
   }
 

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { setImmediate, setTimeout } from 'node:timers/promises'
+import { longestTimer } from '../in-time.js'
 import type { Faults, Place } from './faults.js'
 import type { RequestRecord } from './requests.js'
 import type { Answer } from './wire.js'
@@ -123,11 +124,8 @@ class Line {
       signal.throwIfAborted()
       const left = time - performance.now()
       if (left <= 0) return
-      await setTimeout(Math.min(left, every, longestDelay), undefined, { signal })
+      await setTimeout(Math.min(left, every, longestTimer), undefined, { signal })
       if (this.#keepAlive && every < left) await this.write(this.#keepAlive.bytes)
     }
   }
 }
-
-/** Node's timers fire at once when they are set for longer. */
-const longestDelay = 2 ** 31 - 1

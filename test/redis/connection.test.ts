@@ -1,30 +1,18 @@
-import { randomUUID } from 'node:crypto'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import { expect } from 'chai'
-import { follow, publish } from 'completion-streams/redis'
+import { publish } from 'completion-streams/redis'
 import { Cluster, Redis } from 'ioredis'
 import { createClientPool, createCluster } from 'redis'
 import { Outage } from '#lib/redis/connection.js'
-import { failureOf, words } from '../helpers.js'
+import { failureOf } from '../helpers.js'
 import { redisProgram, startRedis } from '../redis-server.js'
+import { expectToPass } from './passing.js'
 
 describe('the connection to Redis', () => {
   it('is followed where ioredis puts a prefix before each key', async function () {
     if (!redisProgram) return this.skip()
     await using server = await startRedis()
     const redis = new Redis(server.port, '127.0.0.1', { keyPrefix: 'app:' })
-    const id = randomUUID()
-    const source = new Readable({ objectMode: true, read() {} })
-    const done = pipeline(source, publish(redis, id))
-    const reader = follow(redis, id)[Symbol.asyncIterator]()
-    for (const word of words(3)) {
-      source.push(word)
-      expect((await reader.next()).value).to.equal(word)
-    }
-    source.push(null)
-    await done
-    expect((await reader.next()).done).to.equal(true)
+    await expectToPass(redis)
     redis.disconnect()
   })
 

@@ -66,7 +66,8 @@ async function followOne(id: string): Promise<void> {
   for (;;) {
     let taken = 0
     try {
-      for await (const item of follow(client.redis, id, { after: `1-${sizeOf(items)}`, first: 8000 })) {
+      // A producer that is stopped again and again, while Redis is away, may take its time to begin.
+      for await (const item of follow(client.redis, id, { after: `1-${sizeOf(items)}`, first: 30_000 })) {
         items.push(item)
         if (++taken === stay) break
       }

@@ -24,6 +24,7 @@ import {
   startRedis,
   type TestClient
 } from '../redis-server.js'
+import { expectToPass } from './passing.js'
 
 /** Reads a source to its end: what came, and what it failed with. */
 async function readAll(
@@ -374,16 +375,7 @@ for (const name of clientNames) {
     it('reads in the database that the client has selected', async () => {
       const own = await clientFor(name, server.port)
       await own.select(3)
-      const source = fed()
-      const done = pipeline(source, publish(own.redis, id))
-      const reader = follow(own.redis, id)[Symbol.asyncIterator]()
-      for (const word of words(3)) {
-        source.push(word)
-        expect((await reader.next()).value).to.equal(word)
-      }
-      source.push(null)
-      await done
-      expect((await reader.next()).done).to.equal(true)
+      await expectToPass(own.redis, id)
       expect(await client.command('EXISTS', `completion-streams:log:${id}`)).to.equal(0)
       own.close()
     })
