@@ -226,6 +226,8 @@ class Log {
   #sequence = 0
   #kind = 'objects'
   #isRenewing = false
+  /** Whether its last entry is being written, which says by itself whether it could be. */
+  #isEnding = false
 
   constructor(command: Command, keys: Keys, settings: LogSettings) {
     this.#command = command
@@ -264,6 +266,7 @@ class Log {
 
   async end(ending: Ending, error?: Error): Promise<void> {
     if (!this.isOpen) return
+    this.#isEnding = true
     const fields = endingFields(ending, { last: this.#sequence, of: this.#kind }, error)
     await this.#write(lastId, fields, ['NOMKSTREAM'])
     this.isOpen = false
@@ -286,8 +289,8 @@ class Log {
   /** Fails if somebody has ended the log. */
   async check(): Promise<void> {
     const last = await this.#renewalOutage.bridge(() => lastEntry(this.#command, this.#keys.log))
-    // Meanwhile it may have been ended from here.
-    if (this.isOpen && last?.id === lastId) this.#giveUp(last)
+    // Meanwhile it may have been ended from here, and only the reply be missing.
+    if (this.isOpen && !this.#isEnding && last?.id === lastId) this.#giveUp(last)
   }
 
   /** Holds the lease; what was kept before keeps for as long as it did. */

@@ -13,10 +13,10 @@ const lease = 1500
 
 /** A TCP proxy in front of Redis that cuts all its connections, in the middle of whatever they carry, when it is told. */
 async function proxyTo(port: number): Promise<{ port: number; cut(choice: Choice): void; close(): void }> {
-  const pairs = new Set<[Socket, Socket]>()
+  const pairs = new Set<readonly [Socket, Socket]>()
   const server = createServer(socket => {
     const inner = connect(port, '127.0.0.1')
-    const pair: [Socket, Socket] = [socket, inner]
+    const pair = [socket, inner] as const
     pairs.add(pair)
     for (const each of pair) {
       each.on('error', () => {})
@@ -32,7 +32,9 @@ async function proxyTo(port: number): Promise<{ port: number; cut(choice: Choice
   return {
     port: (server.address() as AddressInfo).port,
     cut(choice) {
-      for (const [socket, inner] of pairs) {
+      for (const pair of pairs) {
+        const [socket, inner] = pair
+        pairs.delete(pair)
         // A part of what comes next still arrives.
         inner.unpipe(socket)
         inner.once('data', (bytes: Buffer) => {
@@ -66,10 +68,10 @@ async function chaos(
     const victims = producers()
     const victim = victims[choice.below(victims.length || 1)]
     const kind = choice.below(10)
-    if (kind < 1 && victim) {
+    if (kind < 1 && victim?.hasBegun) {
       add('producers killed')
       victim.kill()
-    } else if (kind < 3 && victim) {
+    } else if (kind < 3 && victim?.hasBegun) {
       add('producers stopped and woken')
       victim.process.kill('SIGSTOP')
       setTimeout(() => victim.process.kill('SIGCONT'), lease * 2)
@@ -95,6 +97,19 @@ async function chaos(
   function add(what: string): void {
     count[what] = (count[what] ?? 0) + 1
   }
+}
+
+/** How a reader has ended. One that has not, long after it must have, is told with what it has not read. */
+async function endOf(reader: Party): Promise<unknown> {
+  const late = new AbortController()
+  const tooLong = wait(60_000, 'late', { signal: late.signal }).catch(() => {})
+  const end = await Promise.race([reader.ended, tooLong])
+  late.abort()
+  if (end !== 'late') return end
+  const missing = reader.ids.filter(id => !reader.reports.has(id))
+  throw new Error(
+    `the reader ${reader.process.pid} has not ended, and not read ${missing.join(', ') || 'nothing'}`
+  )
 }
 
 describe('answers in Redis', () => {
@@ -145,8 +160,7 @@ describe('answers in Redis', () => {
     await Promise.all(producers.map(each => each.ended))
     isOver = true
     const returns = await storm
-    for (const reader of [...readersOf.values()].flat())
-      expect(await reader.ended, 'how a reader ended').to.deep.equal([0, null])
+    for (const reader of [...readersOf.values()].flat()) expect(await endOf(reader)).to.deep.equal([0, null])
 
     const outcomes: Record<string, number> = {}
     /** How long readers waited for a dead producer, while Redis was there, in milliseconds. */
@@ -163,6 +177,7 @@ describe('answers in Redis', () => {
           // The log has ended once, for everybody.
           expect({ code, size }, id).to.deep.equal({ code: first?.code, size: first?.size })
           if (own === 'complete') expect(code, id).to.equal('complete')
+          else if (code === 'complete') expect(own, id).to.equal('killed')
         }
         if (first?.code === 'CS_ERR_ABANDONED')
           for (const { at } of reports) {

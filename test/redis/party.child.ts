@@ -1,6 +1,6 @@
 /**
  * A process that publishes answers, or follows them. It is told in its first argument what to do, and says on its standard
- * output what became of each answer, in lines of JSON.
+ * output that it has begun one, and what became of each, in lines of JSON.
  */
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -54,6 +54,7 @@ async function* slowly(pieces: readonly unknown[]): AsyncGenerator<unknown> {
 }
 
 async function publishOne(id: string): Promise<void> {
+  process.stdout.write('begun\n')
   const source = Readable.from(slowly(answerOf(id).pieces))
   const error = await pipeline(source, publish(client.redis, id, { lease })).catch(failure => failure)
   report(id, error, [])

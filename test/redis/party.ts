@@ -11,6 +11,8 @@ export interface Party {
   readonly process: ChildProcess
   readonly ids: readonly string[]
   readonly reports: Map<string, Report>
+  /** Whether it has begun to publish. */
+  hasBegun: boolean
   /** When it has ended, however it did. */
   readonly ended: Promise<unknown>
   kill(): void
@@ -22,16 +24,22 @@ export function party(task: Task, onReport: () => void = () => {}): Party {
     env: { ...process.env, NODE_V8_COVERAGE: undefined }
   })
   const reports = new Map<string, Report>()
+  const own: Party = {
+    process: child,
+    ids: task.ids,
+    reports,
+    hasBegun: false,
+    ended: once(child, 'close'),
+    kill: () => void child.kill('SIGKILL')
+  }
   createInterface({ input: child.stdout }).on('line', line => {
+    if (line === 'begun') {
+      own.hasBegun = true
+      return
+    }
     const report = JSON.parse(line) as Report
     reports.set(report.id, report)
     onReport()
   })
-  return {
-    process: child,
-    ids: task.ids,
-    reports,
-    ended: once(child, 'close'),
-    kill: () => void child.kill('SIGKILL')
-  }
+  return own
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { EventEmitter } from 'node:events'
 import { Readable } from 'node:stream'
 import { finished, pipeline } from 'node:stream/promises'
 import { expect } from 'chai'
@@ -392,6 +393,24 @@ for (const name of clientNames) {
       expect((await done).error.message).to.equal('broken')
       // Told behind its last work with Redis.
       await failing(finished(sink))
+    })
+
+    it('takes an answer that it has ended itself for no other ending, while only the reply is missing', async () => {
+      let endingIsLate = false
+      /** The same client, but the reply to the last entry comes behind the next look at the log. */
+      const sendCommand = async (words: string[]) => {
+        const [command = '', ...rest] = words
+        const reply = await client.command(command, ...rest)
+        if (command === 'XADD' && words.includes('end')) {
+          endingIsLate = true
+          await new Promise(resolve => looks.once('look', resolve))
+        } else if (command === 'XREVRANGE' && endingIsLate) setImmediate(() => looks.emit('look'))
+        return reply
+      }
+      const looks = new EventEmitter()
+      const redis = { sendCommand, duplicate: () => client.redis.duplicate() }
+      await pipeline(Readable.from(['a']), publish(redis, id, { lease: 60 }))
+      expect(await readAll(follow(other.redis, id))).to.deep.equal({ items: ['a'] })
     })
 
     it('stops from elsewhere: producer and readers are told, once', async () => {
