@@ -27,10 +27,13 @@ export type Command = (...words: string[]) => Promise<unknown>
 
 /** A connection of our own, beside the caller's. */
 export interface Connection {
+  /** Resolves when it is open, in the database that the client has selected. */
+  readonly opened: Promise<void>
   /** What ioredis puts before each key by itself (its option `keyPrefix`). In what Redis replies it is still there. */
   readonly keyPrefix: string
   /** Sends a command. It fails when the connection is lost: a client may want to send it again on the next one. */
   readonly command: Command
+  /** Closes it, at any time: whoever waits for it, or for a reply, is told. */
   close(): void
 }
 
@@ -68,7 +71,7 @@ function hasSeveral(redis: object): boolean {
  * Opens a second connection with the options of a client, to the database that the client has selected. It does not connect
  * again by itself when it is lost.
  */
-export async function connectLike(redis: RedisClient): Promise<Connection> {
+export function connectLike(redis: RedisClient): Connection {
   // Clients of both packages have these members.
   const client = redis as OwnClient & RedisClient
   const isOfIORedis = 'call' in client
@@ -77,29 +80,58 @@ export async function connectLike(redis: RedisClient): Promise<Connection> {
       ? { retryStrategy: null, lazyConnect: true }
       : { socket: { ...client.options?.socket, reconnectStrategy: false } }
   )
-  const isLost = new Promise<never>((_resolve, reject) => {
-    const lose = (error?: unknown) =>
-      reject(error instanceof Error ? error : new Error('the connection to Redis was lost'))
-    for (const name of ['error', 'close', 'end'] as const) own.on(name, lose)
-  })
-  isLost.catch(() => {})
+  const loss = new Loss()
+  for (const name of ['error', 'close', 'end'] as const) own.on(name, error => loss.tell(error))
   const send = commandOf(own)
-  const connection: Connection = {
-    keyPrefix: String(client.options?.keyPrefix ?? ''),
-    command: (...words) => Promise.race([send(...words), isLost]),
-    close: () => (isOfIORedis ? own.disconnect?.() : own.destroy?.())
+  const command: Command = (...words) => loss.or(send(...words))
+
+  function close(): void {
+    loss.tell()
+    if (isOfIORedis) own.disconnect?.()
+    else own.destroy?.()
   }
-  const connecting = own.connect?.()
-  try {
-    await Promise.race([connecting, isLost])
-    const database = await databaseOf(commandOf(redis))
-    if (database !== undefined) await connection.command('SELECT', database)
-    return connection
-  } catch (error) {
-    connection.close()
+
+  async function open(): Promise<void> {
+    const connecting = own.connect?.() ?? Promise.resolve()
     // What is closed while it connects may be open all the same when it has.
-    connecting?.catch(() => {}).finally(() => connection.close())
-    throw error
+    connecting.then(() => loss.isTold && close()).catch(() => {})
+    await loss.or(connecting)
+    // The client itself may be closed meanwhile, and then never reply.
+    const database = await loss.or(databaseOf(commandOf(redis)))
+    if (database !== undefined) await command('SELECT', database)
+  }
+
+  const opened = open()
+  opened.catch(close)
+  return { opened, keyPrefix: String(client.options?.keyPrefix ?? ''), command, close }
+}
+
+/** That a connection is lost: all who wait for it fail. Unlike a promise, it keeps nothing of those who wait no longer. */
+export class Loss {
+  readonly #waiting = new Set<(error: Error) => void>()
+  #error: Error | undefined
+
+  get isTold(): boolean {
+    return this.#error !== undefined
+  }
+
+  /** How many wait. */
+  get count(): number {
+    return this.#waiting.size
+  }
+
+  tell(error?: unknown): void {
+    this.#error ??= error instanceof Error ? error : new Error('the connection to Redis was lost')
+    for (const reject of this.#waiting) reject(this.#error)
+  }
+
+  /** Settles like the reply, or rejects when the connection is lost before. */
+  or<Reply>(reply: Promise<Reply>): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      if (this.#error) reject(this.#error)
+      this.#waiting.add(reject)
+      reply.then(resolve, reject).finally(() => this.#waiting.delete(reject))
+    })
   }
 }
 

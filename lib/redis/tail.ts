@@ -89,6 +89,8 @@ export class Tail {
   #connectionId = ''
   #entriesAtOnce = mostEntries
   #isRunning = false
+  /** Whether the connection was closed from here since it was opened last. */
+  #isLeft = false
   #isBlocking = false
   #isStale = false
   #isUnblocking = false
@@ -118,6 +120,7 @@ export class Tail {
     // The next answer may begin in the same turn.
     setImmediate(() => {
       if (this.#retained > 0) return
+      this.#isLeft = true
       this.#disconnect()
       this.#wake()
     })
@@ -158,7 +161,8 @@ export class Tail {
         await this.#readOnce()
       } catch (error) {
         this.#disconnect()
-        if (this.#retained === 0) break
+        // Closed from here, when nobody followed for a moment; by now somebody may again.
+        if (this.#isLeft || this.#retained === 0) continue
         this.#tellOutage(error)
         await pause(outagePause)
       }
@@ -205,16 +209,9 @@ export class Tail {
         ...places
       ]
     )
-    let reply: unknown
-    try {
-      reply = await answered(read)
-    } catch (error) {
-      // Closed from here, since nobody followed any more.
-      if (this.#connection !== connection) return
-      throw error
-    } finally {
+    const reply = await answered(read).finally(() => {
       this.#isBlocking = false
-    }
+    })
     this.#entriesAtOnce = Math.min(this.#entriesAtOnce * 2, mostEntries)
     const streams = streamsOf(reply)
     for (const [key, entries] of streams) this.#deliver(key.slice(connection.keyPrefix.length), entries)
@@ -245,23 +242,18 @@ export class Tail {
     // It comes to nothing where Redis has not received the read yet.
     while (this.#isStale && this.#isBlocking && this.#retained > 0) {
       const connectionId = this.#connectionId
-      await this.#command('CLIENT', 'UNBLOCK', connectionId).catch(() => {})
+      await answered(this.#command('CLIENT', 'UNBLOCK', connectionId)).catch(() => {})
       await pause(2)
     }
     this.#isUnblocking = false
   }
 
   async #connect(): Promise<Connection> {
-    const connecting = connectLike(this.#redis)
-    const connection = await answered(connecting).catch(error => {
-      connecting.then(late => late.close()).catch(() => {})
-      throw error
-    })
-    if (this.#retained === 0) {
-      connection.close()
-      throw new Error('nobody follows any more')
-    }
+    this.#isLeft = false
+    const connection = connectLike(this.#redis)
+    // At once, so that it is closed when nobody follows any more, however long it takes to open.
     this.#connection = connection
+    await answered(connection.opened)
     this.#connectionId = String(await answered(connection.command('CLIENT', 'ID')))
     // Who may not ask takes Redis for just started.
     const server = await answered(connection.command('INFO', 'server')).catch(() => '')
@@ -269,6 +261,8 @@ export class Tail {
     this.#upSince = Math.max(this.#upSince, Date.now() - Number(uptime?.[1] ?? 0) * 1000)
     // Not only when the read returns: that may wait for a while, as it should.
     if (this.#isAway) this.#tellReturn()
+    // Where connections break again and again, no read may come to its end.
+    await this.#checkLeases(connection.command)
     return connection
   }
 

@@ -1,10 +1,10 @@
 import { expect } from 'chai'
-import { publish } from 'completion-streams/redis'
+import { publish, type RedisClient } from 'completion-streams/redis'
 import { Cluster, Redis } from 'ioredis'
 import { createClientPool, createCluster } from 'redis'
-import { Outage } from '#lib/redis/connection.js'
+import { connectLike, Loss, Outage } from '#lib/redis/connection.js'
 import { failureOf } from '../helpers.js'
-import { redisProgram, startRedis } from '../redis-server.js'
+import { clientFor, clientNames, redisProgram, startRedis } from '../redis-server.js'
 import { expectToPass } from './passing.js'
 
 describe('the connection to Redis', () => {
@@ -24,6 +24,52 @@ describe('the connection to Redis', () => {
     ]
     for (const client of clients)
       expect(() => publish(client as never, 'an-answer')).to.throw(/no pool or cluster/)
+  })
+
+  for (const name of clientNames) {
+    it(`is closed while it opens too, though the client never replies again, with ${name}`, async function () {
+      if (!redisProgram) return this.skip()
+      await using server = await startRedis()
+      const client = await clientFor(name, server.port)
+      const other = await clientFor('redis', server.port)
+      let asked = () => {}
+      const isAsked = new Promise<void>(resolve => {
+        asked = resolve
+      })
+      const silent = () => {
+        asked()
+        return new Promise<unknown>(() => {})
+      }
+      const duplicate = (options: object) => (client.redis.duplicate as (options: object) => unknown)(options)
+      const redis = {
+        [name === 'redis' ? 'sendCommand' : 'call']: silent,
+        duplicate
+      } as unknown as RedisClient
+      const connection = connectLike(redis)
+      await isAsked
+      client.close()
+      connection.close()
+      expect(await failureOf(connection.opened)).to.have.property(
+        'message',
+        'the connection to Redis was lost'
+      )
+      // Redis hears of it a moment later.
+      const clients = async () =>
+        String(await other.command('CLIENT', 'LIST'))
+          .trim()
+          .split('\n')
+      while ((await clients()).length > 1);
+      other.close()
+    })
+  }
+
+  it('forgets a command that has been answered', async () => {
+    const loss = new Loss()
+    const replies = Array.from({ length: 1000 }, (_, place) => loss.or(Promise.resolve(place)))
+    expect(await Promise.all(replies)).to.have.lengthOf(1000)
+    expect(loss.count).to.equal(0)
+    const [failure] = await Promise.all([failureOf(loss.or(new Promise(() => {}))), loss.tell()])
+    expect(failure).to.have.property('message', 'the connection to Redis was lost')
   })
 
   it('is waited for no longer than it may be away, by what comes next neither', async () => {
