@@ -1,5 +1,6 @@
 import { constants, createGunzip } from 'node:zlib'
 import { CompletionError } from '../errors.js'
+import { LongRace } from '../long-race.js'
 
 /** How much is unpacked at once, in packed bytes. What one of zlib's calls has unpacked before it fails is lost with it. */
 const sliceSize = 4096
@@ -56,17 +57,12 @@ const options = {
 class Unpacker {
   readonly #gunzip = createGunzip(options)
   /** Zeros behind its last file end it before its input has. */
-  readonly #over = new Promise<void>((resolve, reject) => {
-    this.#gunzip.once('end', resolve).once('error', reject)
-  })
-
-  constructor() {
-    this.#over.catch(() => {})
-  }
+  readonly #work = new LongRace(
+    new Promise<void>((resolve, reject) => void this.#gunzip.once('end', resolve).once('error', reject))
+  )
 
   async add(slice: Uint8Array): Promise<Uint8Array | undefined> {
-    const work = new Promise<void>(resolve => void this.#gunzip.write(slice, () => resolve()))
-    await Promise.race([work, this.#over])
+    await this.#work.against(new Promise<void>(resolve => void this.#gunzip.write(slice, () => resolve())))
     if (this.#gunzip.errored) throw this.#gunzip.errored
     return this.#gunzip.read() ?? undefined
   }
@@ -75,7 +71,7 @@ class Unpacker {
     const found: Uint8Array[] = []
     this.#gunzip.on('data', bytes => void found.push(bytes)).end()
     // It finishes before it has given the last.
-    await this.#over
+    await this.#work.end
     return Buffer.concat(found)
   }
 

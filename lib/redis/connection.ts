@@ -1,6 +1,7 @@
 import { clearTimeout, setTimeout } from 'node:timers'
 import { CompletionError } from '../errors.js'
 import { longestTimer, unanswered } from '../in-time.js'
+import { LongRace } from '../long-race.js'
 import { invalid } from '../options.js'
 
 /** A client of the `redis` package, connected. Nothing but these members is used. */
@@ -80,13 +81,18 @@ export function connectLike(redis: RedisClient): Connection {
       ? { retryStrategy: null, lazyConnect: true }
       : { socket: { ...client.options?.socket, reconnectStrategy: false } }
   )
-  const loss = new Loss()
-  for (const name of ['error', 'close', 'end'] as const) own.on(name, error => loss.tell(error))
+  let lose: (error?: unknown) => void = () => {}
+  const life = new LongRace(
+    new Promise<never>((_resolve, reject) => {
+      lose = error => reject(error instanceof Error ? error : new Error('the connection to Redis was lost'))
+    })
+  )
+  for (const name of ['error', 'close', 'end'] as const) own.on(name, lose)
   const send = commandOf(own)
-  const command: Command = (...words) => loss.or(send(...words))
+  const command: Command = (...words) => life.against(send(...words))
 
   function close(): void {
-    loss.tell()
+    lose()
     if (isOfIORedis) own.disconnect?.()
     else own.destroy?.()
   }
@@ -94,45 +100,16 @@ export function connectLike(redis: RedisClient): Connection {
   async function open(): Promise<void> {
     const connecting = own.connect?.() ?? Promise.resolve()
     // What is closed while it connects may be open all the same when it has.
-    connecting.then(() => loss.isTold && close()).catch(() => {})
-    await loss.or(connecting)
+    connecting.then(() => life.isOver && close()).catch(() => {})
+    await life.against(connecting)
     // The client itself may be closed meanwhile, and then never reply.
-    const database = await loss.or(databaseOf(commandOf(redis)))
+    const database = await life.against(databaseOf(commandOf(redis)))
     if (database !== undefined) await command('SELECT', database)
   }
 
   const opened = open()
   opened.catch(close)
   return { opened, keyPrefix: String(client.options?.keyPrefix ?? ''), command, close }
-}
-
-/** That a connection is lost: all who wait for it fail. Unlike a promise, it keeps nothing of those who wait no longer. */
-export class Loss {
-  readonly #waiting = new Set<(error: Error) => void>()
-  #error: Error | undefined
-
-  get isTold(): boolean {
-    return this.#error !== undefined
-  }
-
-  /** How many wait. */
-  get count(): number {
-    return this.#waiting.size
-  }
-
-  tell(error?: unknown): void {
-    this.#error ??= error instanceof Error ? error : new Error('the connection to Redis was lost')
-    for (const reject of this.#waiting) reject(this.#error)
-  }
-
-  /** Settles like the reply, or rejects when the connection is lost before. */
-  or<Reply>(reply: Promise<Reply>): Promise<Reply> {
-    return new Promise((resolve, reject) => {
-      if (this.#error) reject(this.#error)
-      this.#waiting.add(reject)
-      reply.then(resolve, reject).finally(() => this.#waiting.delete(reject))
-    })
-  }
 }
 
 /** The number of the database that a client has selected; undefined where it may not ask, or Redis is older than 6.2. */

@@ -5,6 +5,7 @@ import { type Chunk, toChunks } from '../decode/chunks.js'
 import { EventWriter } from '../encode/event-writer.js'
 import { checkTimeLimits, stalledError, type TimeLimits } from '../guard/time-limits.js'
 import { longestTimer } from '../in-time.js'
+import { LongRace } from '../long-race.js'
 import { checkFunction, settled } from '../options.js'
 import { readersBehind } from '../reader.js'
 import { type Summary, tapSummary } from '../tap/summary.js'
@@ -140,13 +141,15 @@ function guarded(
       callback()
     }
   })
-  const followed = pipeline(follower, summary, counter).catch(error => {
-    failure = { error }
-  })
+  const followed = new LongRace(
+    pipeline(follower, summary, counter).catch(error => {
+      failure = { error }
+    })
+  )
 
   /** Resolves when the bytes have been followed, or never will be. */
   function follow(bytes: Uint8Array): Promise<void> {
-    return Promise.race([followed, new Promise<void>(resolve => follower.write(bytes, () => resolve()))])
+    return followed.against(new Promise<void>(resolve => follower.write(bytes, () => resolve())))
   }
 
   /**
@@ -168,7 +171,7 @@ function guarded(
 
   async function end(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
     follower.end()
-    await followed
+    await followed.end
     onOver()
     const rest = form.takeLast(failure === undefined)
     if (rest) controller.enqueue(rest)
@@ -206,7 +209,7 @@ function guarded(
         isLeft = true
         reader.cancel(reason)
         follower.end()
-        await followed
+        await followed.end
         onOver()
       }
     },

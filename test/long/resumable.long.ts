@@ -52,51 +52,52 @@ async function proxyTo(port: number): Promise<{ port: number; cut(choice: Choice
   }
 }
 
-/** What happens to whom, at random; and when it was over, as it counts for how long a reader may wait. */
+/** What happened to somebody, and when; with Redis, when it was there again. */
+interface Fault {
+  readonly what: string
+  readonly at: number
+  /** The producer that it was done to. */
+  readonly victim?: Party
+  readonly isOfRedis?: boolean
+}
+
+/** What happens to whom, at random, until all is over. */
 async function chaos(
   choice: Choice,
   redis: RedisServer,
   cut: () => void,
   producers: () => Party[],
-  isOver: () => boolean,
-  count: Record<string, number>
-): Promise<number[]> {
-  /** When Redis was there again. */
-  const returns: number[] = []
+  isOver: () => boolean
+): Promise<Fault[]> {
+  const faults: Fault[] = []
   while (!isOver()) {
     await wait(200 + choice.below(400))
     const victims = producers()
     const victim = victims[choice.below(victims.length || 1)]
     const kind = choice.below(10)
     if (kind < 1 && victim?.hasBegun) {
-      add('producers killed')
       victim.kill()
+      faults.push({ what: 'producers killed', at: Date.now(), victim })
     } else if (kind < 3 && victim?.hasBegun) {
-      add('producers stopped and woken')
       victim.process.kill('SIGSTOP')
       setTimeout(() => victim.process.kill('SIGCONT'), lease * 2)
+      faults.push({ what: 'producers stopped and woken', at: Date.now(), victim })
     } else if (kind < 4) {
-      add('Redis killed and started again')
       await redis.kill()
       await wait(choice.below(500))
       await redis.start()
-      returns.push(Date.now())
+      faults.push({ what: 'Redis killed and started again', at: Date.now(), isOfRedis: true })
     } else if (kind < 5) {
-      add('Redis stopped and woken')
       redis.signal('SIGSTOP')
       await wait(choice.below(1000))
       redis.signal('SIGCONT')
-      returns.push(Date.now())
+      faults.push({ what: 'Redis stopped and woken', at: Date.now(), isOfRedis: true })
     } else {
-      add('connections cut')
       cut()
+      faults.push({ what: 'connections cut', at: Date.now() })
     }
   }
-  return returns
-
-  function add(what: string): void {
-    count[what] = (count[what] ?? 0) + 1
-  }
+  return faults
 }
 
 /** How a reader has ended. One that has not, long after it must have, is told with what it has not read. */
@@ -132,16 +133,13 @@ describe('answers in Redis', () => {
     const producers: Party[] = []
     const running = () =>
       producers.filter(({ process: { exitCode, signalCode } }) => exitCode === null && signalCode === null)
-    const killedAt = new Map<Party, number>()
-    const count: Record<string, number> = {}
     let isOver = false
     const storm = chaos(
       choice,
       redis,
       () => proxy.cut(choice),
       running,
-      () => isOver,
-      count
+      () => isOver
     )
     const together = isShort ? 25 : 50
     for (let at = 0; at < ids.length; at += together) {
@@ -153,18 +151,17 @@ describe('answers in Redis', () => {
         clientNames.map(name => party({ ...task, client: name, ids: own }))
       )
       producers.push(producer)
-      producer.ended.then(() => killedAt.set(producer, Date.now()))
       // Four at a time.
       while (running().length >= 4) await Promise.race(running().map(each => each.ended))
     }
     await Promise.all(producers.map(each => each.ended))
     isOver = true
-    const returns = await storm
+    const faults = await storm
     for (const reader of [...readersOf.values()].flat()) expect(await endOf(reader)).to.deep.equal([0, null])
 
     const outcomes: Record<string, number> = {}
-    /** How long readers waited for a dead producer, while Redis was there, in milliseconds. */
-    const waits: number[] = []
+    /** How long readers waited for a silent producer, while Redis was there, in milliseconds; and whether in peace. */
+    const waits: { time: number; isInPeace: boolean }[] = []
     for (const producer of producers) {
       for (const id of producer.ids) {
         const { pieces } = answerOf(id)
@@ -181,18 +178,26 @@ describe('answers in Redis', () => {
         }
         if (first?.code === 'CS_ERR_ABANDONED')
           for (const { at } of reports) {
-            const lastReturn = returns.findLast(time => time < at) ?? 0
-            waits.push(at - Math.max(killedAt.get(producer) ?? 0, lastReturn))
+            const before = faults.filter(fault => fault.at < at)
+            // Whoever was hit last, the producer or Redis: only then begins what a reader has to wait for.
+            const from = before.findLast(fault => fault.victim === producer || fault.isOfRedis)?.at ?? 0
+            const isInPeace = !before.some(fault => fault.at > from && fault.what === 'connections cut')
+            waits.push({ time: at - from, isInPeace })
           }
         const outcome = `producer ${own}, readers ${first?.code}`
         outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
       }
     }
-    const prompt = waits.filter(time => time <= lease + 1000).length
+    const count: Record<string, number> = {}
+    for (const { what } of faults) count[what] = (count[what] ?? 0) + 1
     console.log(count, outcomes)
-    console.log(
-      `${prompt} of ${waits.length} waits for a dead producer were within the lease and a second, the longest ${Math.max(0, ...waits)} ms; lease ${lease} ms`
-    )
+    for (const isInPeace of [true, false]) {
+      const times = waits.filter(each => each.isInPeace === isInPeace).map(({ time }) => time)
+      const prompt = times.filter(time => time <= lease + 1000).length
+      console.log(
+        `${prompt} of ${times.length} waits for a silent producer, ${isInPeace ? 'in peace' : 'while connections were cut'}, were within the lease and a second, the longest ${Math.max(0, ...times)} ms; lease ${lease} ms`
+      )
+    }
     const client = await clientFor('redis', redis.port)
     for (const id of ids) {
       const log = (await client.command('XRANGE', `completion-streams:log:${id}`, '-', '+')) as [

@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import { publish, type RedisClient } from 'completion-streams/redis'
 import { Cluster, Redis } from 'ioredis'
 import { createClientPool, createCluster } from 'redis'
-import { connectLike, Loss, Outage } from '#lib/redis/connection.js'
+import { connectLike, Outage } from '#lib/redis/connection.js'
 import { failureOf } from '../helpers.js'
 import { clientFor, clientNames, redisProgram, startRedis } from '../redis-server.js'
 import { expectToPass } from './passing.js'
@@ -62,15 +62,6 @@ describe('the connection to Redis', () => {
       other.close()
     })
   }
-
-  it('forgets a command that has been answered', async () => {
-    const loss = new Loss()
-    const replies = Array.from({ length: 1000 }, (_, place) => loss.or(Promise.resolve(place)))
-    expect(await Promise.all(replies)).to.have.lengthOf(1000)
-    expect(loss.count).to.equal(0)
-    const [failure] = await Promise.all([failureOf(loss.or(new Promise(() => {}))), loss.tell()])
-    expect(failure).to.have.property('message', 'the connection to Redis was lost')
-  })
 
   it('is waited for no longer than it may be away, by what comes next neither', async () => {
     const outage = new Outage(30)
