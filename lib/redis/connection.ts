@@ -1,6 +1,6 @@
-import { clearTimeout, setTimeout } from 'node:timers'
+import { setTimeout } from 'node:timers'
 import { CompletionError } from '../errors.js'
-import { longestTimer, unanswered } from '../in-time.js'
+import { unanswered, whenLate } from '../in-time.js'
 import { LongRace } from '../long-race.js'
 import { invalid } from '../options.js'
 
@@ -196,9 +196,9 @@ export class Outage {
         this.#began ??= Date.now() - this.#longest
         stop()
       }
-      const timer = this.#longest <= longestTimer ? setTimeout(giveUp, Math.max(this.left, 1)) : undefined
+      const stopWaiting = whenLate(Math.max(this.left, 1), giveUp)
       const settle = (how: () => void) => {
-        clearTimeout(timer)
+        stopWaiting()
         this.#waiting.delete(stop)
         how()
       }

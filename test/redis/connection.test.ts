@@ -72,4 +72,15 @@ describe('the connection to Redis', () => {
     await outage.bridge(() => Promise.resolve())
     expect(outage.left).to.equal(30)
   })
+
+  it('has a reply in time that came while the process stood still', async function () {
+    if (!redisProgram) return this.skip()
+    await using server = await startRedis()
+    const client = await clientFor('redis', server.port)
+    const reply = new Outage(20).bridge(() => client.command('PING'))
+    // The command leaves behind this turn, and the reply comes within the next.
+    setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200))
+    expect(await reply).to.equal('PONG')
+    client.close()
+  })
 })
