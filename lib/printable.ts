@@ -10,7 +10,7 @@ const control = /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu
 const shownText = 200
 
 /** Longer than all keys that are looked for in a message, in characters. */
-const longestKey = 8192
+export const longestKey = 8192
 
 /** A text from outside as it may stand in a message: with a space for each control character, and without keys. */
 export function printable(text: string): string {

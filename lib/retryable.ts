@@ -56,8 +56,7 @@ export function isRetryable(error: unknown): boolean {
   if (isAbort(loose)) return false
   const status = statusOf(loose)
   if (status !== undefined) return isPassingStatus(status, loose)
-  if (connectionNames.test(nameOf(error))) return true
-  return isNetworkError(loose)
+  return isConnectionFailure(loose)
 }
 
 function isPassing(error: CompletionError): boolean {
@@ -98,21 +97,27 @@ export function isUsedUp({
   )
 }
 
-function isAbort({ name, code }: LooseError): boolean {
-  return name === 'AbortError' || name === 'APIUserAbortError' || code === 'ABORT_ERR'
+/** Whether somebody has aborted the request, as Node or the client reports it. */
+export function isAbort(error: LooseError): boolean {
+  return error.code === 'ABORT_ERR' || isNamed(error, /^(?:AbortError|APIUserAbortError)$/)
 }
 
 function statusOf({ status }: LooseError): number | undefined {
   return typeof status === 'number' && status >= 100 ? status : undefined
 }
 
-/** The client's errors can be told by the name of their class only. */
-function nameOf(error: object): string {
-  return error.constructor?.name ?? ''
+/** Whether an error has such a name. The client's errors have only that of their class, until they are kept and made again. */
+export function isNamed(error: LooseError, names: RegExp): boolean {
+  return [error.constructor?.name, error.name].some(name => typeof name === 'string' && names.test(name))
+}
+
+/** Whether a connection could not be made, or died, as Node or the client reports it. */
+export function isConnectionFailure(error: LooseError): boolean {
+  return isNamed(error, connectionNames) || isNetworkError(error)
 }
 
 /** Whether it is an error of a connection. A failed fetch is a TypeError whose cause says why; several addresses that all refused are in a list. */
-export function isNetworkError(error: LooseError, depth = 5): boolean {
+function isNetworkError(error: LooseError, depth = 5): boolean {
   if (typeof error.code === 'string' && networkCodes.test(error.code)) return true
   if (depth === 0) return false
   const inner = Array.isArray(error.errors) ? [error.cause, ...error.errors] : [error.cause]

@@ -1,6 +1,7 @@
 import { CompletionError } from '../errors.js'
 import { printable } from '../printable.js'
-import { isNetworkError } from '../retryable.js'
+import { isAbort, isConnectionFailure, isNamed } from '../retryable.js'
+import { retryHeadersOf } from '../source/headers.js'
 
 /** What a reader is told of a failure, in the form of OpenAI's errors. */
 export interface FailureBody {
@@ -28,9 +29,6 @@ interface LooseError {
   readonly reason?: unknown
 }
 
-/** The headers of a refusal that a reader can use. */
-const passedOn = /^(?:retry-after(?:-ms)?|x-should-retry|x-ratelimit-.+|(?:x-)?request-id)$/i
-
 /** What Node and undici call it when nothing came in time. */
 const timeoutCodes = /^(?:ETIMEDOUT|UND_ERR_(?:CONNECT|HEADERS|BODY)_TIMEOUT|CS_ERR_STALLED)$/
 
@@ -43,7 +41,7 @@ export function failureOf(failure: unknown): FailureResponse {
   const error: LooseError = typeof failure === 'object' && failure !== null ? failure : {}
   const status = ownStatusOf(error.status)
   if (status !== undefined)
-    return { status, headers: headersOf(error.headers), body: providerBody(error, status) }
+    return { status, headers: retryHeadersOf(error.headers) ?? {}, body: providerBody(error, status) }
   if (error instanceof CompletionError) {
     const { code, message, type, param, providerCode } = error
     const known = { message: bare(message), type: type ?? 'upstream_error', param: param ?? null }
@@ -94,30 +92,17 @@ function statusOfCode(code: string): number {
 /** The status, what is said, and a code, for an error that is neither this library's nor a provider's. */
 function otherFailure(error: LooseError): [status: number, message: string, code: string | null] {
   if (isTimeout(error)) return [504, 'the provider did not answer in time', 'timeout']
-  if (error.name === 'AbortError' || error.name === 'APIUserAbortError' || error.code === 'ABORT_ERR')
-    return [503, 'the request was aborted', 'aborted']
-  if (error.constructor?.name === 'APIConnectionError' || isNetworkError(error))
-    return [502, 'the provider could not be reached', 'connection_error']
+  if (isAbort(error)) return [503, 'the request was aborted', 'aborted']
+  if (isConnectionFailure(error)) return [502, 'the provider could not be reached', 'connection_error']
   return [500, 'the answer failed', null]
 }
 
 function isTimeout(error: LooseError, depth = 5): boolean {
-  if (error.constructor?.name === 'APIConnectionTimeoutError' || error.name === 'TimeoutError') return true
+  if (isNamed(error, /^(?:APIConnectionTimeoutError|TimeoutError)$/)) return true
   if (typeof error.code === 'string' && timeoutCodes.test(error.code)) return true
   return (
     depth > 0 && typeof error.cause === 'object' && error.cause !== null && isTimeout(error.cause, depth - 1)
   )
-}
-
-function headersOf(given: unknown): Record<string, string> {
-  const headers: Record<string, string> = {}
-  if (typeof given !== 'object' || given === null) return headers
-  const add = (value: unknown, name: string) => {
-    if (passedOn.test(name) && typeof value === 'string') headers[name.toLowerCase()] = value
-  }
-  if ('forEach' in given && typeof given.forEach === 'function') given.forEach(add)
-  else for (const [name, value] of Object.entries(given)) add(value, name)
-  return headers
 }
 
 function bare(message: string): string {

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
-import { CompletionError, isErrorLike } from '../errors.js'
-import { printable } from '../printable.js'
+import { CompletionError } from '../errors.js'
+import { isRecordedError, type RecordedError } from './recorded-error.js'
 
 /**
  * The format of a recording, which docs/recordings.md describes: lines of JSON, one for what came at one moment. No line
@@ -44,14 +44,6 @@ export interface End {
   readonly at: number
   readonly end: Ending
   readonly error?: RecordedError
-}
-
-/** An error as it is kept: the facts of this library's own, and of others what names them. */
-export interface RecordedError {
-  readonly name: string
-  readonly message: string
-  readonly code?: string
-  readonly [fact: string]: unknown
 }
 
 export type Entry = Beginning | Head | Piece | End
@@ -102,35 +94,14 @@ export function entryOf(line: string, number?: number): Entry | undefined {
 }
 
 /** How a stream ended that was destroyed with an error, or without one. */
-export function endingOf(error: Error | null): Ending {
-  if (error === null || error.name === 'AbortError') return 'left'
-  const code = 'code' in error ? error.code : undefined
+export function endingOf(error: unknown): Ending {
+  if (error === null) return 'left'
+  // Anything can be thrown, a text too.
+  const { name, code } = error as { name?: unknown; code?: unknown }
+  if (name === 'AbortError') return 'left'
   if (code === 'ERR_STREAM_PREMATURE_CLOSE' || code === 'EPIPE') return 'left'
   if (code === 'CS_ERR_TRUNCATED') return 'cut'
   return code === 'CS_ERR_STALLED' ? 'stalled' : 'failed'
-}
-
-/** What is kept of an error. Of one that is not this library's, nothing but what names it. */
-export function recordedError(error: Error): RecordedError {
-  // What `toJSON` gives has the name, the code and the message.
-  if (error instanceof CompletionError) return error.toJSON() as RecordedError
-  const { name, message } = error
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined
-  return { name, message: printable(message), ...(code !== undefined && { code }) }
-}
-
-/** The error that was kept, made again. */
-export function errorOf({ name, message, code, cause, ...facts }: RecordedError): Error {
-  const inner = isRecordedError(cause) ? errorOf(cause) : undefined
-  if (code?.startsWith('CS_ERR_')) {
-    // A file from outside may name any code; programs compare it with those they know.
-    const known = code as CompletionError['code']
-    const own = Object.entries(facts).filter(([fact]) => !(fact in CompletionError.prototype))
-    return new CompletionError(known, message, { ...Object.fromEntries(own), ...(inner && { cause: inner }) })
-  }
-  const error = new Error(message, inner && { cause: inner })
-  Object.defineProperty(error, 'name', { value: name, configurable: true })
-  return code === undefined ? error : Object.assign(error, { code })
 }
 
 /** The bytes that base64 stands for, with padding or line ends or not; undefined where it is damaged, which Node skips. */
@@ -176,8 +147,4 @@ function textsOf(headers: unknown): Record<string, string> {
 
 function isEnding(value: unknown): value is Ending {
   return value === 'end' || value === 'cut' || value === 'stalled' || value === 'left' || value === 'failed'
-}
-
-function isRecordedError(value: unknown): value is RecordedError {
-  return isErrorLike(value) && typeof value.name === 'string'
 }

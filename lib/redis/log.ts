@@ -3,7 +3,7 @@ import { AbortError } from '../abort-error.js'
 import { lineOf } from '../encode/ndjson.js'
 import { CompletionError } from '../errors.js'
 import { invalid, show } from '../options.js'
-import { errorOf, type RecordedError, recordedError } from '../recording/format.js'
+import { errorOf, isRecordedError, recordedError } from '../recording/recorded-error.js'
 
 /**
  * The format of a log, one Redis stream for each answer. docs/resumable-answers.md describes it.
@@ -148,12 +148,16 @@ function kindOf(item: LogItem): 'bytes' | 'texts' | 'objects' {
 }
 
 /** The fields of the last entry. What the producer does not know of, who closes the log for it cannot say: how much there was. */
-export function endingFields(ending: Ending, whole?: { last: number; of: string }, error?: Error): string[] {
+export function endingFields(
+  ending: Ending,
+  whole?: { last: number; of: string },
+  error?: unknown
+): string[] {
   return [
     'end',
     ending,
     ...(whole ? ['last', String(whole.last), 'of', whole.of] : []),
-    ...(error ? ['error', JSON.stringify(recordedError(error))] : [])
+    ...(error !== undefined ? ['error', JSON.stringify(recordedError(error))] : [])
   ]
 }
 
@@ -189,7 +193,17 @@ function endingOf(end: string, { last, of, error }: RawEntry['fields']): LogEntr
     ending,
     last: last === undefined ? undefined : Number(last),
     of,
-    error: error === undefined ? errorFor(ending) : errorOf(JSON.parse(error) as RecordedError)
+    error: error === undefined ? errorFor(ending) : errorIn(error)
+  }
+}
+
+/** Anyone may have written it; whatever it is, the answer ends with an error. */
+function errorIn(json: string): Error {
+  try {
+    const error: unknown = JSON.parse(json)
+    return isRecordedError(error) ? errorOf(error) : notOurs()
+  } catch {
+    return notOurs()
   }
 }
 

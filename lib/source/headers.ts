@@ -1,3 +1,9 @@
+/** Headers that say when to try again, or by which name to complain: what a reader may know of a response that was refused. */
+const useful = /^(?:retry-after(?:-ms)?|x-should-retry|x-ratelimit-[\w-]{1,64}|(?:x-)?request-id)$/
+
+/** How many of them there may be. */
+const mostUseful = 32
+
 /** Headers that hold what is not for a log. */
 const secret = /cookie|auth|api-?key|token|secret|signature|credential|session/i
 
@@ -14,6 +20,16 @@ export function headerFacts(given: unknown): HeaderFacts {
   const headers = headersOf(given, name => !isSecretHeader(name))
   const retryAfter = waitOf(headers, Date.now())
   return { headers, ...(retryAfter !== undefined && { retryAfter }) }
+}
+
+/**
+ * Of the headers of a response that was refused, those that say when to try again and name the request; undefined where there
+ * are none. What no header can be is left out, since they may come from a file.
+ */
+export function retryHeadersOf(given: unknown): Record<string, string> | undefined {
+  const headers = Object.entries(headersOf(given, name => useful.test(name)))
+  const sendable = headers.filter(([, value]) => /^[\x20-\x7e]{1,256}$/.test(value)).slice(0, mostUseful)
+  return sendable.length > 0 ? Object.fromEntries(sendable) : undefined
 }
 
 /** Whether a header of that name holds what is not for a log. `x-ratelimit-remaining-tokens` counts another kind of tokens. */

@@ -1,7 +1,6 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { CompletionError } from '#lib/errors.js'
-import { type Entry, entryOf, errorOf, lineOf, looksRecorded, recordedError } from '#lib/recording/format.js'
+import { type Entry, entryOf, lineOf, looksRecorded } from '#lib/recording/format.js'
 
 describe('the format of recordings', () => {
   it('keeps any bytes of a piece', () => {
@@ -60,32 +59,6 @@ describe('the format of recordings', () => {
         .with.property('code', 'CS_ERR_INVALID_RECORDING')
     })
   }
-
-  it('makes an error of this library again, with its facts', () => {
-    const error = new CompletionError('CS_ERR_STALLED', 'nothing came', { limit: 5, timeLimit: 'idle' })
-    const made = errorOf(JSON.parse(JSON.stringify(recordedError(error))))
-    expect(made).to.be.instanceOf(CompletionError)
-    expect(JSON.stringify(made)).to.equal(JSON.stringify(error))
-  })
-
-  it('makes another error again by its name, message and code, and no more of it', () => {
-    const error = Object.assign(new TypeError('fetch failed'), { code: 'ECONNREFUSED', request: 'a key' })
-    expect(recordedError(error)).to.deep.equal({
-      name: 'TypeError',
-      message: 'fetch failed',
-      code: 'ECONNREFUSED'
-    })
-    expect(errorOf(recordedError(error))).to.include({
-      name: 'TypeError',
-      message: 'fetch failed',
-      code: 'ECONNREFUSED'
-    })
-  })
-
-  it('takes no methods from a file', () => {
-    const made = errorOf({ name: 'CompletionError', code: 'CS_ERR_STALLED', message: 'm', toJSON: 1 })
-    expect(JSON.stringify(made)).to.include('CS_ERR_STALLED')
-  })
 
   it('knows the beginning of a recording', () => {
     expect(looksRecorded('{"recording":1')).to.equal(true)

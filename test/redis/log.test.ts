@@ -60,6 +60,14 @@ describe('an entry of a log', () => {
       expect((entry.error as CompletionError).toJSON()).to.deep.equal(failure.toJSON())
   })
 
+  for (const error of ['', '{"name":', 'null', '5', '[]', '{}', '{"name":"E","message":5}']) {
+    it(`ends the answer with an error, though nothing is to be read in it: ${error}`, () => {
+      const entry = readEntry({ id: lastId, fields: { end: 'failed', error } })
+      expect(entry).to.include({ kind: 'ending', ending: 'failed' })
+      if (entry.kind === 'ending') expect(entry.error).to.have.property('code', 'CS_ERR_INVALID_CHUNK')
+    })
+  }
+
   const foreign: Record<string, string>[] = [{}, { texts: '["a' }, { what: 'else' }]
   for (const fields of foreign) {
     it(`that is not ours is an error: ${JSON.stringify(fields)}`, () => {

@@ -7,7 +7,9 @@ import {
   type Chunk,
   CompletionError,
   fromResponse,
+  isRetryable,
   readText,
+  requestCompletion,
   respond,
   stopAt,
   toChunks,
@@ -16,7 +18,8 @@ import {
   toText
 } from 'completion-streams'
 import { follow, list, type PublishOptions, publish, stop } from 'completion-streams/redis'
-import { completion, finishEvent, serve, textEvent, turns, words } from '../helpers.js'
+import { lastId } from '#lib/redis/log.js'
+import { clientOf, completion, finishEvent, question, serve, textEvent, turns, words } from '../helpers.js'
 import {
   clientFor,
   clientNames,
@@ -275,6 +278,70 @@ for (const name of clientNames) {
       expect(error?.toJSON()).to.include({ code: 'CS_ERR_PROVIDER', status: 429, retryAfter: 7000 })
     })
 
+    const refusals: Record<string, [head: number, headers: Record<string, string>, isPassing: boolean]> = {
+      'too many requests': [429, { 'retry-after': '7', 'retry-after-ms': '7000', 'x-request-id': 'r' }, true],
+      'a server that says no': [500, { 'x-should-retry': 'false' }, false],
+      'a wrong key': [401, {}, false]
+    }
+    for (const [what, [status, headers, isPassing]] of Object.entries(refusals)) {
+      it(`tells readers what the official client failed with: ${what}`, async () => {
+        await using provider = await serve((_incoming, outgoing) => {
+          outgoing.writeHead(status, { ...headers, 'content-type': 'application/json', 'set-cookie': 'a=b' })
+          outgoing.end('{"error":{"message":"no","type":"requests","code":"c","param":"p"}}')
+        })
+        const ask = () => requestCompletion(clientOf(provider), question)
+        const { error } = await failing(pipeline(ask(), publish(client.redis, id)))
+        const told = (await readAll(follow(other.redis, id))).error
+        expect(told?.name).to.equal(error.constructor.name)
+        expect(told).to.deep.include({ status, type: 'requests', code: 'c', param: 'p' })
+        expect(told?.headers ?? {}).to.deep.equal(headers)
+        expect([isRetryable(told), isRetryable(error)]).to.deep.equal([isPassing, isPassing])
+        const answer = await answered(() => follow(other.redis, id))
+        expect(answer.status).to.equal(status)
+        expect(answer).to.deep.equal(await answered(ask))
+      })
+    }
+
+    it('tells readers that the provider could not be reached', async () => {
+      const provider = await serve(() => {})
+      await provider[Symbol.asyncDispose]()
+      const ask = () => requestCompletion(clientOf(provider), question)
+      await failing(pipeline(ask(), publish(client.redis, id)))
+      const told = (await readAll(follow(other.redis, id))).error
+      expect(told?.name).to.equal('APIConnectionError')
+      expect(isRetryable(told)).to.equal(true)
+      const answer = await answered(() => follow(other.redis, id))
+      expect(answer.status).to.equal(502)
+      expect(answer).to.deep.equal(await answered(ask))
+    })
+
+    it('tells readers at once of something that was thrown and is no error', async () => {
+      async function* source() {
+        yield 'a'
+        throw 'out of credit'
+      }
+      const sink = publish(client.redis, id, { lease: 600_000 })
+      pipeline(source(), sink).catch(() => {})
+      const { error } = await readAll(follow(other.redis, id))
+      expect(error?.message).to.equal('it failed with what is no error: out of credit (string)')
+      expect((await failing(finished(sink))).error).to.equal('out of credit')
+    })
+
+    it('lets nothing that somebody wrote for an error harm a reader', async () => {
+      const end = (error: string) =>
+        client.command('XADD', `completion-streams:log:${id}`, lastId, 'end', 'failed', 'error', error)
+      await end(
+        '{"name":"Error","message":"m","code":5,"status":429,"__proto__":{"polluted":1},"cause":{"__proto__":{}},' +
+          '"headers":{"retry-after":"7","x-ratelimit-a":"1\\r\\nset-cookie: a=b","set-cookie":"a=b","__proto__":{"get":1}}}'
+      )
+      const { error } = await readAll(follow(other.redis, id))
+      expect(error).to.deep.include({ message: 'm', code: 5, status: 429, headers: { 'retry-after': '7' } })
+      expect(error).to.not.have.property('polluted')
+      const { status, headers } = await answered(() => follow(other.redis, id))
+      expect(status).to.equal(429)
+      expect(headers).to.deep.equal({ 'retry-after': '7' })
+    })
+
     it('tells readers that the producer was aborted', async () => {
       const leave = new AbortController()
       const source = fed()
@@ -515,6 +582,19 @@ for (const name of clientNames) {
       }
     })
   })
+}
+
+/** How `respond` answers: the status, the body, and the headers but those that each response has. */
+async function answered(
+  source: () => AsyncIterable<unknown>
+): Promise<{ status: number; headers: Record<string, string>; body: string }> {
+  await using server = await serve((_incoming, outgoing) => {
+    pipeline(source(), toChunks(), respond(outgoing)).catch(() => {})
+  })
+  const response = await fetch(server.url)
+  const usual = /^(?:date|connection|keep-alive|transfer-encoding|content-type|cache-control)$/
+  const headers = [...response.headers].filter(([name]) => !usual.test(name))
+  return { status: response.status, headers: Object.fromEntries(headers), body: await response.text() }
 }
 
 async function failing(promise: Promise<unknown>): Promise<{ error: CompletionError }> {

@@ -123,6 +123,22 @@ describe('record', () => {
   })
 
   describe('says how it ended', () => {
+    it('when something is thrown that is no error', async () => {
+      const lines = await withFolder(async folder => {
+        const file = join(folder, 'recording.ndjson')
+        const recorder = record(createWriteStream(file))
+        async function* source() {
+          yield Buffer.from('a')
+          throw 'out of credit'
+        }
+        expect(await failureOf(pipeline(source(), recorder, drain()))).to.equal('out of credit')
+        await closed(recorder)
+        return linesIn(file)
+      })
+      expect(lines.at(-1)).to.have.property('end', 'failed')
+      expect(lines.at(-1)?.error?.message).to.include('out of credit')
+    })
+
     it('when the connection is cut: after all that came, with the error', async () => {
       const { lines, error } = await recorded({ cutAfter: { events: 3 } })
       expect(lines.at(-1)).to.include({ end: 'cut' })
