@@ -1,7 +1,7 @@
 import { withoutKeys } from '../access-keys.js'
 import { CompletionError, type CompletionErrorFacts, isErrorLike } from '../errors.js'
 import { longestKey, printable } from '../printable.js'
-import { retryHeadersOf } from '../source/headers.js'
+import { headersOf, retryHeadersOf } from '../source/headers.js'
 
 /**
  * How an error is kept as JSON, in a recording and in a log of Redis: its name, message and code, and of everything else only
@@ -74,10 +74,13 @@ const reported: Record<string, Keep> = {
   code: textOrNumberIn
 }
 
-/** What is kept of an error, or of anything else that was thrown. */
-export function recordedError(error: unknown): RecordedError {
+/** What is kept of an error, or of anything else that was thrown; of its headers, those that are wanted. */
+export function recordedError(
+  error: unknown,
+  isWanted: (header: string) => boolean = () => true
+): RecordedError {
   try {
-    return recorded(error, deepest, { left: mostErrors })
+    return recorded(error, deepest, { left: mostErrors, isWanted })
   } catch {
     // Whoever throws may have getters throw too.
     return { name: 'Error', message: 'it failed with something that cannot be read' }
@@ -93,20 +96,28 @@ export function isRecordedError(value: unknown): value is RecordedError {
   return isErrorLike(value) && typeof value.name === 'string'
 }
 
-function recorded(error: unknown, depth: number, errors: { left: number }): RecordedError {
-  errors.left--
+interface Bounds {
+  /** How many errors may still be kept. */
+  left: number
+  readonly isWanted: (header: string) => boolean
+}
+
+function recorded(error: unknown, depth: number, bounds: Bounds): RecordedError {
+  bounds.left--
   if (typeof error !== 'object' || error === null) return { name: 'Error', message: sayingOf(error) }
   const { message, code, cause, errors: others } = error as Record<string, unknown>
   const inner = (value: unknown) => {
-    const isKept = depth > 0 && errors.left > 0 && isErrorLike(value)
-    return isKept ? recorded(value, depth - 1, errors) : undefined
+    const isKept = depth > 0 && bounds.left > 0 && isErrorLike(value)
+    return isKept ? recorded(value, depth - 1, bounds) : undefined
   }
   const isOwn = isOwnCode(code)
+  const { headers, ...given } = factsIn(error, isOwn ? ownFacts : facts)
   return presentIn({
     name: nameOf(error),
     message: lineIn(message) ?? 'it failed with an object that is no error',
     code: textOrNumberIn(code),
-    ...factsIn(error, isOwn ? ownFacts : facts),
+    ...given,
+    headers: headers && headersOf(headers, bounds.isWanted),
     // The row of a batch that it ended.
     row: textIn((error as { row?: unknown }).row),
     cause: inner(cause),

@@ -150,7 +150,7 @@ export function record(destination: NodeJS.WritableStream, options?: RecordOptio
       }
       write({ kind: 'piece', at, bytes: refused.body })
     }
-    write({ kind: 'end', at, end, ...(error && { error: recordedError(error) }) })
+    write({ kind: 'end', at, end, ...(error && { error: recordedError(error, isWanted) }) })
   }
 
   function onSinkError(error: Error): void {

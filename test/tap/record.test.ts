@@ -180,6 +180,16 @@ describe('record', () => {
       expect(lines[3]).to.include({ end: 'failed' })
     })
 
+    it('with the error of a refusal, of whose headers only those that are wanted', async () => {
+      for (const [headers, kept] of [
+        ['safe', { 'retry-after': '2' }],
+        ['none', {}]
+      ] as const) {
+        const { lines } = await recorded({ status: { code: 429, retryAfter: 2 } }, { headers })
+        expect(lines.at(-1)?.error).to.deep.include({ status: 429, headers: kept })
+      }
+    })
+
     it('without the key that a refusal quotes', async () => {
       const body = { error: { message: `Incorrect API key provided: sk-${'a1'.repeat(10)}.` } }
       const { lines } = await recorded({ status: { code: 401, body } })
