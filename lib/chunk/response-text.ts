@@ -1,28 +1,58 @@
 import { isTerminal, type TextKind } from './fields.js'
+import { beforeOf } from './resumed.js'
 
 type Loose = Readonly<Record<string, unknown>>
 
 /** So many deltas tell more of the same text from another. */
 const recentDeltas = 8
 
+/** What is known of a part's text, as another copy of the library may read it. */
+interface KnownText {
+  readonly length: number
+  readonly count: number
+  readonly recent: readonly string[]
+  readonly isCut: boolean
+}
+
+/** What is known of the texts of one kind in a response. */
+export interface KnownTexts {
+  readonly known: ReadonlyMap<string, KnownText>
+  readonly isOver: boolean
+}
+
 /** What is known of a part's text: its length, and its end. */
-class Known {
+class Known implements KnownText {
   length = 0
-  #count = 0
+  count = 0
   /** The last deltas, each in the place of an older one: to join them at each delta costs a tenth of all the reading. */
-  readonly #recent: string[] = []
+  readonly recent: string[] = []
+  /** Whether its beginning was not seen, so that nobody can say what a whole text holds beyond it. */
+  readonly isCut: boolean
+
+  constructor(isCut: boolean) {
+    this.isCut = isCut
+  }
+
+  static from({ length, count, recent, isCut }: KnownText): Known {
+    const known = new Known(isCut)
+    known.length = length
+    known.count = count
+    known.recent.push(...recent)
+    return known
+  }
 
   /** Adds a delta, and gives it back. */
   add(delta: string): string {
     this.length += delta.length
-    this.#recent[this.#count++ % recentDeltas] = delta
+    this.recent[this.count++ % recentDeltas] = delta
     return delta
   }
 
   /** What a text holds beyond this; nothing if it is another. */
   beyond(text: string): string {
-    const oldest = this.#count % recentDeltas
-    const end = [...this.#recent.slice(oldest), ...this.#recent.slice(0, oldest)].join('')
+    if (this.isCut) return ''
+    const oldest = this.count % recentDeltas
+    const end = [...this.recent.slice(oldest), ...this.recent.slice(0, oldest)].join('')
     // Some providers tidy the whole text at the end; it then no longer begins with the deltas that were sent.
     return text.slice(0, this.length).endsWith(end) ? text.slice(this.length) : ''
   }
@@ -64,14 +94,20 @@ const texts: ReadonlyMap<string, readonly [kind: TextKind, field: string, list: 
  * The text of one kind in the events of a response. Deltas bring it, and OpenAI says it all again when a part, its item
  * and the response are done; some gateways say it only there. So what each of these holds beyond what came before is
  * given once, part by part.
+ *
+ * A reader that has come back to a response has what its deltas brought before. Where it is not known what they were, all
+ * is taken for known of a part whose beginning did not come: there is no telling what else it lacks.
  */
-export class ResponseText {
+export class ResponseText implements KnownTexts {
   readonly #kind: TextKind
-  readonly #known = new Map<string, Known>()
+  readonly known: Map<string, Known> = new Map()
   /** Of the last delta: the next one nearly always goes on with it. */
   #last: Place | undefined
   /** Whether a terminal has come; some gateways send two. */
-  #isOver = false
+  isOver = false
+  #hasBegun = false
+  /** The items and parts that have begun, where others had before, of which nothing is known. */
+  #begun: string[] | undefined
 
   constructor(kind: TextKind) {
     this.#kind = kind
@@ -82,9 +118,9 @@ export class ResponseText {
     const { delta } = loose
     if (typeof delta === 'string' && this.#last && isAt(this.#last, loose, type))
       return this.#last.known.add(delta)
+    if (!this.#hasBegun) this.#begin(event)
     if (isTerminal(event)) return this.#end(loose)
-    if (this.#isOver) this.#known.clear()
-    this.#isOver = false
+    if (this.isOver) this.#forget()
     const dot = type.lastIndexOf('.')
     const name = type.slice(0, dot)
     const [kind, field, list] = texts.get(name) ?? []
@@ -93,18 +129,51 @@ export class ResponseText {
       const key = keyOf(loose, list)
       if (!type.endsWith('.delta')) return this.#rest([key], loose[field])
       const text = this.#add(key, delta)
-      const known = this.#known.get(key)
+      const known = this.known.get(key)
       this.#last = known && placeIn(loose, type, known)
       return text
     }
     if (type === 'response.content_part.done' || type === 'response.reasoning_summary_part.done')
       return this.#restOfPart([keyOf(loose, name.includes('summary') ? 'summary' : 'content')], loose.part)
     if (type === 'response.output_item.done') return this.#restOfItem([placeOf(loose)], loose.item)
+    if (this.#begun && type.endsWith('.added')) this.#addBegun(loose, type)
     return ''
   }
 
+  /** What came before has been read, and is known, or it has not. */
+  #begin(event: object): void {
+    this.#hasBegun = true
+    const before = beforeOf(event)
+    if (before === 'unknown') this.#begun = []
+    else if (before) {
+      const { known, isOver } = before.texts[this.#kind]
+      for (const [key, text] of known) this.known.set(key, Known.from(text))
+      this.isOver = isOver
+    }
+  }
+
+  /** The next response begins. */
+  #forget(): void {
+    this.known.clear()
+    this.#begun = undefined
+    this.isOver = false
+  }
+
+  #addBegun(event: Loose, type: string): void {
+    if (type === 'response.output_item.added') this.#begun?.push(placeOf(event), idOf(event.item))
+    else this.#begun?.push(keyOf(event, type.includes('summary') ? 'summary' : 'content'))
+  }
+
+  /** Whether a part began before what came first, so that its reader may have any of it. */
+  #isCut(keys: readonly string[]): boolean {
+    return (
+      this.#begun !== undefined &&
+      !keys.some(key => this.#begun?.some(name => `${key} `.startsWith(`${name} `)))
+    )
+  }
+
   #end({ response }: Loose): string {
-    this.#isOver = true
+    this.isOver = true
     this.#last = undefined
     return listOf(asLoose(response).output)
       .map((item, place) => this.#restOfItem([`${place}`, idOf(item)], item))
@@ -113,16 +182,18 @@ export class ResponseText {
 
   #add(key: string, delta: unknown): string {
     if (typeof delta !== 'string' || delta === '') return ''
-    const known = this.#known.get(key) ?? new Known()
-    this.#known.set(key, known)
+    const known = this.known.get(key) ?? new Known(this.#isCut([key]))
+    this.known.set(key, known)
     return known.add(delta)
   }
 
   /** What a whole text holds beyond what is known of it under any of its names. */
   #rest(keys: readonly string[], text: unknown): string {
     if (typeof text !== 'string' || text === '') return ''
-    const key = keys.find(key => this.#known.has(key)) ?? (keys[0] as string)
-    return this.#add(key, this.#known.get(key)?.beyond(text) ?? text)
+    const known = keys.find(key => this.known.has(key))
+    if (known === undefined && this.#isCut(keys)) return ''
+    const key = known ?? (keys[0] as string)
+    return this.#add(key, this.known.get(key)?.beyond(text) ?? text)
   }
 
   #restOfItem(places: readonly string[], item: unknown): string {

@@ -1,6 +1,7 @@
 import { additionsOf } from '../chunk/additions.js'
 import { choicesOf, indexOf, type LooseChunk } from '../chunk/fields.js'
 import { jsonOf } from '../chunk/json.js'
+import { beforeOf, type EventsBefore } from '../chunk/resumed.js'
 import { CompletionError } from '../errors.js'
 import { ToolCallList } from './chat/tool-call-list.js'
 import { isObject } from './merged-fields.js'
@@ -20,6 +21,9 @@ export class ArgumentsText {
   readonly #lanes = new Set<string>()
   #length = 0
   #tail = ''
+  #hasBegun = false
+  /** What came before, to a reader that has come back; of which nothing may be known until a call begins. */
+  #before: EventsBefore | 'unknown' | undefined
 
   constructor(choice: number) {
     this.#choice = choice
@@ -55,15 +59,25 @@ export class ArgumentsText {
   }
 
   #ofResponse(event: object): string {
+    if (!this.#hasBegun) this.#before = beforeOf(event)
+    this.#hasBegun = true
+    if (this.#before === 'unknown' && opensCall(event)) this.#before = undefined
     let text = ''
     for (const { kind, lane, otherLane, text: given, isWhole } of additionsOf(event)) {
       if (kind !== 'arguments' || !ofCaller.test(lane)) continue
       const isKnown = this.#lanes.has(lane) || (otherLane !== undefined && this.#lanes.has(otherLane))
       if (!isKnown) this.#start()
       this.#lanes.add(lane)
-      text += isWhole ? this.#rest(given) : this.#add(given)
+      if (!isWhole) text += this.#add(given)
+      else if (!this.#isCut(lane, otherLane)) text += this.#rest(given)
     }
     return text
+  }
+
+  /** Whether the beginning of a text came before, so that nobody can say what a whole one holds beyond the pieces. */
+  #isCut(lane: string, otherLane = lane): boolean {
+    const before = this.#before
+    return before === 'unknown' || before?.lanes.has(lane) === true || before?.lanes.has(otherLane) === true
   }
 
   /** What a whole text holds beyond what was given of it. */
@@ -87,6 +101,13 @@ export class ArgumentsText {
       'there is more than one tool call: ask with parallel_tool_calls: false, or take whole calls with toToolCalls()'
     throw new CompletionError('CS_ERR_INVALID_CHUNK', message)
   }
+}
+
+/** Whether an event begins a call that the caller is to run. */
+function opensCall(event: object): boolean {
+  const { type, item } = event as { type?: unknown; item?: unknown }
+  const isCall = isObject(item) && (item.type === 'function_call' || item.type === 'custom_tool_call')
+  return type === 'response.output_item.added' && isCall
 }
 
 /** Arguments are text; some servers give them parsed. */

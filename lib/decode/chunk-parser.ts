@@ -3,6 +3,8 @@ import { adviceFor } from '../chunk/foreign.js'
 import { isKeepAliveName, isKeepAliveText } from '../chunk/keep-alive.js'
 import { otherFormOfText } from '../chunk/other-form.js'
 import { providerErrorIn } from '../chunk/provider-error.js'
+import { Recalled } from '../chunk/recalled.js'
+import { markResumed } from '../chunk/resumed.js'
 import { isWholeCompletion } from '../chunk/whole.js'
 import { CompletionError } from '../errors.js'
 import { beginningOf } from '../printable.js'
@@ -42,6 +44,7 @@ export class ChunkParser implements CompletionReader {
   readonly #payloads: PayloadParser
   readonly #stray = new StrayLines()
   readonly #overListeners: (() => void)[] = []
+  #recalled: Recalled | undefined
   /** Whether the input is known to be events. */
   #isEvents = false
   #sawEvent = false
@@ -75,6 +78,25 @@ export class ChunkParser implements CompletionReader {
   /** Whether the completion that was read last is complete. */
   get isComplete(): boolean {
     return this.#reader.progress.complete
+  }
+
+  /** Whether it has choices: behind those comes an end mark, which a response does not have. */
+  get hasEndMark(): boolean {
+    return this.#reader.progress.choices > 0
+  }
+
+  /** Takes a chunk that its reader has. */
+  recalled(chunk: object): void {
+    const { type } = chunk as LooseChunk
+    if (typeof type !== 'string' || !isResponsesEvent(chunk)) return
+    this.#recalled ??= new Recalled()
+    this.#recalled.add(chunk, type)
+  }
+
+  /** Takes the first chunk behind those. */
+  resumed(chunk: object): void {
+    if (this.#recalled) markResumed(chunk, this.#recalled)
+    this.#recalled = undefined
   }
 
   /** Has a function called at each end mark and Responses terminal. */

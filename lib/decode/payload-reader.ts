@@ -11,6 +11,7 @@ import { isKeepAlive } from '../chunk/keep-alive.js'
 import { mayHoldText, otherFormOf } from '../chunk/other-form.js'
 import { goesOn, markOpening, Progress } from '../chunk/progress.js'
 import { isErrorOfChoice, providerErrorIn } from '../chunk/provider-error.js'
+import { markResumed, standsBehindOthers } from '../chunk/resumed.js'
 import { chunksOf, isWholeCompletion, type WholeCompletion } from '../chunk/whole.js'
 import { CompletionError } from '../errors.js'
 import { beginningOf } from '../printable.js'
@@ -226,12 +227,17 @@ export class PayloadReader {
     // Chunks are handed on as the provider sent them: their type is a promise of the provider's.
     const opens = progress.add(value)
     if (opens) this.#open(value)
-    this.#hasBegun = true
+    if (!this.#hasBegun) this.#begin(value)
     if (progress.choices > this.#options.maxChoices) throw tooManyChoices(this.#options.maxChoices)
     this.#handlers.onChunk(value as Chunk)
     report?.()
     if (progress.hasReason || held.error || this.#options.onCut === 'fail') this.#judge(value)
     this.goesOn = !(opens || held.error || progress.ended)
+  }
+
+  #begin(value: object): void {
+    this.#hasBegun = true
+    if (standsBehindOthers(value)) markResumed(value, 'unknown')
   }
 
   #open(value: object): void {

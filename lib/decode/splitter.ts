@@ -25,6 +25,10 @@ export interface RecordParser {
   take(item: unknown): void
   /** Takes the end of the input. */
   end(): void
+  /** Takes a record back that its reader has. */
+  recalled?(record: object): void
+  /** Takes the first record behind those, before it is emitted. */
+  resumed?(record: object): void
 }
 
 /** On the stage: has it read what was emitted before, without emitting it again. */
@@ -89,8 +93,14 @@ export function splitter<In, Out>(
   /** The last record of it. */
   let last: Out | undefined
   let isRecalling = false
-  const parser = parserFor(record => {
-    if (isRecalling) return
+  /** Whether anything was recalled, and nothing was emitted since then. */
+  let hasRecalled = false
+  const parser: RecordParser = parserFor(record => {
+    if (hasRecalled) {
+      if (isRecalling) return parser.recalled?.(record as object)
+      hasRecalled = false
+      parser.resumed?.(record as object)
+    }
     if (id === undefined) stream.push(record)
     else {
       if (last !== undefined) stream.push(last)
@@ -278,6 +288,7 @@ export function splitter<In, Out>(
   const read = {
     [recall]: (item: unknown) => {
       isRecalling = true
+      hasRecalled = true
       stream._transform(item, 'utf8', ignore)
       isRecalling = false
     }

@@ -22,7 +22,8 @@ export interface TextOptions {
  * all three APIs; in the Responses API there is only choice 0.
  *
  * Half of a surrogate pair, which a server may cut between two deltas, is held until the next text. What a Responses
- * event says again is emitted once; where no delta brought it, it is emitted when it comes.
+ * event says again is emitted once; where no delta brought it, it is emitted when it comes. To a reader that comes back
+ * (`resume`, `follow`), nothing is emitted again that came before.
  *
  * Fails with `CS_ERR_INVALID_CHUNK` when what it is given is no chunk, when content is filled but cannot be read, and
  * when no chunk was of the choice that was asked for, though one was of another.

@@ -8,6 +8,7 @@ import {
   type LooseDelta
 } from '../chunk/fields.js'
 import { keepOpening, Progress } from '../chunk/progress.js'
+import { keepResumed } from '../chunk/resumed.js'
 import { choiceText, contentText } from '../chunk/text.js'
 import type { Pattern } from './pattern.js'
 import { type Run, ThinkingText } from './thinking-text.js'
@@ -40,7 +41,11 @@ export class ThinkingChunks {
     const rest = this.#progress.add(chunk) ? this.end() : []
     const { type } = chunk as LooseChunk
     if (choicesOf(chunk).length > 0) return [...rest, ...this.#addChoices(chunk)]
-    return typeof type === 'string' ? [...rest, ...this.#addEvent(chunk as Loose, type)] : [...rest, chunk]
+    if (typeof type !== 'string') return [...rest, chunk]
+    const events = this.#addEvent(chunk as Loose, type)
+    const [first] = events
+    if (first && first !== chunk) keepResumed(chunk, first)
+    return [...rest, ...events]
   }
 
   /** What is held when no more comes. The next chunk begins another completion. */

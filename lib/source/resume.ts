@@ -24,6 +24,10 @@ export interface ResumeOptions extends RequestOptions {
  * `sequence_number`, and `response.created` the id. What it fails with, and when its request is sent, is as with
  * `requestCompletion`: cut again, it fails with `CS_ERR_TRUNCATED`, and may be resumed again.
  *
+ * The last events say all text and all tool calls again. Behind `toChunks`, `toText`, `toArguments` and `toToolCalls` emit
+ * nothing of what began before `after` but what its deltas still bring, and calls that become whole; `toCompletion` emits
+ * the whole response. Behind the last event, do not resume: nothing comes, which is `CS_ERR_TRUNCATED`, as after a cut.
+ *
  * Throws `CS_ERR_INVALID_OPTION` for a client whose responses cannot be retrieved.
  *
  * @example

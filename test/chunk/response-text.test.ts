@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import type { TextKind } from '#lib/chunk/fields.js'
 import { ResponseText } from '#lib/chunk/response-text.js'
+import { markResumed } from '#lib/chunk/resumed.js'
 
 function read(events: readonly object[], kind: TextKind = 'content'): string {
   const reader = new ResponseText(kind)
@@ -101,6 +102,53 @@ describe('ResponseText', () => {
     expect(read([event, completed, { type: 'response.created', response: {} }, event, completed])).to.equal(
       'Hello thereHello there'
     )
+  })
+
+  describe('behind events that its reader has, of which nothing is known', () => {
+    const resumed = (...events: object[]) => {
+      const [first = {}, ...others] = events
+      const marked = { ...first }
+      markResumed(marked, 'unknown')
+      return read([marked, ...others])
+    }
+    const added = { type: 'response.content_part.added', ...place, part: { ...part, text: '' } }
+    const opened = { type: 'response.output_item.added', output_index: 1, item: { ...message, content: [] } }
+
+    for (const [index, { type }] of [...done, completed].entries()) {
+      it(`gives nothing that ${type} says again`, () => {
+        expect(resumed(...[...done, completed].slice(index))).to.equal('')
+      })
+    }
+
+    it('gives the deltas, and nothing that the text holds beyond them', () => {
+      expect(resumed(...deltas.slice(1), ...done, completed)).to.equal('there')
+      const laugh = { ...deltas[0], delta: 'ha' }
+      const text = 'hahahaha'
+      expect(resumed(laugh, laugh, { ...done[0], text })).to.equal('haha')
+    })
+
+    for (const event of [added, opened]) {
+      it(`gives all of a part behind ${event.type}`, () => {
+        expect(resumed(event, ...done, completed)).to.equal('Hello there')
+        expect(resumed(event, ...deltas.slice(0, 1), ...done, completed)).to.equal('Hello there')
+        expect(resumed(event, completed)).to.equal('Hello there')
+      })
+    }
+
+    it('gives all of the next response', () => {
+      const created = { type: 'response.created', response: {} }
+      expect(resumed(completed, created, completed)).to.equal('Hello there')
+    })
+
+    it('goes on with what it has read itself', () => {
+      const [, second] = deltas
+      const marked = { ...second }
+      markResumed(marked, 'unknown')
+      expect(read([...deltas.slice(0, 1), marked, ...done, completed])).to.equal('Hello there')
+      const again = { ...done[0] }
+      markResumed(again, 'unknown')
+      expect(read([...deltas.slice(0, 1), again, ...done, completed])).to.equal('Hello there')
+    })
   })
 
   it('takes events apart whose fields are of other types', () => {

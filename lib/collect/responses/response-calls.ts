@@ -1,4 +1,6 @@
 import { isTerminal } from '../../chunk/fields.js'
+import { itemId } from '../../chunk/recalled.js'
+import { beforeOf } from '../../chunk/resumed.js'
 import { PartialToolCall, type ToolCall, toToolCall } from '../chat/tool-call-list.js'
 import { isObject } from '../merged-fields.js'
 
@@ -23,10 +25,14 @@ export class ResponseCalls {
   readonly #settled = new Set<unknown>()
   #newest: PartialToolCall | undefined
   #count = 0
+  #hasBegun = false
+  /** Whether others may have come before, to a reader that has come back, and nothing is known of them. */
+  #isCut = false
 
   /** Takes the next event, and puts the calls that came to their end with it into one of the two lists. */
   add(event: object, type: string, whole: ToolCall[], unfinished: ToolCall[]): void {
     const { item, delta, name, arguments: given, input, response } = event as LooseEvent
+    if (!this.#hasBegun) this.#begin(event)
     switch (type) {
       case 'response.output_item.added':
         if (isCallItem(item)) this.#start(keyOf(event)).add(asDelta(item))
@@ -54,23 +60,36 @@ export class ResponseCalls {
     this.#open.clear()
   }
 
+  /** A call that was whole before is not given again. */
+  #begin(event: object): void {
+    this.#hasBegun = true
+    const before = beforeOf(event)
+    if (before === 'unknown') this.#isCut = true
+    else for (const id of before?.done ?? []) this.#settled.add(id)
+  }
+
   /** A terminal event holds all items once more; some gateways send them there only. */
   #finish(type: string, response: unknown, whole: ToolCall[], unfinished: ToolCall[]): void {
     const isCut = type === 'response.incomplete'
     const output = isObject(response) && Array.isArray(response.output) ? response.output : []
     const keys = new Map<unknown, unknown>([...this.#open].map(([key, call]) => [call.id, key]))
-    const calls = output.filter(isCallItem).filter(item => !this.#settled.has(idOf(item)))
+    const calls = output.filter(isCallItem).filter(item => this.#isNew(item, keys))
     for (const [position, item] of calls.entries()) {
-      const key = keys.get(idOf(item)) ?? `item ${position}`
+      const key = keys.get(itemId(item)) ?? `item ${position}`
       this.#settle(key, item, item.status === 'incomplete' || (isCut && !item.status) ? unfinished : whole)
     }
     this.close(isCut ? unfinished : whole)
   }
 
+  /** Of those that may have come before, only a call that has begun since then is new. */
+  #isNew(item: object, open: ReadonlyMap<unknown, unknown>): boolean {
+    return !this.#settled.has(itemId(item)) && (!this.#isCut || open.has(itemId(item)))
+  }
+
   #settle(key: unknown, item: Record<string, unknown>, calls: ToolCall[]): void {
     const call = this.#open.get(key) ?? new PartialToolCall(this.#count++)
     this.#open.delete(key)
-    this.#settled.add(idOf(item))
+    this.#settled.add(itemId(item))
     const { function: called, ...rest } = asDelta(item)
     call.add(rest)
     call.replaceFunction(called)
@@ -96,10 +115,6 @@ function keyOf(event: object): unknown {
   return typeof output_index === 'number' ? output_index : (item_id ?? (isObject(item) ? item.id : undefined))
 }
 
-function idOf({ call_id, id }: Record<string, unknown>): unknown {
-  return call_id || id
-}
-
 function isCallItem(item: unknown): item is Record<string, unknown> {
   return isObject(item) && (item.type === 'function_call' || item.type === 'custom_tool_call')
 }
@@ -110,7 +125,7 @@ function asDelta(
 ): Record<'id' | 'type', unknown> & { function: Record<string, unknown> } {
   const { type, name, arguments: given, input } = item
   return {
-    id: idOf(item),
+    id: itemId(item),
     type: type === 'custom_tool_call' ? 'custom' : 'function',
     function: { name, arguments: given ?? input }
   }
