@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream'
+import { streamsBehind } from './reader.js'
 
 /** Registered, so that two copies of the library in one process understand each other. */
 const eventId = Symbol.for('completion-streams.eventId')
@@ -29,9 +30,24 @@ export function eventIdOf(chunk: object): string | undefined {
 /** On a sink that writes the ids of what it is given. */
 const idTaker = Symbol.for('completion-streams.idTaker')
 
-/** Makes a sink or a stage known as one that writes ids. */
-export function markIdTaker(stream: Writable): void {
-  Object.defineProperty(stream, idTaker, { value: true })
+/** What a sink that writes ids is told by the source of an answer to which a reader comes back. */
+export interface IdTaker {
+  /** Whether its reader had a part of the answer before. */
+  isReturning?: boolean
+  /** The id of the end mark, once the answer is known to be whole. */
+  endId?: string
+  /** Whether an end mark is left for the reader, though there may be nothing else. */
+  isMarkLeft?: boolean
+}
+
+/** Makes a sink or a stage known as one that writes ids. What it is told is written into an object. */
+export function markIdTaker(stream: Writable, told: IdTaker): void {
+  Object.defineProperty(stream, idTaker, { value: told })
+}
+
+/** What writes ids behind a source, along its pipes and through whatever stages. */
+export function idTakersBehind(source: Readable): IdTaker[] {
+  return [...streamsBehind(source)].flatMap(stream => (stream as { [idTaker]?: IdTaker })[idTaker] ?? [])
 }
 
 /** Whether a source goes directly into what writes ids. A text has no place for one: such a sink is given events. */
@@ -39,5 +55,7 @@ export function goesToIdTaker(source: Readable): boolean {
   // What a stream is piped into is not public, but stands here: in a list, or until readable-stream 3 by itself.
   const { _readableState: state } = source as { _readableState?: { readonly pipes?: unknown } }
   const pipes = Array.isArray(state?.pipes) ? state.pipes : [state?.pipes]
-  return pipes.length === 1 && (pipes[0] as { [idTaker]?: true } | null | undefined)?.[idTaker] === true
+  return (
+    pipes.length === 1 && (pipes[0] as { [idTaker]?: IdTaker } | null | undefined)?.[idTaker] !== undefined
+  )
 }

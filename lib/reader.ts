@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream'
 import { beside, inside, outside } from './on-its-way.js'
 
 /** Registered, so that a source and a stage from two copies of the library find each other. */
-const reader = Symbol.for('completion-streams.reader')
+const reader: unique symbol = Symbol.for('completion-streams.reader')
 
 /** On a composed stream: the streams inside, before they are joined, too. */
 export const parts: unique symbol = Symbol.for('completion-streams.parts')
@@ -17,12 +17,14 @@ export interface CompletionReader {
   recall?(item: unknown): void
   /** Whether the completion that was read last is complete. */
   readonly isComplete: boolean
+  /** Whether it has an end mark behind its chunks, which a response does not have. */
+  readonly hasEndMark: boolean
   /** A failure that the provider has reported, and that waits for what may still come behind it. */
   readonly heldFailure: Error | undefined
 }
 
 /** A stream as its neighbour sees it: of any class. */
-interface Neighbour {
+export interface Neighbour {
   readonly [reader]?: CompletionReader
   readonly [parts]?: readonly Neighbour[]
   readonly [inside]?: Neighbour
@@ -37,17 +39,20 @@ export function markReader<Stream extends object>(stream: Stream, itself: Comple
 }
 
 /**
- * The stages behind a source that read completions, along its pipes, through composed streams and stages of other
- * libraries. Pipes are laid in the same turn in which a pipeline is made, so a source asks when its response is there,
- * not when it is made. What reads a source by iteration, as an async generator does, is not found.
+ * The stages behind a source that read completions. Pipes are laid in the same turn in which a pipeline is made, so a source
+ * asks when its response is there, not when it is made. What reads a source by iteration, as an async generator does, is
+ * not found.
  */
 export function readersBehind(source: Readable): CompletionReader[] {
+  return [...streamsBehind(source)].flatMap(stream => stream[reader] ?? [])
+}
+
+/** The streams behind a source, along its pipes, through composed streams and stages of other libraries. */
+export function streamsBehind(source: Readable): Iterable<Neighbour> {
   const seen = new Set<Neighbour>()
-  const readers: CompletionReader[] = []
   const visit = (stream: Neighbour | undefined) => {
     if (!stream || seen.has(stream)) return
     seen.add(stream)
-    if (stream[reader]) readers.push(stream[reader])
     for (const next of [
       ...(stream[parts] ?? []),
       stream[inside],
@@ -60,7 +65,7 @@ export function readersBehind(source: Readable): CompletionReader[] {
   }
   // What a stream is to its neighbours stands on it under names of this library's and of Node's.
   visit(source as Neighbour)
-  return readers
+  return seen
 }
 
 function pipesOf({ _readableState }: Neighbour): readonly Neighbour[] {

@@ -3,7 +3,7 @@ import { adviceFor, checkChunk } from '../chunk/foreign.js'
 import { isOpening } from '../chunk/progress.js'
 import type { ServerSentEvent } from '../decode/sse/event-parser.js'
 import { CompletionError } from '../errors.js'
-import { eventIdOf } from '../event-id.js'
+import { eventIdOf, type IdTaker } from '../event-id.js'
 import type { FailureBody } from './failure-body.js'
 import { lineOf } from './ndjson.js'
 
@@ -28,9 +28,11 @@ export class EventWriter {
   /** The end of a text that may belong to what follows: half of a surrogate pair, or of a line end. */
   #held = ''
   readonly #taker: string
+  readonly #told: IdTaker
 
-  constructor(taker: string) {
+  constructor(taker: string, told: IdTaker = {}) {
     this.#taker = taker
+    this.#told = told
   }
 
   write(item: EventItem): string {
@@ -47,9 +49,11 @@ export class EventWriter {
     return this.#chunk(item)
   }
 
-  /** What stands at the end of a stream that is whole. */
+  /** What stands at the end of a stream that is whole. The mark of an answer to which readers come back has an id. */
   end(): string {
-    if (this.#form === 'chat') return endMark
+    const { endId, isMarkLeft } = this.#told
+    if (this.#form === 'chat' || (this.#form === 'none' && isMarkLeft))
+      return endId === undefined ? endMark : `id: ${oneLine(endId)}\n${endMark}`
     return this.#form === 'text' ? `${this.#rest()}event: done\ndata: [DONE]\n\n` : ''
   }
 
@@ -69,7 +73,9 @@ export class EventWriter {
     const { type } = chunk as LooseChunk
     const isEvent = isResponsesEvent(chunk) || type === 'error'
     // A log may hold several completions.
-    const mark = this.#form === 'chat' && isOpening(chunk) ? endMark : ''
+    const isBehindChat =
+      this.#form === 'chat' || (this.#form === 'none' && this.#told.isReturning && !isEvent)
+    const mark = isBehindChat && isOpening(chunk) ? endMark : ''
     this.#form = isEvent ? 'responses' : 'chat'
     const id = eventIdOf(chunk)
     const head = `${id === undefined ? '' : `id: ${oneLine(id)}\n`}${isEvent ? `event: ${oneLine(String(type))}\n` : ''}`

@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream'
 import { AbortError } from '../abort-error.js'
-import { markIdTaker } from '../event-id.js'
+import { type IdTaker, markIdTaker } from '../event-id.js'
 import { failInOrder } from '../fail-in-order.js'
 import { checkOneOf } from '../options.js'
 import { failureOf } from './failure-body.js'
@@ -38,7 +38,8 @@ export function responseSink(
 ): Writable {
   checkForm(as, heartbeat)
   checkOneOf('whenGone', whenGone, ['abort', 'drain'])
-  const writer = writerOf(taker, as)
+  const told: IdTaker = {}
+  const writer = writerOf(taker, as, told)
   const beat = new Heartbeat(heartbeat, () => {
     if (!isWriting && !outlet.isUnopened) outlet.write(comment, () => {})
   })
@@ -102,7 +103,8 @@ export function responseSink(
       if (isGone) return callback(gone())
       const last = writer.end()
       // A browser that comes back for what is behind the last id stops coming only at this status (WHATWG HTML, 9.2.3).
-      if (outlet.isUnopened && last === '' && outlet.isReturning) outlet.open(204, {})
+      const isReturning = outlet.isReturning || told.isReturning === true
+      if (outlet.isUnopened && last === '' && isReturning) outlet.open(204, {})
       openOnce()
       const end = () => {
         goOn = () => {}
@@ -122,7 +124,7 @@ export function responseSink(
       callback(error)
     }
   })
-  if (as === 'events') markIdTaker(sink)
+  if (as === 'events') markIdTaker(sink, told)
   // A pipeline that is being made listens for its failure only when its pipes are laid.
   if (outlet.isHeadOnly) sink.once('pipe', () => process.nextTick(answerHead))
   outlet.onGone(() => {

@@ -1,5 +1,6 @@
 import { adviceFor } from '../chunk/foreign.js'
 import { CompletionError } from '../errors.js'
+import type { IdTaker } from '../event-id.js'
 import { checkLimit, checkOneOf, invalid } from '../options.js'
 import { type EventItem, EventWriter } from './event-writer.js'
 import type { FailureBody } from './failure-body.js'
@@ -19,10 +20,10 @@ export interface ResponseWriter {
 }
 
 /** What writes a form. */
-export function writerOf(taker: string, as: ResponseForm): ResponseWriter {
+export function writerOf(taker: string, as: ResponseForm, told: IdTaker): ResponseWriter {
   if (as === 'text') return new TextWriter(taker)
   if (as === 'lines') return new LineWriter(taker)
-  const writer = new EventWriter(taker)
+  const writer = new EventWriter(taker, told)
   return {
     contentType: 'text/event-stream; charset=utf-8',
     // What is no item of an event stream is refused there.

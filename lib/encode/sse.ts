@@ -1,6 +1,6 @@
 import { clearTimeout, setTimeout } from 'node:timers'
 import type { ServerSentEvent } from '../decode/sse/event-parser.js'
-import { markIdTaker } from '../event-id.js'
+import { type IdTaker, markIdTaker } from '../event-id.js'
 import { checkLimit, settled } from '../options.js'
 import { type Bytes, type Stage, stage } from '../stage.js'
 import { type EventItem, EventWriter } from './event-writer.js'
@@ -34,7 +34,8 @@ export const comment = ': keep-alive\n\n'
 export function toSSE(options?: SSEOptions): Stage<EventItem | ServerSentEvent, Bytes> {
   const { heartbeat } = settled('toSSE', options, { heartbeat: Number.POSITIVE_INFINITY })
   checkLimit('heartbeat', heartbeat)
-  const writer = new EventWriter('toSSE')
+  const told: IdTaker = {}
+  const writer = new EventWriter('toSSE', told)
   const beat = new Heartbeat(heartbeat, () => {
     // A reader that does not keep up needs no sign of life.
     if (encoder.readableLength === 0) encoder.push(Buffer.from(comment))
@@ -53,7 +54,7 @@ export function toSSE(options?: SSEOptions): Stage<EventItem | ServerSentEvent, 
     destroy: () => beat.stop()
   })
   encoder.once('pipe', () => beat.again())
-  markIdTaker(encoder)
+  markIdTaker(encoder, told)
   return encoder
 }
 

@@ -20,7 +20,8 @@ export interface WebResponseOptions extends RespondOptions {
  *
  * The promise settles when the first byte of the answer or its failure is known, so that the status is true: it never
  * rejects but for wrong options. A failure behind the first byte is an error event (`events`, `lines`), or an error of
- * the body (`text`). When the reader leaves, the source is destroyed, which aborts the request.
+ * the body (`text`). When the reader leaves, the source is destroyed, which aborts the request. Where a
+ * reader comes back to `follow` and nothing is left for it, the status is 204, at which an `EventSource` comes no more.
  *
  * @example
  * const answer = compose(requestCompletion(client, params), toChunks())
@@ -60,7 +61,7 @@ export async function webResponse(
 class WebOutlet implements Outlet {
   readonly response: Promise<Response>
   isUnopened = true
-  /** The request is not known here. */
+  /** The request is not known here: a source that goes on behind an id says it. */
   readonly isReturning = false
   readonly isHeadOnly = false
   #resolve: (response: Response) => void = () => {}
@@ -80,6 +81,8 @@ class WebOutlet implements Outlet {
 
   open(status: number, headers: Readonly<Record<string, string>>): void {
     this.isUnopened = false
+    // No body may go with it, not even an empty one.
+    if (status === 204) return this.#resolve(new Response(null, { status }))
     const body = new ReadableStream<Uint8Array>(
       {
         start: controller => {

@@ -1,8 +1,10 @@
 import { Readable } from 'node:stream'
 import { clearTimeout, setTimeout } from 'node:timers'
 import { AbortError } from '../abort-error.js'
+import { isResponsesEvent } from '../chunk/fields.js'
+import { markResumed } from '../chunk/resumed.js'
 import { CompletionError } from '../errors.js'
-import { goesToIdTaker, setEventId } from '../event-id.js'
+import { goesToIdTaker, type IdTaker, idTakersBehind, setEventId } from '../event-id.js'
 import { failInOrder } from '../fail-in-order.js'
 import { longestTimer } from '../in-time.js'
 import { checkLimit, checkSignal, invalid, settled } from '../options.js'
@@ -60,9 +62,12 @@ const entriesAtOnce = 32
  * connection, a duplicate of the client's. A slow reader slows nobody.
  *
  * Each chunk has an id, which `respond` and `toSSE` write as the line `id:` of its event. Where they take texts directly
- * from here, each text is an event with an id, and an event `done` ends them. A reader that comes back with the id
- * (`after`) gets exactly what is behind it. Of bytes, those that end an event have an id, which `toChunks` gives to the
- * chunk; it also reads what was before, without emitting it, and so judges the answer as a whole.
+ * from here, each text is an event with an id, and an event `done` ends them. The end mark, `[DONE]` or `done`, has an id
+ * too. A reader that comes back with an id (`after`) gets exactly what is behind it, be that the end mark alone; where
+ * nothing is, `respond` and `webResponse` answer with 204, which tells an `EventSource` to come no more. Of bytes, those
+ * that end an event have an id, which `toChunks` gives to the chunk; it also reads what was before, without emitting it,
+ * and so judges the answer as a whole. What events of the Responses API say again of that, text or a tool call, the
+ * stages behind it do not emit.
  *
  * Ends when the answer was published whole. Fails, after all that had arrived, with what the producer failed with; with
  * `CS_ERR_STOPPED` for an answer that was stopped; with `CS_ERR_ABANDONED` when its producer has died, at the latest a second
@@ -139,6 +144,10 @@ class Follower implements Waiter {
   #items: Iterator<Identified> | undefined
   #readers: CompletionReader[] = []
   #goesToIdTaker = false
+  #idTakers: IdTaker[] = []
+  /** The last thing that the reader has, as far as it was read again. */
+  #recalled: LogItem | undefined
+  #hasEmitted = false
   #hasBegun = false
   #isWanted = false
   #isReading = false
@@ -215,6 +224,8 @@ class Follower implements Waiter {
     this.#hasBegun = true
     this.#readers = readersBehind(this.source)
     this.#goesToIdTaker = goesToIdTaker(this.source)
+    this.#idTakers = idTakersBehind(this.source)
+    for (const taker of this.#idTakers) taker.isReturning = this.#isReturning
     tailOf(this.#redis).retain()
     this.#isRetaining = true
     for (const sign of stopSignsBehind(this.source)) sign.onStop(() => this.#stopOnce())
@@ -248,7 +259,11 @@ class Follower implements Waiter {
     this.#isWaiting = tailOf(this.#redis).add(this)
   }
 
-  /** Begins behind what the reader has. The first entry says how long a lease holds. */
+  get #isReturning(): boolean {
+    return this.#settings.from !== beginning
+  }
+
+  /** Begins with the last thing that the reader has. The first entry says how long a lease holds. */
   async #skipTo(from: Place | 'end'): Promise<void> {
     const [opening] = entriesOf(
       await this.#outage.bridge(() => this.#command('XRANGE', this.key, '-', '+', 'COUNT', '1'))
@@ -259,9 +274,12 @@ class Follower implements Waiter {
       this.#sequence = Number.POSITIVE_INFINITY
       const ending = await this.#outage.bridge(() => lastEntry(this.#command, this.key))
       if (ending?.id === lastId) this.take([ending])
-    } else if (isBehind(this.last, idOf(from))) {
-      this.last = idOf(from)
-      this.#sequence = from.sequence
+    } else {
+      const sequence = Math.max(from.sequence - 1, 0)
+      const before = idOf({ epoch: from.epoch, sequence })
+      if (!isBehind(this.last, before)) return
+      this.last = before
+      this.#sequence = sequence
     }
   }
 
@@ -331,6 +349,9 @@ class Follower implements Waiter {
 
   #emit({ item, id }: Identified): void {
     if (typeof item !== 'string' && id !== undefined) setEventId(item, id)
+    const isFirst = !this.#hasEmitted && this.#isReturning
+    this.#hasEmitted = true
+    if (isFirst && typeof item !== 'string') markResumed(item, 'unknown')
     const isEvent = typeof item === 'string' && this.#goesToIdTaker
     // More may be asked for while it is passed on.
     this.#isWanted = false
@@ -338,6 +359,7 @@ class Follower implements Waiter {
   }
 
   #recall(item: LogItem): void {
+    this.#recalled = item
     for (const reader of this.#readers) reader.recall?.(item)
   }
 
@@ -347,11 +369,20 @@ class Follower implements Waiter {
     if (last !== undefined && this.#sequence < last) throw lostInRedis(this.#sequence, last)
     if (last !== undefined && from !== 'end' && from.sequence > last)
       throw invalid('after', idOf(from), 'an id of this answer: it has no such one')
+    const isMarkLeft = from !== 'end' && this.#isReturning && this.#hasEndMark
+    for (const taker of this.#idTakers) Object.assign(taker, { endId: lastId, isMarkLeft })
     this.#leave()
     // By it, a browser tells a text that is whole from one that was cut.
     if (of === 'texts' && this.#goesToIdTaker && from !== 'end')
       this.source.push({ event: 'done', data: '[DONE]', id: lastId })
     this.source.push(null)
+  }
+
+  /** Whether an answer of which nothing is left but that has an end mark, as those in chunks with choices do. */
+  get #hasEndMark(): boolean {
+    return this.#readers.length > 0
+      ? this.#readers.some(({ hasEndMark }) => hasEndMark)
+      : this.#recalled !== undefined && isChunkWithChoices(this.#recalled)
   }
 
   /** A stage behind wants no more: ends in good order. */
@@ -373,6 +404,12 @@ class Follower implements Waiter {
     tail.remove(this)
     tail.release()
   }
+}
+
+/** Whether an item is neither bytes, nor text, nor an event, nor of a response. */
+function isChunkWithChoices(item: LogItem): boolean {
+  if (typeof item === 'string' || item instanceof Uint8Array) return false
+  return !isResponsesEvent(item) && !('data' in item)
 }
 
 function notBegun(limit: number): CompletionError {
