@@ -100,9 +100,11 @@ export interface TestClient {
   close(): void
 }
 
-export async function clientFor(name: ClientName, port: number): Promise<TestClient> {
+/** A client, as a user of Redis if one is named (`name:password`). */
+export async function clientFor(name: ClientName, port: number, user?: string): Promise<TestClient> {
+  const url = `redis://${user ? `${user}@` : ''}127.0.0.1:${port}`
   if (name === 'ioredis') {
-    const redis = new Redis(port, '127.0.0.1')
+    const redis = new Redis(url)
     redis.on('error', () => {})
     return {
       redis,
@@ -111,7 +113,7 @@ export async function clientFor(name: ClientName, port: number): Promise<TestCli
       close: () => redis.disconnect()
     }
   }
-  const redis = createClient({ url: `redis://127.0.0.1:${port}`, socket: { reconnectStrategy: 50 } })
+  const redis = createClient({ url, socket: { reconnectStrategy: 50 } })
   redis.on('error', () => {})
   await redis.connect()
   return {

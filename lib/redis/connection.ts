@@ -40,7 +40,11 @@ export interface Connection {
 
 /** What both clients have, under one name or the other. */
 interface OwnClient {
-  readonly options?: { readonly socket?: object; readonly keyPrefix?: unknown }
+  readonly options?: {
+    readonly socket?: object
+    readonly commandOptions?: object
+    readonly keyPrefix?: unknown
+  }
   on(name: 'error' | 'close' | 'end', listener: (error?: unknown) => void): unknown
   duplicate(options: object): OwnClient & RedisClient
   connect?(): Promise<unknown>
@@ -70,7 +74,7 @@ function hasSeveral(redis: object): boolean {
 
 /**
  * Opens a second connection with the options of a client, to the database that the client has selected. It does not connect
- * again by itself when it is lost.
+ * again by itself when it is lost, and a read that waits in Redis has the time that it takes.
  */
 export function connectLike(redis: RedisClient): Connection {
   // Clients of both packages have these members.
@@ -78,8 +82,11 @@ export function connectLike(redis: RedisClient): Connection {
   const isOfIORedis = 'call' in client
   const own = client.duplicate(
     isOfIORedis
-      ? { retryStrategy: null, lazyConnect: true }
-      : { socket: { ...client.options?.socket, reconnectStrategy: false } }
+      ? { retryStrategy: null, lazyConnect: true, commandTimeout: undefined, socketTimeout: undefined }
+      : {
+          socket: { ...client.options?.socket, reconnectStrategy: false, socketTimeout: undefined },
+          commandOptions: { ...client.options?.commandOptions, timeout: undefined }
+        }
   )
   let lose: (error?: unknown) => void = () => {}
   const life = new LongRace(
@@ -109,7 +116,7 @@ export function connectLike(redis: RedisClient): Connection {
 
   const opened = open()
   opened.catch(close)
-  return { opened, keyPrefix: String(client.options?.keyPrefix ?? ''), command, close }
+  return { opened, keyPrefix: isOfIORedis ? String(client.options?.keyPrefix ?? '') : '', command, close }
 }
 
 /** The number of the database that a client has selected; undefined where it may not ask, or Redis is older than 6.2. */
@@ -131,8 +138,12 @@ const passing = /^(?:LOADING|OOM|READONLY|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|M
  */
 export function mayPass(error: unknown): boolean {
   if (error instanceof CompletionError) return false
-  const message = error instanceof Error ? error.message : ''
-  return passing.test(message) || !/^[A-Z]{2,}[A-Z0-9]*(?: |$)/.test(message)
+  return !isReply(error) || passing.test((error as Error).message)
+}
+
+/** Whether it is Redis that says no. */
+export function isReply(error: unknown): boolean {
+  return error instanceof Error && /^[A-Z]{2,}[A-Z0-9]*(?: |$)/.test(error.message)
 }
 
 /** What the two clients say when their owner has closed them: they do not connect again by themselves. */

@@ -6,7 +6,7 @@ import { markResumed } from '../chunk/resumed.js'
 import { CompletionError } from '../errors.js'
 import { goesToIdTaker, type IdTaker, idTakersBehind, setEventId } from '../event-id.js'
 import { failInOrder } from '../fail-in-order.js'
-import { longestTimer } from '../in-time.js'
+import { longestTimer, unanswered } from '../in-time.js'
 import { checkLimit, checkSignal, invalid, settled } from '../options.js'
 import { type CompletionReader, readersBehind } from '../reader.js'
 import { onAbort } from '../source/on-abort.js'
@@ -73,7 +73,7 @@ const entriesAtOnce = 32
  * `CS_ERR_STOPPED` for an answer that was stopped; with `CS_ERR_ABANDONED` when its producer has died, at the latest a second
  * after its lease has lapsed; with `CS_ERR_STALLED` when nobody begins to publish it for `first` milliseconds; with
  * `CS_ERR_TRUNCATED` when Redis has lost a part of it; and with what the client reports when Redis is away for longer than
- * `maxOutage`. Throws `CS_ERR_INVALID_OPTION` for an `after` that is no id.
+ * `maxOutage`. An `after` that is no id of the answer fails it with `CS_ERR_INVALID_OPTION`: it may come from anyone.
  *
  * @example
  * const server = createServer((incoming, outgoing) => {
@@ -96,16 +96,27 @@ export function follow(
   const command = commandOf(redis)
   checkPrefix(prefix)
   const keys = new Keys(prefix, id)
-  const from = after === undefined || after === '' ? beginning : placeOf(after)
+  const { from, refusal } = startOf(after)
   if (signal !== undefined) checkSignal(signal)
   checkLimit('first', first)
   checkLimit('maxOutage', maxOutage)
-  const follower = new Follower(redis, command, keys, { from, first, maxOutage })
+  const follower = new Follower(redis, command, keys, { from, refusal, first, maxOutage })
   const stopWaiting = signal
     ? onAbort(signal, () => void follower.source.destroy(new AbortError(undefined, signal.reason)))
     : () => {}
   follower.source.once('close', stopWaiting)
   return follower.source as Source<Uint8Array | string | object>
+}
+
+/** Where a reader begins. A wrong id may come from anyone, and is to fail one answer, not whoever begins to read it. */
+function startOf(after: string | undefined): Pick<Settings, 'from' | 'refusal'> {
+  if (after === undefined || after === '') return { from: beginning }
+  try {
+    return { from: placeOf(after) }
+  } catch (error) {
+    if (typeof after !== 'string') throw error
+    return { from: beginning, refusal: error as Error }
+  }
 }
 
 interface Identified {
@@ -115,6 +126,8 @@ interface Identified {
 
 interface Settings {
   readonly from: Place | 'end'
+  /** Why there is nothing to read. */
+  readonly refusal?: Error | undefined
   readonly first: number
   readonly maxOutage: number
 }
@@ -142,6 +155,8 @@ class Follower implements Waiter {
   #ready: RawEntry[] = []
   /** What is left of the entry that is being emitted. */
   #items: Iterator<Identified> | undefined
+  /** A text that ends within a character: an event holds whole ones. */
+  #half: Identified | undefined
   #readers: CompletionReader[] = []
   #goesToIdTaker = false
   #idTakers: IdTaker[] = []
@@ -192,7 +207,8 @@ class Follower implements Waiter {
 
   onOutage(error: unknown): void {
     this.#awaySince ??= Date.now()
-    if (Date.now() - this.#awaySince >= this.#settings.maxOutage) this.fail(error as Error)
+    const { maxOutage } = this.#settings
+    if (Date.now() - this.#awaySince >= maxOutage) this.fail((error as Error) ?? unanswered(maxOutage))
   }
 
   onReturn(): void {
@@ -202,10 +218,14 @@ class Follower implements Waiter {
   fail(error: Error): void {
     if (this.#isOver) return
     this.#leave()
-    if (!this.source.destroyed) failInOrder(this.source, error, () => void this.source.push(null))
+    if (this.source.destroyed) return
+    this.#emitHalf()
+    failInOrder(this.source, error, () => void this.source.push(null))
   }
 
   #goOn(): void {
+    const { refusal } = this.#settings
+    if (refusal) return this.fail(refusal)
     if (!this.#hasBegun) this.#begin()
     this.#deliver()
     if (this.#isOver || !this.#isWanted || this.#isReading || this.#isWaiting) return
@@ -347,15 +367,34 @@ class Follower implements Waiter {
     }
   }
 
-  #emit({ item, id }: Identified): void {
-    if (typeof item !== 'string' && id !== undefined) setEventId(item, id)
+  #emit(next: Identified): void {
+    const { item, id } = next
     const isFirst = !this.#hasEmitted && this.#isReturning
     this.#hasEmitted = true
-    if (isFirst && typeof item !== 'string') markResumed(item, 'unknown')
-    const isEvent = typeof item === 'string' && this.#goesToIdTaker
+    if (typeof item === 'string' && this.#goesToIdTaker) return this.#emitEvent(next)
+    if (typeof item !== 'string') {
+      if (id !== undefined) setEventId(item, id)
+      if (isFirst) markResumed(item, 'unknown')
+    }
+    this.#push(item)
+  }
+
+  #emitEvent({ item, id }: Identified): void {
+    const data = `${this.#half?.item ?? ''}${item}`
+    this.#half = /[\ud800-\udbff]$/.test(data) ? { item: data, id } : undefined
+    if (!this.#half) this.#push({ data, id })
+  }
+
+  /** Nothing comes that completes it. */
+  #emitHalf(): void {
+    if (this.#half) this.source.push({ data: this.#half.item, id: this.#half.id })
+    this.#half = undefined
+  }
+
+  #push(item: LogItem): void {
     // More may be asked for while it is passed on.
     this.#isWanted = false
-    if (this.source.push(isEvent ? { data: item, id } : item)) this.#isWanted = true
+    if (this.source.push(item)) this.#isWanted = true
   }
 
   #recall(item: LogItem): void {
@@ -372,6 +411,7 @@ class Follower implements Waiter {
     const isMarkLeft = from !== 'end' && this.#isReturning && this.#hasEndMark
     for (const taker of this.#idTakers) Object.assign(taker, { endId: lastId, isMarkLeft })
     this.#leave()
+    this.#emitHalf()
     // By it, a browser tells a text that is whole from one that was cut.
     if (of === 'texts' && this.#goesToIdTaker && from !== 'end')
       this.source.push({ event: 'done', data: '[DONE]', id: lastId })

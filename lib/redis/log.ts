@@ -98,59 +98,70 @@ export function openingFields(producer: string, lease: number): string[] {
   return ['version', '1', 'producer', producer, 'lease', String(lease), 'began', String(Date.now())]
 }
 
-/** Items that wait to be written, all of one kind. */
+/** What the items of a log are. */
+export type Kind = 'bytes' | 'texts' | 'objects'
+
+/** An item as it is written. */
+export interface Piece {
+  readonly kind: Kind
+  readonly kept: Buffer | string
+  /** How many bytes, texts or objects it is. */
+  readonly count: number
+  /** How large it is, in bytes, without what JSON and Redis add. */
+  readonly size: number
+}
+
+/** Takes an item, of which the caller may do with what is its own as it likes. Throws `CS_ERR_INVALID_CHUNK` for what is none. */
+export function pieceOf(item: unknown): Piece {
+  if (typeof item === 'string') return { kind: 'texts', kept: item, count: 1, size: Buffer.byteLength(item) }
+  if (ArrayBuffer.isView(item)) {
+    const kept = Buffer.from(Buffer.from(item.buffer, item.byteOffset, item.byteLength))
+    return { kind: 'bytes', kept, count: kept.length, size: kept.length }
+  }
+  const kept = typeof item === 'object' && item !== null ? lineOf('publish', item) : ''
+  // An object may say of itself that it is something else in JSON.
+  if (!/^[{[]/.test(kept))
+    throw new CompletionError(
+      'CS_ERR_INVALID_CHUNK',
+      `publish takes bytes, texts or objects, not ${show(item)}`
+    )
+  return { kind: 'objects', kept, count: 1, size: Buffer.byteLength(kept) }
+}
+
+/** Pieces that wait to be written, all of one kind. */
 export class Batch {
-  readonly #items: LogItem[] = []
-  #kind: 'bytes' | 'texts' | 'objects' | undefined
+  readonly #pieces: Piece[] = []
   /** How many bytes, texts or objects there are. */
   count = 0
-  /** How large it is, about, in bytes. */
+  /** How large it is, in bytes. */
   size = 0
 
   get isEmpty(): boolean {
     return this.count === 0
   }
 
-  /** Adds an item. False for one of another kind than those before it. */
-  add(item: LogItem): boolean {
-    const kind = kindOf(item)
-    if (this.#kind !== undefined && this.#kind !== kind) return false
-    this.#kind = kind
-    const kept = kind === 'objects' ? lineOf('publish', item) : (item as Uint8Array | string)
-    this.#items.push(kept)
-    this.count += kind === 'bytes' ? kept.length : 1
-    this.size += kept.length
-    return true
+  add(piece: Piece): void {
+    this.#pieces.push(piece)
+    this.count += piece.count
+    this.size += piece.size
   }
 
-  get kind(): 'bytes' | 'texts' | 'objects' | undefined {
-    return this.#kind
-  }
-
-  /** The field of an entry that holds the items. */
+  /** The field of an entry that holds the pieces. */
   get field(): string[] {
-    if (this.#kind === 'objects') return ['objects', `[${this.#items.join(',')}]`]
+    const kept = this.#pieces.map(piece => piece.kept)
+    const kind = this.#pieces[0]?.kind
+    if (kind === 'objects') return ['objects', `[${kept.join(',')}]`]
     // JSON keeps a text as it is, half a surrogate pair included.
-    if (this.#kind === 'texts') return ['texts', JSON.stringify(this.#items)]
-    const bytes = Buffer.concat(this.#items as Uint8Array[])
+    if (kind === 'texts') return ['texts', JSON.stringify(kept)]
+    const bytes = Buffer.concat(kept as Buffer[])
     return isUtf8(bytes) ? ['bytes', bytes.toString()] : ['base64', bytes.toString('base64')]
   }
-}
-
-function kindOf(item: LogItem): 'bytes' | 'texts' | 'objects' {
-  if (typeof item === 'string') return 'texts'
-  if (ArrayBuffer.isView(item)) return 'bytes'
-  if (typeof item === 'object' && item !== null) return 'objects'
-  throw new CompletionError(
-    'CS_ERR_INVALID_CHUNK',
-    `publish takes bytes, texts or objects, not ${show(item)}`
-  )
 }
 
 /** The fields of the last entry. What the producer does not know of, who closes the log for it cannot say: how much there was. */
 export function endingFields(
   ending: Ending,
-  whole?: { last: number; of: string },
+  whole?: { last: number; of: Kind },
   error?: unknown
 ): string[] {
   return [
@@ -210,11 +221,13 @@ function errorIn(json: string): Error {
 function errorFor(ending: Ending): Error {
   if (ending === 'stopped') return new CompletionError('CS_ERR_STOPPED', 'the answer was stopped')
   if (ending === 'failed') return new AbortError('the answer was broken off')
-  return abandoned('its producer has not been heard of for longer than its lease')
+  return abandoned(silent)
 }
 
-export function abandoned(why: string): CompletionError {
-  return new CompletionError('CS_ERR_ABANDONED', `the answer was abandoned: ${why}`)
+export const silent = 'its producer has not been heard of for longer than its lease'
+
+export function abandoned(why: string, cause?: unknown): CompletionError {
+  return new CompletionError('CS_ERR_ABANDONED', `the answer was abandoned: ${why}`, { cause })
 }
 
 function notOurs(): CompletionError {

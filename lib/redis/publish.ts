@@ -5,7 +5,7 @@ import { AbortError } from '../abort-error.js'
 import { CompletionError } from '../errors.js'
 import { longestTimer } from '../in-time.js'
 import { checkLimit, invalid, settled } from '../options.js'
-import { type Command, commandOf, mayPass, Outage, type RedisClient } from './connection.js'
+import { type Command, commandOf, isReply, mayPass, Outage, type RedisClient } from './connection.js'
 import {
   abandoned,
   Batch,
@@ -15,9 +15,10 @@ import {
   firstId,
   idOf,
   Keys,
-  type LogItem,
+  type Kind,
   lastId,
   openingFields,
+  pieceOf,
   readEntry
 } from './log.js'
 import { checkPrefix, defaultPrefix } from './prefix.js'
@@ -38,7 +39,7 @@ export interface PublishOptions {
   lease?: number
   /** How long Redis keeps the answer, in milliseconds, from the last sign of life. Default: 3600000 (an hour). */
   ttl?: number
-  /** The largest answer, in bytes as they are written to Redis. Default: 67108864 (64 MiB). */
+  /** The largest answer, in bytes of UTF-8, without what Redis adds. Default: 67108864 (64 MiB). */
   limit?: number
   /**
    * How long Redis may be away, in milliseconds; then the sink fails with what the client reports, or with `CS_ERR_STALLED` where
@@ -96,6 +97,7 @@ export function publish(redis: RedisClient, id: string, options?: PublishOptions
   const log = new Log(command, keys, { lease, ttl, maxOutage, conversation, id })
   const tail = tailOf(redis)
   let size = 0
+  let kind: Kind | undefined
   let batch = new Batch()
   let timer: ReturnType<typeof setTimeout> | undefined
   let renewal: ReturnType<typeof setInterval> | undefined
@@ -105,15 +107,17 @@ export function publish(redis: RedisClient, id: string, options?: PublishOptions
   let takeMore: (() => void) | undefined
   let forget = () => {}
 
-  function add(item: LogItem): void {
-    const before = batch.size
-    if (!batch.add(item))
+  function add(item: unknown): void {
+    const piece = pieceOf(item)
+    kind ??= piece.kind
+    if (piece.kind !== kind)
       throw new CompletionError(
         'CS_ERR_INVALID_CHUNK',
         'publish takes items of one kind: bytes, texts or objects'
       )
-    size += batch.size - before
+    size += piece.size
     if (size > limit) throw tooLarge(limit)
+    batch.add(piece)
   }
 
   /** Sends what has been gathered, at once or when more may have come. */
@@ -154,7 +158,7 @@ export function publish(redis: RedisClient, id: string, options?: PublishOptions
   async function close(ending: Ending, error?: Error): Promise<void> {
     clearTimeout(timer)
     await send()
-    await log.end(ending, error)
+    await log.end(ending, kind, error)
   }
 
   function fail(error: Error): void {
@@ -174,7 +178,7 @@ export function publish(redis: RedisClient, id: string, options?: PublishOptions
         callback()
       }, callback)
     },
-    write(item: LogItem, _encoding, callback) {
+    write(item: unknown, _encoding, callback) {
       try {
         add(item)
       } catch (error) {
@@ -224,7 +228,6 @@ class Log {
   readonly #outage: Outage
   readonly #renewalOutage: Outage
   #sequence = 0
-  #kind = 'objects'
   #isRenewing = false
   /** Whether its last entry is being written, which says by itself whether it could be. */
   #isEnding = false
@@ -248,29 +251,26 @@ class Log {
 
   /** Begins the log. Redis refuses it if there is one. */
   async open(): Promise<void> {
-    const { lease, conversation, id } = this.#settings
-    await this.#write(firstId, openingFields(this.#producer, lease), [])
+    await this.#write(firstId, openingFields(this.#producer, this.#settings.lease), [])
     this.isOpen = true
-    if (conversation !== undefined) {
-      const key = Keys.conversation(this.#keys.prefix, conversation)
-      await this.#outage.bridge(() => this.#command('XADD', key, '*', 'id', id))
-      await this.#expire(key)
-    }
+    const index = this.#index
+    if (index === undefined) return
+    await this.#outage.bridge(() => this.#command('XADD', index, '*', 'id', this.#settings.id))
+    await this.#keep()
   }
 
   async append(batch: Batch): Promise<void> {
-    this.#kind = batch.kind ?? this.#kind
     this.#sequence += batch.count
     await this.#write(idOf({ epoch: 1, sequence: this.#sequence }), batch.field, ['NOMKSTREAM'])
   }
 
-  async end(ending: Ending, error?: Error): Promise<void> {
+  async end(ending: Ending, of: Kind = 'objects', error?: Error): Promise<void> {
     if (!this.isOpen) return
     this.#isEnding = true
-    const fields = endingFields(ending, { last: this.#sequence, of: this.#kind }, error)
+    const fields = endingFields(ending, { last: this.#sequence, of }, error)
     await this.#write(lastId, fields, ['NOMKSTREAM'])
     this.isOpen = false
-    await this.#expire(this.#keys.log).catch(() => {})
+    await this.#keep().catch(() => {})
     await this.#outage.bridge(() => this.#command('DEL', this.#keys.lease)).catch(() => {})
   }
 
@@ -298,12 +298,33 @@ class Log {
     const { lease } = this.#settings
     await Promise.all([
       this.#command('SET', this.#keys.lease, this.#producer, 'PX', String(Math.ceil(lease))),
-      this.#expire(this.#keys.log)
+      this.#keep()
     ])
   }
 
-  async #expire(key: string): Promise<void> {
-    await this.#command('PEXPIRE', key, String(Math.ceil(this.#settings.ttl)))
+  /** The stream that names the answers of the conversation. */
+  get #index(): string | undefined {
+    const { conversation } = this.#settings
+    return conversation === undefined ? undefined : Keys.conversation(this.#keys.prefix, conversation)
+  }
+
+  /** Has Redis keep the log for its time, and the conversation for at least as long. */
+  async #keep(): Promise<void> {
+    const ttl = String(Math.ceil(this.#settings.ttl))
+    const index = this.#index
+    await Promise.all([
+      this.#command('PEXPIRE', this.#keys.log, ttl),
+      ...(index === undefined ? [] : ['NX', 'GT'].map(when => this.#keepLonger(index, ttl, when)))
+    ])
+  }
+
+  /** Another answer of the conversation may be kept for longer. */
+  async #keepLonger(index: string, ttl: string, when: string): Promise<void> {
+    await this.#command('PEXPIRE', index, ttl, when).catch(error => {
+      if (!isReply(error)) throw error
+      // Before version 7, Redis knows no such condition.
+      return this.#command('PEXPIRE', index, ttl)
+    })
   }
 
   /**
@@ -326,7 +347,7 @@ class Log {
             String(Math.ceil(this.#settings.lease))
           )
         const reply = await this.#command('XADD', log, ...options, id, ...fields)
-        if (id === firstId) await this.#expire(log)
+        if (id === firstId) await this.#keep()
         return reply
       } catch (error) {
         // A refusal says of itself only that it is one. What is in the log says why.

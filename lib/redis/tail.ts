@@ -5,11 +5,12 @@ import {
   type Connection,
   commandOf,
   connectLike,
+  isReply,
   mayPass,
   pause,
   type RedisClient
 } from './connection.js'
-import { abandoned, endingFields, entriesOf, lastId, type RawEntry, streamsOf } from './log.js'
+import { abandoned, endingFields, entriesOf, lastId, type RawEntry, silent, streamsOf } from './log.js'
 
 /** Who waits for the next entries of a stream. */
 export interface Waiter {
@@ -21,7 +22,7 @@ export interface Waiter {
   readonly lease?: { readonly key: string; readonly duration: number } | undefined
   /** Takes entries, of which it may have some already. */
   take(entries: readonly RawEntry[]): void
-  /** Told when Redis cannot be read; again and again until it can. */
+  /** Told when Redis cannot be read, and of the error, unless it just does not answer; again and again until it can. */
   onOutage(error: unknown): void
   /** Told when Redis can be read again. */
   onReturn(): void
@@ -56,6 +57,9 @@ const outagePause = 100
 
 /** How many keys are asked for in one command. */
 const keysAtOnce = 500
+
+/** The failure of what nobody replies to. */
+const noReply = new Error('Redis does not answer')
 
 interface Stream {
   last: string
@@ -181,7 +185,7 @@ export class Tail {
     const tell = () => {
       for (const waiter of this.#waiters()) {
         // What no waiting helps against ends them.
-        if (mayPass(error)) waiter.onOutage(error)
+        if (mayPass(error)) waiter.onOutage(error === noReply ? undefined : error)
         else waiter.fail(error as Error)
       }
     }
@@ -193,6 +197,8 @@ export class Tail {
 
   async #readOnce(): Promise<void> {
     const connection = this.#connection ?? (await this.#connect())
+    // All may have left while it was opened.
+    if (this.#streams.size === 0) return
     this.#isStale = false
     const keys = [...this.#streams.keys()]
     const places = [...this.#streams.values()].map(stream => stream.last)
@@ -312,17 +318,19 @@ export class Tail {
       if (leases[index] !== null) continue
       // Redis takes one ending for each log. All who wait read it, whoever wrote it.
       const words = ['XADD', waiter.key, 'NOMKSTREAM', lastId, ...endingFields('abandoned')]
-      const id = await answered(command(...words)).catch(error => {
-        // Refused, since it has ended; else it is tried again.
-        if (mayPass(error)) throw error
-      })
-      if (id === null) this.#lose(waiter.key)
+      try {
+        if ((await answered(command(...words))) === null) this.#lose(waiter.key, 'its log is gone from Redis')
+      } catch (error) {
+        if (!isReply(error)) throw error
+        // Refused, since it has ended; what else is refused to this reader may not be to another.
+        if (!/^ERR /.test((error as Error).message))
+          this.#lose(waiter.key, `${silent}, and its log cannot be closed from here`, error)
+      }
     }
   }
 
-  #lose(key: string): void {
-    for (const waiter of [...(this.#streams.get(key)?.waiters ?? [])])
-      waiter.fail(abandoned('its log is gone from Redis'))
+  #lose(key: string, why: string, cause?: unknown): void {
+    for (const waiter of [...(this.#streams.get(key)?.waiters ?? [])]) waiter.fail(abandoned(why, cause))
   }
 }
 
@@ -343,5 +351,5 @@ export async function lastEntry(command: Command, key: string): Promise<RawEntry
 }
 
 function answered<Reply>(reply: Promise<Reply>): Promise<Reply> {
-  return inTime(reply, longestBlock + graceTime, () => new Error('Redis does not answer'))
+  return inTime(reply, longestBlock + graceTime, () => noReply)
 }

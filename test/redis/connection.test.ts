@@ -1,7 +1,8 @@
+import { finished } from 'node:stream/promises'
 import { expect } from 'chai'
-import { publish, type RedisClient } from 'completion-streams/redis'
+import { follow, publish, type RedisClient } from 'completion-streams/redis'
 import { Cluster, Redis } from 'ioredis'
-import { createClientPool, createCluster } from 'redis'
+import { createClient, createClientPool, createCluster } from 'redis'
 import { connectLike, Outage } from '#lib/redis/connection.js'
 import { failureOf } from '../helpers.js'
 import { clientFor, clientNames, redisProgram, startRedis } from '../redis-server.js'
@@ -14,6 +15,32 @@ describe('the connection to Redis', () => {
     const redis = new Redis(server.port, '127.0.0.1', { keyPrefix: 'app:' })
     await expectToPass(redis)
     redis.disconnect()
+  })
+
+  it('has no prefix before each key where the client has no such option', async function () {
+    if (!redisProgram) return this.skip()
+    await using server = await startRedis()
+    // What is no option of this client is passed on by some who use either.
+    const options = { url: server.url, keyPrefix: 'app:' }
+    const redis = await createClient(options).connect()
+    await expectToPass(redis)
+    redis.destroy()
+  })
+
+  it('waits in Redis for longer than the client lets a command take', async function () {
+    if (!redisProgram) return this.skip()
+    await using server = await startRedis()
+    const redis = await createClient({ url: server.url, commandOptions: { timeout: 200 } }).connect()
+    const ioredis = new Redis(server.port, '127.0.0.1', { commandTimeout: 200 })
+    await ioredis.xadd('completion-streams:log:a', '1-0', 'version', '1', 'producer', 'p', 'lease', '100')
+    // Nobody writes to it any more, as a read that waits finds out.
+    for (const each of [redis, ioredis])
+      expect(await failureOf(finished(follow(each, 'a').resume()))).to.have.property(
+        'code',
+        'CS_ERR_ABANDONED'
+      )
+    redis.destroy()
+    ioredis.disconnect()
   })
 
   it('is not over one of several: pools and clusters are refused', () => {

@@ -1,7 +1,16 @@
 import { expect } from 'chai'
 import { CompletionError } from 'completion-streams'
 import fc from 'fast-check'
-import { Batch, endingFields, type LogItem, lastId, placeOf, readEntry, streamsOf } from '#lib/redis/log.js'
+import {
+  Batch,
+  endingFields,
+  type LogItem,
+  lastId,
+  pieceOf,
+  placeOf,
+  readEntry,
+  streamsOf
+} from '#lib/redis/log.js'
 import { isBehind } from '#lib/redis/tail.js'
 
 /** What a client makes of the fields that were written. */
@@ -11,7 +20,7 @@ function fieldsOf(words: readonly string[]): Record<string, string> {
 
 function readBack(items: readonly LogItem[]): readonly LogItem[] {
   const batch = new Batch()
-  for (const item of items) batch.add(item)
+  for (const item of items) batch.add(pieceOf(item))
   const entry = readEntry({ id: `1-${batch.count + 5}`, fields: fieldsOf(batch.field) })
   if (entry.kind !== 'items') throw new Error('no items')
   expect(entry.start).to.equal(5)
@@ -43,11 +52,21 @@ describe('an entry of a log', () => {
     )
   })
 
-  it('holds items of one kind', () => {
-    const batch = new Batch()
-    expect([batch.add('a'), batch.add({}), batch.add('b')]).to.deep.equal([true, false, true])
-    expect(batch.count).to.equal(2)
+  it('holds what an item was when it was taken, in bytes', () => {
+    const numbers = new Uint16Array([1, 2, 65_535])
+    const piece = pieceOf(numbers)
+    numbers.fill(0)
+    expect(piece).to.deep.include({ kind: 'bytes', count: 6, size: 6 })
+    expect([...(piece.kept as Buffer)]).to.deep.equal([1, 0, 2, 0, 255, 255])
+    expect(pieceOf('語')).to.deep.include({ kind: 'texts', count: 1, size: 3 })
+    expect(pieceOf({ a: '語' })).to.deep.include({ kind: 'objects', count: 1 })
   })
+
+  for (const item of [1, null, undefined, { toJSON: () => null }, new Date(0), () => {}]) {
+    it(`takes no ${typeof item} that is no item: ${String(item)}`, () => {
+      expect(() => pieceOf(item)).to.throw(/takes|publish/)
+    })
+  }
 
   it('keeps an error as what it was', () => {
     const failure = new CompletionError('CS_ERR_PROVIDER', 'slow down', { status: 429, retryAfter: 7000 })

@@ -143,6 +143,23 @@ describe('answers outlive what serves them', function () {
       own.close()
     })
 
+    it(`Redis does not answer for longer than it may: readers fail, with ${name}`, async () => {
+      await using slow = await startRedis()
+      const own = await clientFor(name, slow.port)
+      const source = new Readable({ objectMode: true, read() {} })
+      const done = pipeline(source, publish(own.redis, id, { maxOutage: 100 })).catch(error => error)
+      source.push('a')
+      const reader = follow(own.redis, id, { maxOutage: 100 })[Symbol.asyncIterator]()
+      expect((await reader.next()).value).to.equal('a')
+      slow.signal('SIGSTOP')
+      const failure = await reader.next().catch(error => error)
+      expect([failure.code, failure.limit]).to.deep.equal(['CS_ERR_STALLED', 100])
+      slow.signal('SIGCONT')
+      source.destroy(new Error('over'))
+      await done
+      own.close()
+    })
+
     it(`connections are cut at any byte: nothing is lost or doubled, with ${name}`, async () => {
       await using proxy = await cuttingProxy(server.port)
       const own = await clientFor(name, proxy.port)

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { finished, pipeline } from 'node:stream/promises'
 import { expect } from 'chai'
 import {
@@ -360,6 +361,66 @@ for (const name of clientNames) {
       expect((await readAll(follow(other.redis, id))).error?.code).to.equal('CS_ERR_LOG_TOO_LARGE')
     })
 
+    it('writes nothing beyond its limit, which is in bytes', async () => {
+      // Four of 3 bytes fit.
+      const { error } = await failing(publishAll(Array(5).fill('語'), { limit: 13 }))
+      expect(error.code).to.equal('CS_ERR_LOG_TOO_LARGE')
+      expect((await readAll(follow(other.redis, id))).items).to.deep.equal(Array(4).fill('語'))
+    })
+
+    it('takes items of one kind, whenever they come', async () => {
+      const source = fed()
+      const done = failing(pipeline(source, publish(client.redis, id, { flush: 1 })))
+      source.push('a')
+      const reader = follow(other.redis, id)[Symbol.asyncIterator]()
+      expect((await reader.next()).value).to.equal('a')
+      source.push({})
+      expect((await done).error.code).to.equal('CS_ERR_INVALID_CHUNK')
+    })
+
+    it('keeps a conversation for as long as its longest answer', async () => {
+      const conversation = `conversation of ${id}`
+      await publishAll(['a'], { conversation, ttl: 1_000_000 })
+      await pipeline(Readable.from(['b']), publish(client.redis, `${id}-2`, { conversation, ttl: 1000 }))
+      const left = await client.command('PTTL', `completion-streams:conversation:${conversation}`)
+      expect(left).to.be.greaterThan(1000)
+    })
+
+    it('joins texts that were cut within a character, where they become events', async () => {
+      await publishAll(['a\ud83d', '\ude00', 'b', 'c\ud83d'])
+      const sse = follow(other.redis, id).pipe(toSSE())
+      expect(await text(sse)).to.match(
+        /^id: 1-2\ndata: a😀\n\nid: 1-3\ndata: b\n\nid: 1-4\ndata: c\ufffd\n\n.*data: \[DONE\]\n/s
+      )
+    })
+
+    describe('where the producer is dead, and its log cannot be closed from here', () => {
+      beforeEach(async () => {
+        const log = `completion-streams:log:${id}`
+        await client.command('XADD', log, '1-0', 'version', '1', 'producer', 'p', 'lease', '100')
+        await client.command('XADD', log, '1-1', 'texts', '["a"]')
+      })
+
+      async function expectAbandoned(reader: TestClient): Promise<void> {
+        const { items, error } = await readAll(follow(reader.redis, id))
+        expect([items, error?.code]).to.deep.equal([['a'], 'CS_ERR_ABANDONED'])
+        expect(error?.message).to.match(/cannot be closed from here/)
+      }
+
+      it('readers are told who may only read', async () => {
+        const rules = ['on', '>secret', '~*', '+@read', '+@connection', '+info']
+        await client.command('ACL', 'SETUSER', 'reader', ...rules)
+        const reader = await clientFor(name, server.port, 'reader:secret')
+        await expectAbandoned(reader)
+        reader.close()
+      })
+
+      it('readers are told while Redis has no room', async () => {
+        await client.command('CONFIG', 'SET', 'maxmemory', '1')
+        await expectAbandoned(other).finally(() => client.command('CONFIG', 'SET', 'maxmemory', '0'))
+      })
+    })
+
     it('fails when Redis has lost the log, or a part of it', async () => {
       const source = fed()
       const done = failing(pipeline(source, publish(client.redis, id, { flush: 1 })))
@@ -559,7 +620,7 @@ for (const name of clientNames) {
         [() => publish(client.redis, ''), /id is an empty string/],
         [() => publish(client.redis, id, { flush: 0 }), /flush is 0/],
         [() => publish(client.redis, id, { speed: 1 } as never), /publish has no option speed/],
-        [() => follow(client.redis, id, { after: 'x-1' }), /after is a string of 3 characters/],
+        [() => follow(client.redis, id, { after: 1 as never }), /after is 1/],
         [() => follow(client.redis, id, { prefix: 7 as never }), /prefix is 7/]
       ]
       for (const [call, message] of wrong)
@@ -571,6 +632,12 @@ for (const name of clientNames) {
       expect((await readAll(follow(other.redis, id, { after: '1-9' }))).error?.code).to.equal(
         'CS_ERR_INVALID_OPTION'
       )
+    })
+
+    it('fails where a wrong id came from outside, and throws at nobody who passes it on', async () => {
+      const { items, error } = await readAll(follow(other.redis, id, { after: 'x-1' }))
+      expect([items, error?.code]).to.deep.equal([[], 'CS_ERR_INVALID_OPTION'])
+      expect(error?.message).to.match(/after is a string of 3 characters/)
     })
 
     it('takes what is no item for an error', async () => {
