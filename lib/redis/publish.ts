@@ -290,7 +290,9 @@ class Log {
   async check(): Promise<void> {
     const last = await this.#renewalOutage.bridge(() => lastEntry(this.#command, this.#keys.log))
     // Meanwhile it may have been ended from here, and only the reply be missing.
-    if (this.isOpen && !this.#isEnding && last?.id === lastId) this.#giveUp(last)
+    if (!this.isOpen || this.#isEnding) return
+    if (!last) this.#lose()
+    if (last.id === lastId) this.#giveUp(last)
   }
 
   /** Holds the lease; what was kept before keeps for as long as it did. */
@@ -355,10 +357,12 @@ class Log {
         throw error
       }
     })
-    if (added === null) {
-      this.isOpen = false
-      throw abandoned('its log is gone from Redis')
-    }
+    if (added === null) this.#lose()
+  }
+
+  #lose(): never {
+    this.isOpen = false
+    throw abandoned('its log is gone from Redis')
   }
 
   /** Whether an entry is there. Fails if it can never be, since another's is. */

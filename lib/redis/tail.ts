@@ -90,7 +90,7 @@ export class Tail {
   readonly #streams = new Map<string, Stream>()
   #retained = 0
   #connection: Connection | undefined
-  #connectionId = ''
+  #connectionId: unknown
   #entriesAtOnce = mostEntries
   #isRunning = false
   /** Whether the connection was closed from here since it was opened last. */
@@ -246,8 +246,8 @@ export class Tail {
     // Streams that are added in the same turn share it.
     await pause(0)
     // It comes to nothing where Redis has not received the read yet.
-    while (this.#isStale && this.#isBlocking && this.#retained > 0) {
-      const connectionId = this.#connectionId
+    while (this.#isStale && this.#isBlocking && this.#retained > 0 && this.#connectionId !== undefined) {
+      const connectionId = String(this.#connectionId)
       await answered(this.#command('CLIENT', 'UNBLOCK', connectionId)).catch(() => {})
       await pause(2)
     }
@@ -260,7 +260,10 @@ export class Tail {
     // At once, so that it is closed when nobody follows any more, however long it takes to open.
     this.#connection = connection
     await answered(connection.opened)
-    this.#connectionId = String(await answered(connection.command('CLIENT', 'ID')))
+    this.#connectionId = await answered(connection.command('CLIENT', 'ID')).catch(error => {
+      if (!isReply(error)) throw error
+      // Who may not ask waits for the end of a read where he could cut it short.
+    })
     // Who may not ask takes Redis for just started.
     const server = await answered(connection.command('INFO', 'server')).catch(() => '')
     const uptime = /uptime_in_seconds:(\d+)/.exec(String(server))

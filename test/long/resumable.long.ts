@@ -172,7 +172,10 @@ describe('answers in Redis', () => {
           expect(hash, `what a reader has of ${id}`).to.equal(hashOf(pieces, size))
           if (code === 'complete') expect(size, id).to.equal(sizeOf(pieces))
           // The log has ended once, for everybody.
-          expect({ code, size }, id).to.deep.equal({ code: first?.code, size: first?.size })
+          expect({ code, size }, JSON.stringify(reports)).to.deep.equal({
+            code: first?.code,
+            size: first?.size
+          })
           if (own === 'complete') expect(code, id).to.equal('complete')
           // Whoever has ended it takes his own ending for nobody else's. While Redis is away, he may not hear of it.
           else if (code === 'complete') expect(own, id).to.not.match(/ABANDONED|STOPPED|PUBLISHED/)

@@ -24,12 +24,17 @@ export interface Task {
 export interface Report {
   id: string
   code: string
+  /** What the error says. */
+  message: string | undefined
   /** Of a reader: what it has. */
   size: number
   hash: string
   /** When it was over. */
   at: number
 }
+
+/** How long Redis may be away, in milliseconds: for as long as connections are cut faster than they can be opened, on a busy machine. */
+const maxOutage = 120_000
 
 const { role, client: name, port, ids, pace, lease, longestStay } = JSON.parse(process.argv[2] ?? '') as Task
 const client = await clientFor(name, port)
@@ -39,6 +44,7 @@ function report(id: string, error: unknown, items: readonly unknown[]): void {
   const line: Report = {
     id,
     code: code ?? message ?? '',
+    message,
     size: sizeOf(items),
     hash: hashOf(items),
     at: Date.now()
@@ -56,7 +62,9 @@ async function* slowly(pieces: readonly unknown[]): AsyncGenerator<unknown> {
 async function publishOne(id: string): Promise<void> {
   process.stdout.write('begun\n')
   const source = Readable.from(slowly(answerOf(id).pieces))
-  const error = await pipeline(source, publish(client.redis, id, { lease })).catch(failure => failure)
+  const error = await pipeline(source, publish(client.redis, id, { lease, maxOutage })).catch(
+    failure => failure
+  )
   report(id, error, [])
 }
 
@@ -68,7 +76,8 @@ async function followOne(id: string): Promise<void> {
     let taken = 0
     try {
       // A producer that is stopped again and again, while Redis is away, may take its time to begin.
-      for await (const item of follow(client.redis, id, { after: `1-${sizeOf(items)}`, first: 30_000 })) {
+      const after = `1-${sizeOf(items)}`
+      for await (const item of follow(client.redis, id, { after, first: 30_000, maxOutage })) {
         items.push(item)
         if (++taken === stay) break
       }

@@ -437,6 +437,38 @@ for (const name of clientNames) {
       expect((await readAll(follow(other.redis, holed))).error?.code).to.equal('CS_ERR_TRUNCATED')
     })
 
+    it('fails when Redis has lost the log while nothing is written', async () => {
+      const source = fed()
+      const done = failing(pipeline(source, publish(client.redis, id, { flush: 1, lease: 300 })))
+      source.push('a')
+      const reader = follow(other.redis, id)[Symbol.asyncIterator]()
+      await reader.next()
+      await client.command('DEL', `completion-streams:log:${id}`)
+      expect((await done).error.code).to.equal('CS_ERR_ABANDONED')
+      expect((await failing(reader.next())).error.code).to.equal('CS_ERR_ABANDONED')
+    })
+
+    it('opens one connection, also for who may not ask for its number', async () => {
+      const rules = ['on', '>secret', '~*', '+@all', '-client']
+      await client.command('ACL', 'SETUSER', 'user', ...rules)
+      const own = await clientFor(name, server.port, 'user:secret')
+      const opened = async () =>
+        Number(/total_connections_received:(\d+)/.exec(String(await client.command('INFO', 'stats')))?.[1])
+      await own.command('PING')
+      const before = await opened()
+      const source = fed()
+      const done = pipeline(source, publish(own.redis, id, { flush: 1 }))
+      const reader = follow(own.redis, id)[Symbol.asyncIterator]()
+      for (const word of words(20)) {
+        source.push(word)
+        expect((await reader.next()).value).to.equal(word)
+      }
+      source.push(null)
+      await done
+      own.close()
+      expect((await opened()) - before).to.equal(1)
+    })
+
     it('reports what Redis refuses', async () => {
       await client.command('SET', `completion-streams:log:${id}`, 'no stream')
       expect((await failing(publishAll(['a']))).error.message).to.match(/^WRONGTYPE/)
