@@ -1,7 +1,7 @@
 import { finished, type Writable } from 'node:stream'
 import { finished as finishedPromise } from 'node:stream/promises'
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers'
-import { invalid } from './options.js'
+import { invalid, show } from './options.js'
 
 /** A stream to write to, of whatever library. */
 export function asSink(name: string, sink: NodeJS.WritableStream): Writable {
@@ -18,13 +18,20 @@ export function asSink(name: string, sink: NodeJS.WritableStream): Writable {
  */
 export function watchSink(sink: Writable, onFailure: (error: Error) => void): () => void {
   const unwatch = finished(sink, { readable: false }, error => {
-    if (error) onFailure(error)
+    if (error) onFailure(asError(error))
   })
   if (!isOfProcess(sink)) return () => {}
   return () => {
     unwatch()
     expectErrors(sink)
   }
+}
+
+/** What a sink has failed with: anything, where its author passed on what is no error. */
+export function asError(failure: unknown): Error {
+  // Of any realm, as in a test runner.
+  if (typeof failure === 'object' && failure !== null && 'message' in failure) return failure as Error
+  return new Error(`a sink failed with ${show(failure)} in the place of an error`, { cause: failure })
 }
 
 /** How many wait for the last of what they wrote to an output of the process. */

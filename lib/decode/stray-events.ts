@@ -81,7 +81,7 @@ export class StrayEvents {
 
   /** Behind events, plain text is a gateway's message, unless the completion was over. Alone it is a body that is no event stream. */
   #takeText(text: string): void {
-    if (!this.#isBehindEvents) this.#add({ data: text })
+    if (!this.#isBehindEvents) this.#takeDamaged(text, true)
     else if (![this.lastFramed, this.#last].some(endsCompletion)) this.#add({ data: text, event: 'error' })
   }
 

@@ -6,7 +6,7 @@ import { beside } from '../on-its-way.js'
 import { checkBoolean, checkOneOf, invalid, settled, show } from '../options.js'
 import { type Ending, type Entry, endingOf, lineOf } from '../recording/format.js'
 import { recordedError } from '../recording/recorded-error.js'
-import { asSink, endInTime, endSink, isPrematureClose, watchSink } from '../sink.js'
+import { asError, asSink, endInTime, endSink, isPrematureClose, watchSink } from '../sink.js'
 import { headersOf, isSecretHeader } from '../source/headers.js'
 import { headOf } from '../source/response-head.js'
 import { type Bytes, type Stage, stage } from '../stage.js'
@@ -130,11 +130,16 @@ export function record(destination: NodeJS.WritableStream, options?: RecordOptio
   function put(entry: Entry): void {
     const line = lineOf(entry)
     held += line.length
-    sink.write(line, error => {
-      held -= line.length
-      if (error) onSinkError(error)
-      wake()
-    })
+    try {
+      sink.write(line, error => {
+        held -= line.length
+        if (error) onSinkError(asError(error))
+        wake()
+      })
+    } catch (error) {
+      // Its `_write` threw: it never takes anything again.
+      onSinkError(asError(error))
+    }
   }
 
   /** Writes the last line, and before it the answer of a request that was refused: the source has read it. */

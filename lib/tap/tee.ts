@@ -3,7 +3,7 @@ import { CompletionError } from '../errors.js'
 import { failInOrder } from '../fail-in-order.js'
 import { beside } from '../on-its-way.js'
 import { checkBoolean, checkLimit, checkOneOf, settled } from '../options.js'
-import { asSink, destroySink, endInTime, endSink, isPrematureClose, watchSink } from '../sink.js'
+import { asError, asSink, destroySink, endInTime, endSink, isPrematureClose, watchSink } from '../sink.js'
 import { type Stage, usedOnce } from '../stage.js'
 import { copyOf } from './copy.js'
 
@@ -127,12 +127,12 @@ export function tee<Item = unknown>(
       sink.write(copy ? copyOf(item) : item, error => {
         held -= size
         // A destination that was destroyed or ended by somebody else says so here only.
-        if (error) onSinkError(error)
+        if (error) onSinkError(asError(error))
         wake?.()
       })
     } catch (error) {
       // An object for a sink that takes bytes only.
-      onSinkError(error as Error)
+      onSinkError(asError(error))
     }
   }
 

@@ -304,4 +304,13 @@ describe('toEvents', () => {
       expect(error?.code).to.equal('CS_ERR_EVENT_TOO_LARGE')
     }
   })
+
+  it('fails with CS_ERR_TRUNCATED for a whole completion that was cut, and shows none of it', async () => {
+    const body = '{"object":"chat.completion","choices":[{"index":0,"message":{"content":"a secret'
+    const { items, error } = await outcomeOf([Buffer.from(body)], toEvents())
+    expect(items).to.deep.equal([])
+    expect(error).to.have.property('code', 'CS_ERR_TRUNCATED')
+    expect(`${inspect(error)} ${JSON.stringify(error)}`).to.not.include('secret')
+    expect(error).to.have.property('residue', body)
+  })
 })

@@ -43,6 +43,10 @@ async function recorded(faults: Faults = {}, options?: Parameters<typeof record>
   })
 }
 
+function throwing(): never {
+  throw new Error('no write')
+}
+
 describe('record', () => {
   allowNoComplaints()
 
@@ -253,6 +257,24 @@ describe('record', () => {
       expect(texts.join('')).to.equal('one two three')
       expect(recorder.detached).to.have.property('message', 'disk full')
     })
+
+    for (const [how, write] of [
+      ['throws', throwing],
+      [
+        'fails with what is no error',
+        (_line: unknown, _encoding: unknown, callback: (error: never) => void) => callback('full' as never)
+      ]
+    ] as const) {
+      it(`which ${how}, fails, or goes on without it`, async () => {
+        await using server = await serve({ script: counting })
+        const { error } = await run(ask(server), record(new Writable({ write })), toChunks(), toText())
+        expect(error).to.be.an('error')
+        const recorder = record(new Writable({ write }), { onError: 'detach' })
+        const texts = await all<string>(ask(server), recorder, toChunks(), toText())
+        expect(texts.join('')).to.equal('one two three')
+        expect(recorder.detached).to.be.an('error')
+      })
+    }
 
     it('fails when somebody closes the sink', async () => {
       await using server = await serve({ script: counting })

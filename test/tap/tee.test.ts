@@ -139,6 +139,15 @@ describe('tee', () => {
     expect(copy.detached?.message).to.equal('no write')
   })
 
+  it('makes an error of what a destination failed with in the place of one', async () => {
+    const sink = () => new Writable({ write: (_item, _encoding, callback) => callback('disk full' as never) })
+    const error = await failureOf(pipeline(Readable.from(['a', 'b']), tee(sink()), openSink()))
+    expect(error).to.be.an('error').with.property('cause', 'disk full')
+    const copy = tee(sink(), { onError: 'detach' })
+    await pipeline(Readable.from(['a', 'b']), copy, openSink())
+    expect(copy.detached).to.be.an('error').with.property('cause', 'disk full')
+  })
+
   it('works inside compose', async () => {
     await using server = await serve({ script: script(answer) })
     const sink = openSink()
