@@ -14,7 +14,6 @@ export interface ServerResponseLike extends NodeJS.EventEmitter {
   statusCode: number
   readonly headersSent: boolean
   readonly writableEnded: boolean
-  readonly writableFinished?: boolean
   readonly destroyed?: boolean
   /** The header of this name, if it is set. */
   getHeader(name: string): unknown
@@ -38,6 +37,8 @@ interface Inner {
 
 interface Http2Stream {
   readonly id?: number
+  readonly rstCode?: number
+  readonly writableFinished?: boolean
   close(code: number): void
   write(bytes: Uint8Array, callback: () => void): boolean
 }
@@ -90,6 +91,7 @@ export function respond(response: ServerResponseLike, options?: RespondOptions):
 class NodeOutlet implements Outlet {
   readonly #response: ServerResponseLike
   readonly #inner: Inner
+  #isFinished = false
 
   constructor(response: ServerResponseLike) {
     this.#response = response
@@ -133,7 +135,13 @@ class NodeOutlet implements Outlet {
   }
 
   end(callback: () => void): void {
-    this.#response.once('finish', callback)
+    const { stream } = this.#inner
+    this.#response.once('finish', () => {
+      // In HTTP/2 a response says that it has finished whenever its stream is closed, by whomever.
+      if (stream?.id !== undefined && !(stream.writableFinished && stream.rstCode === 0)) return
+      this.#isFinished = true
+      callback()
+    })
     this.#response.end()
   }
 
@@ -158,7 +166,7 @@ class NodeOutlet implements Outlet {
   onGone(listener: () => void): void {
     const response = this.#response
     const check = () => {
-      if (!response.writableFinished) listener()
+      if (!this.#isFinished) listener()
     }
     if (response.destroyed || this.#inner.closed) setImmediate(check)
     else response.once('close', check)

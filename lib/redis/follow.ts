@@ -199,9 +199,10 @@ class Follower implements Waiter {
   /** Takes entries of the read that all share. */
   take(entries: readonly RawEntry[]): void {
     for (const entry of entries) {
-      if (isBehind(this.last, entry.id)) this.#ready.push(entry)
+      if (!isBehind(this.last, entry.id)) continue
+      this.#ready.push(entry)
+      this.last = entry.id
     }
-    this.last = entries.at(-1)?.id ?? this.last
     this.#deliver()
   }
 
@@ -276,7 +277,8 @@ class Follower implements Waiter {
     if (this.#isOver) return
     if (entries.length > 0) return this.take(entries)
     if (this.#isDue) return this.fail(notBegun(this.#settings.first))
-    this.#isWaiting = tailOf(this.#redis).add(this)
+    this.#isWaiting = true
+    tailOf(this.#redis).add(this)
   }
 
   get #isReturning(): boolean {

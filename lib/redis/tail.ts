@@ -130,20 +130,18 @@ export class Tail {
     })
   }
 
-  /**
-   * Adds a waiter. False if entries have been read that it does not have: then it is to catch up first.
-   */
-  add(waiter: Waiter): boolean {
+  /** Adds a waiter, who has read its stream to the end. */
+  add(waiter: Waiter): void {
     const stream = this.#streams.get(waiter.key)
     if (!stream) {
       this.#streams.set(waiter.key, { last: waiter.last, waiters: new Set([waiter]), heard: Date.now() })
-      this.#renew()
-      return true
+      return this.#renew()
     }
-    // The stream may also have been read less far: then the waiter leaves out what it has.
-    if (isBehind(waiter.last, stream.last)) return false
     stream.waiters.add(waiter)
-    return true
+    if (!isBehind(waiter.last, stream.last)) return
+    // Others have got more meanwhile, or one has come with an id that the stream does not have. They leave out what they have.
+    stream.last = waiter.last
+    this.#renew()
   }
 
   remove(waiter: Waiter): void {
@@ -200,8 +198,7 @@ export class Tail {
     // All may have left while it was opened.
     if (this.#streams.size === 0) return
     this.#isStale = false
-    const keys = [...this.#streams.keys()]
-    const places = [...this.#streams.values()].map(stream => stream.last)
+    const asked = new Map([...this.#streams].map(([key, stream]) => [key, stream.last]))
     this.#isBlocking = true
     const read = connection.command(
       ...[
@@ -211,8 +208,8 @@ export class Tail {
         'BLOCK',
         String(longestBlock),
         'STREAMS',
-        ...keys,
-        ...places
+        ...asked.keys(),
+        ...asked.values()
       ]
     )
     const reply = await answered(read).finally(() => {
@@ -220,7 +217,11 @@ export class Tail {
     })
     this.#entriesAtOnce = Math.min(this.#entriesAtOnce * 2, mostEntries)
     const streams = streamsOf(reply)
-    for (const [key, entries] of streams) this.#deliver(key.slice(connection.keyPrefix.length), entries)
+    for (const [prefixed, entries] of streams) {
+      const key = prefixed.slice(connection.keyPrefix.length)
+      // A waiter may have come meanwhile who has less.
+      if (this.#streams.get(key)?.last === asked.get(key)) this.#deliver(key, entries)
+    }
     await this.#checkLeases(connection.command)
     if (streams.length > 0) await pause(Math.max(shortestPause, this.#streams.size * pausePerStream))
   }

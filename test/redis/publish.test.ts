@@ -469,6 +469,30 @@ for (const name of clientNames) {
       expect((await opened()) - before).to.equal(1)
     })
 
+    it('waits for what comes, whatever id another reader has come with', async () => {
+      const source = fed()
+      const done = pipeline(source, publish(client.redis, id, { flush: 1 }))
+      source.push('a')
+      const forged = readAll(follow(other.redis, id, { after: '1-999999' }))
+      const reader = follow(other.redis, id)[Symbol.asyncIterator]()
+      const calls = async () =>
+        Number(/cmdstat_xrange:calls=(\d+)/.exec(String(await client.command('INFO', 'commandstats')))?.[1])
+      const before = await calls()
+      expect((await reader.next()).value).to.equal('a')
+      for (const word of words(20)) {
+        source.push(word)
+        expect((await reader.next()).value).to.equal(word)
+      }
+      // Each reader asks by itself until it waits with the other.
+      expect((await calls()) - before).to.be.below(10)
+      source.push(null)
+      await done
+      expect((await reader.next()).done).to.equal(true)
+      expect(await forged)
+        .to.deep.include({ items: [] })
+        .with.property('error')
+    })
+
     it('reports what Redis refuses', async () => {
       await client.command('SET', `completion-streams:log:${id}`, 'no stream')
       expect((await failing(publishAll(['a']))).error.message).to.match(/^WRONGTYPE/)
