@@ -1,4 +1,5 @@
-import type { Readable, Writable } from 'node:stream'
+import { type Readable, Writable } from 'node:stream'
+import { finished } from 'node:stream/promises'
 import { constants, createGzip } from 'node:zlib'
 import { CompletionError } from '../errors.js'
 import { failInOrder } from '../fail-in-order.js'
@@ -60,7 +61,8 @@ export function record(destination: NodeJS.WritableStream, options?: RecordOptio
   checkBoolean('gzip', gzip)
   checkOneOf('onError', onError, ['fail', 'detach'])
   const file = asSink('sink', destination)
-  const sink = gzip ? packed(file) : file
+  const outlet = gzip ? outletTo(file) : undefined
+  const sink = outlet ? packed(outlet) : file
 
   let source: Readable | undefined
   let start = performance.now()
@@ -91,7 +93,7 @@ export function record(destination: NodeJS.WritableStream, options?: RecordOptio
       close(isStopped(stream) ? 'left' : 'end')
       // The recording is whole when the pipeline is done.
       await endSink(sink).catch(onSinkError)
-      if (gzip && isRecording()) await endSink(file).catch(onSinkError)
+      if (outlet && isRecording()) await finished(outlet).catch(onSinkError)
       if (isFailed) await forever()
     },
     async destroy(error) {
@@ -186,10 +188,26 @@ function forever(): Promise<never> {
 }
 
 /** Every piece is flushed, since what a compressor still holds dies with its process. */
-function packed(file: Writable): Writable {
+function packed(outlet: Writable): Writable {
   const gzip = createGzip({ flush: constants.Z_SYNC_FLUSH })
-  gzip.pipe(file)
+  gzip.pipe(outlet).once('error', error => gzip.destroy(error))
   return gzip
+}
+
+/** Writes to a file what a compressor gives. Where the file's `_write` throws, that would end the process. */
+function outletTo(file: Writable): Writable {
+  return new Writable({
+    write(bytes, _encoding, callback) {
+      try {
+        file.write(bytes, callback)
+      } catch (error) {
+        callback(asError(error))
+      }
+    },
+    final(callback) {
+      endSink(file).then(() => callback(), callback)
+    }
+  })
 }
 
 function wantedHeaders(headers: Required<RecordOptions>['headers']): (name: string) => boolean {

@@ -1,4 +1,4 @@
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import http2 from 'node:http2'
 import { type AddressInfo, connect } from 'node:net'
@@ -415,6 +415,32 @@ describe('respond', () => {
         session.destroy()
         server.close()
       }
+    }
+
+    for (const how of ['session', 'stream', 'cancel'] as const) {
+      it(`tells when the reader leaves: ${how}`, async () => {
+        const done = new EventEmitter()
+        const server = http2
+          .createServer((_incoming, outgoing) => {
+            const source = new Readable({ objectMode: true, read() {} })
+            source.push({ choices: [{ index: 0, delta: { content: 'a' } }] })
+            pipeline(source, respond(outgoing)).catch(error => done.emit('failed', error))
+          })
+          .listen(0)
+        await once(server, 'listening')
+        server.on('sessionError', () => {})
+        const session = http2.connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+        const stream = session.request({ ':path': '/' })
+        await once(stream, 'data')
+        const failed = once(done, 'failed')
+        if (how === 'session') session.destroy()
+        else if (how === 'stream') stream.close()
+        else stream.close(http2.constants.NGHTTP2_CANCEL)
+        const [error] = await failed
+        expect(error.name).to.equal('AbortError')
+        session.destroy()
+        server.close()
+      })
     }
 
     it('sends whole answers, early failures and late ones', async () => {

@@ -473,7 +473,11 @@ for (const name of clientNames) {
       const source = fed()
       const done = pipeline(source, publish(client.redis, id, { flush: 1 }))
       source.push('a')
+      await follow(client.redis, id)[Symbol.asyncIterator]().next()
       const forged = readAll(follow(other.redis, id, { after: '1-999999' }))
+      // It waits first: in a second read, beside the one that waits for stops.
+      const isWaiting = /cmd=xread\b.*cmd=xread\b/s
+      while (!isWaiting.test(String(await client.command('CLIENT', 'LIST'))));
       const reader = follow(other.redis, id)[Symbol.asyncIterator]()
       const calls = async () =>
         Number(/cmdstat_xrange:calls=(\d+)/.exec(String(await client.command('INFO', 'commandstats')))?.[1])

@@ -265,15 +265,22 @@ describe('record', () => {
         (_line: unknown, _encoding: unknown, callback: (error: never) => void) => callback('full' as never)
       ]
     ] as const) {
-      it(`which ${how}, fails, or goes on without it`, async () => {
-        await using server = await serve({ script: counting })
-        const { error } = await run(ask(server), record(new Writable({ write })), toChunks(), toText())
-        expect(error).to.be.an('error')
-        const recorder = record(new Writable({ write }), { onError: 'detach' })
-        const texts = await all<string>(ask(server), recorder, toChunks(), toText())
-        expect(texts.join('')).to.equal('one two three')
-        expect(recorder.detached).to.be.an('error')
-      })
+      for (const gzip of [false, true]) {
+        it(`which ${how}, fails, or goes on without it, with gzip ${gzip}`, async () => {
+          await using server = await serve({ script: counting })
+          const { error } = await run(
+            ask(server),
+            record(new Writable({ write }), { gzip }),
+            toChunks(),
+            toText()
+          )
+          expect(error).to.be.an('error')
+          const recorder = record(new Writable({ write }), { onError: 'detach', gzip })
+          const texts = await all<string>(ask(server), recorder, toChunks(), toText())
+          expect(texts.join('')).to.equal('one two three')
+          expect(recorder.detached).to.be.an('error')
+        })
+      }
     }
 
     it('fails when somebody closes the sink', async () => {
