@@ -6,8 +6,9 @@ export const accessKey: RegExp = new RegExp(
   [
     '\\bsk-(?=[\\w-]{0,400}\\d)[\\w-]{16,400}',
     '\\b[rs]k_(?:live|test)_\\w{16,240}',
-    '\\bgsk_[A-Za-z\\d]{20,240}',
-    '\\bxai-[A-Za-z\\d]{20,240}',
+    '\\b(?:gsk|fw|r8)_[A-Za-z\\d]{20,240}',
+    '\\b(?:xai|pplx|csk)-[A-Za-z\\d]{20,240}',
+    '\\bnvapi-[\\w-]{40,240}',
     '\\b(?:AKIA|ASIA)[A-Z\\d]{16}\\b',
     '\\bgh[oprsu]_\\w{20,255}',
     '\\bgithub_pat_\\w{20,255}',
@@ -30,7 +31,7 @@ const everyKey = new RegExp(accessKey.source, 'g')
 
 /** A key of whatever kind, where a provider quotes it: "Incorrect API key provided: …". */
 const quotedKey =
-  /(\bapi[ _-]?key(?: provided)?\s{0,3}[:=]\s{0,3}["'`]?)(?=[\w*.~+/-]{0,400}[\d*])[\w*.~+/-]{7,400}[\w*]/gi
+  /(\bapi[ _-]?key(?: provided)?["']?\s{0,3}[:=]\s{0,3}["'`]?)(?=[\w*.~+/-]{0,400}[\d*])[\w*.~+/-]{7,400}[\w*]/gi
 
 /** A text from outside without the keys in it. */
 export function withoutKeys(text: string): string {

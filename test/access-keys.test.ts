@@ -12,6 +12,11 @@ describe('withoutKeys', () => {
     ],
     ['Invalid API Key: 0123456789abcdef', 'Invalid API Key: [key]'],
     ['api_key="abcd1234efgh"', 'api_key="[key]"'],
+    ['{"api_key": "abcd1234efgh"}', '{"api_key": "[key]"}'],
+    ...['gsk_', 'fw_', 'r8_', 'xai-', 'pplx-', 'csk-', 'nvapi-'].map((prefix): [string, string] => [
+      `No access with ${prefix}${'a1B2'.repeat(12)}.`,
+      'No access with [key].'
+    ]),
     [`${key} and ${key}`, '[key] and [key]'],
     ['Invalid API key: authentication failed', 'Invalid API key: authentication failed'],
     ['Missing API key: give one', 'Missing API key: give one']

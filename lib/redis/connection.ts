@@ -63,13 +63,14 @@ export function commandOf(redis: RedisClient): Command {
   throw invalid(
     'redis',
     redis,
-    'a connected client of the redis or the ioredis package, and no pool or cluster'
+    'a connected client of the redis or the ioredis package, and no pool, cluster or sentinel'
   )
 }
 
-/** Pools and clusters of `redis`, and clusters of `ioredis`: a command of theirs may go over any of several connections. */
+/** Pools, clusters and sentinels of `redis`, and clusters of `ioredis`: a command of theirs may go over any of several connections. */
 function hasSeveral(redis: object): boolean {
-  return 'totalClients' in redis || 'masters' in redis || ('isCluster' in redis && redis.isCluster === true)
+  const isOfRedis = ['totalClients', 'masters', 'getSentinelNode'].some(name => name in redis)
+  return isOfRedis || ('isCluster' in redis && redis.isCluster === true)
 }
 
 /**
@@ -151,9 +152,17 @@ function isClosed(error: unknown): boolean {
   return error instanceof Error && /^(?:The client is closed|Connection is closed\.)$/.test(error.message)
 }
 
+/** What the two clients say of a command that nobody answered in a time of their own. */
+function isTimeout(error: unknown): boolean {
+  return (
+    error instanceof Error &&
+    (error.constructor.name === 'TimeoutError' || error.message === 'Command timed out')
+  )
+}
+
 /**
- * How long Redis may be away. The time runs from the first failure, or from when a command was sent that nobody answered, and
- * stops when a command succeeds.
+ * How long Redis may be away. The time runs from when the first command was sent that failed or that nobody answered, and stops
+ * when a command succeeds.
  */
 export class Outage {
   readonly #longest: number
@@ -172,6 +181,7 @@ export class Outage {
    */
   async bridge<Reply>(run: (tries: number) => Promise<Reply>): Promise<Reply> {
     for (let tries = 0; ; tries++) {
+      const sent = Date.now()
       try {
         const reply = await this.#within(run(tries))
         this.#began = undefined
@@ -179,9 +189,9 @@ export class Outage {
         return reply
       } catch (error) {
         if (this.#isOver || isClosed(error) || !mayPass(error)) throw error
-        this.#failure = error
-        this.#began ??= Date.now()
-        if (this.left <= 0) throw error
+        this.#failure = isTimeout(error) ? undefined : error
+        this.#began ??= sent
+        if (this.left <= 0) throw this.#failure ?? unanswered(this.#longest)
         await pause(Math.min(20 * 2 ** Math.min(tries, 5), Math.max(this.left, 1)))
       }
     }

@@ -251,6 +251,8 @@ class Log {
 
   /** Begins the log. Redis refuses it if there is one. */
   async open(): Promise<void> {
+    // Before the lease is taken, which may be another's, whose death nobody would hear of.
+    if (await this.#outage.bridge(() => lastEntry(this.#command, this.#keys.log))) throw published()
     await this.#write(firstId, openingFields(this.#producer, this.#settings.lease), [])
     this.isOpen = true
     const index = this.#index
@@ -381,11 +383,13 @@ class Log {
     this.isOpen = false
     const entry = wasOpen ? readEntry(last) : undefined
     if (entry?.kind === 'ending') throw entry.error
-    throw new CompletionError(
-      'CS_ERR_PUBLISHED',
-      'another producer has, or had, this id: each answer has one of its own'
-    )
+    throw published()
   }
+}
+
+function published(): CompletionError {
+  const message = 'another producer has, or had, this id: each answer has one of its own'
+  return new CompletionError('CS_ERR_PUBLISHED', message)
 }
 
 function tooLarge(limit: number): CompletionError {

@@ -2,7 +2,8 @@ import { finished } from 'node:stream/promises'
 import { expect } from 'chai'
 import { follow, publish, type RedisClient } from 'completion-streams/redis'
 import { Cluster, Redis } from 'ioredis'
-import { createClient, createClientPool, createCluster } from 'redis'
+import { createClient, createClientPool, createCluster, createSentinel, TimeoutError } from 'redis'
+import { inTime } from '#lib/in-time.js'
 import { connectLike, Outage } from '#lib/redis/connection.js'
 import { failureOf } from '../helpers.js'
 import { clientFor, clientNames, redisProgram, startRedis } from '../redis-server.js'
@@ -43,14 +44,15 @@ describe('the connection to Redis', () => {
     ioredis.disconnect()
   })
 
-  it('is not over one of several: pools and clusters are refused', () => {
+  it('is not over one of several: pools, clusters and sentinels are refused', () => {
     const clients = [
       createClientPool(),
+      createSentinel({ name: 'main', sentinelRootNodes: [{ host: '127.0.0.1', port: 1 }] }),
       createCluster({ rootNodes: [{ url: 'redis://127.0.0.1:1' }] }),
       new Cluster([{ host: '127.0.0.1', port: 1 }], { lazyConnect: true })
     ]
     for (const client of clients)
-      expect(() => publish(client as never, 'an-answer')).to.throw(/no pool or cluster/)
+      expect(() => publish(client as never, 'an-answer')).to.throw(/no pool, cluster or sentinel/)
   })
 
   for (const name of clientNames) {
@@ -95,6 +97,10 @@ describe('the connection to Redis', () => {
     const failure = await failureOf(outage.bridge(() => new Promise(() => {})))
     expect(failure).to.have.property('code', 'CS_ERR_STALLED')
     expect(outage.left).to.be.at.most(0)
+    // A client may have a time of its own, which says no more, and which counts from when the command was sent.
+    const slow = new Outage(60)
+    const late = () => inTime(new Promise(() => {}), 40, () => new TimeoutError())
+    expect(await failureOf(slow.bridge(late))).to.have.property('code', 'CS_ERR_STALLED')
     // When it is back, it may be away for as long again.
     await outage.bridge(() => Promise.resolve())
     expect(outage.left).to.equal(30)

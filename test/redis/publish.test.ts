@@ -252,6 +252,13 @@ for (const name of clientNames) {
       expect(await readAll(follow(other.redis, id))).to.deep.equal({ items: ['first'] })
     })
 
+    it('keeps no dead producer alive with a second one that is refused', async () => {
+      const [log, lease] = [`completion-streams:log:${id}`, `completion-streams:lease:${id}`]
+      await client.command('XADD', log, '1-0', 'version', '1', 'producer', 'p', 'lease', '100')
+      expect((await failing(publishAll(['a']))).error.code).to.equal('CS_ERR_PUBLISHED')
+      expect(await client.command('EXISTS', lease)).to.equal(0)
+    })
+
     it('tells readers what the producer failed with, after all that had come', async () => {
       await using provider = await serve((_incoming, outgoing) => {
         outgoing.writeHead(200, { 'content-type': 'text/event-stream' })
