@@ -159,11 +159,7 @@ export class Batch {
 }
 
 /** The fields of the last entry. What the producer does not know of, who closes the log for it cannot say: how much there was. */
-export function endingFields(
-  ending: Ending,
-  whole?: { last: number; of: Kind },
-  error?: unknown
-): string[] {
+export function endingFields(ending: Ending, whole?: { last: number; of: Kind }, error?: unknown): string[] {
   return [
     'end',
     ending,
