@@ -297,11 +297,9 @@ class Follower implements Waiter {
       const ending = await this.#outage.bridge(() => lastEntry(this.#command, this.key))
       if (ending?.id === lastId) this.take([ending])
     } else {
-      const sequence = Math.max(from.sequence - 1, 0)
-      const before = idOf({ epoch: from.epoch, sequence })
-      if (!isBehind(this.last, before)) return
-      this.last = before
-      this.#sequence = sequence
+      const before = idOf({ epoch: from.epoch, sequence: Math.max(from.sequence - 1, 0) })
+      if (isBehind(this.last, before)) this.last = before
+      this.#sequence = from.sequence
     }
   }
 
