@@ -75,17 +75,19 @@ const entriesAtOnce = 32
  * `CS_ERR_TRUNCATED` when Redis has lost a part of it; and with what the client reports when Redis is away for longer than
  * `maxOutage`. An `after` that is no id of the answer fails it with `CS_ERR_INVALID_OPTION`: it may come from anyone.
  *
+ * With a type (`follow<Uint8Array>(redis, id)`) the caller says what was published, as `compose` must know.
+ *
  * @example
  * const server = createServer((incoming, outgoing) => {
  *   const after = incoming.headers['last-event-id']?.toString()
  *   pipeline(follow(redis, 'answer-1', { after }), toChunks(), respond(outgoing)).catch(error => console.error(error.message))
  * })
  */
-export function follow(
+export function follow<Item extends Uint8Array | string | object = Uint8Array | string | object>(
   redis: RedisClient,
   id: string,
   options?: FollowOptions
-): Source<Uint8Array | string | object> {
+): Source<Item> {
   const { after, signal, first, maxOutage, prefix } = settled('follow', options, {
     after: undefined as string | undefined,
     signal: undefined as AbortSignal | undefined,
@@ -105,7 +107,8 @@ export function follow(
     ? onAbort(signal, () => void follower.source.destroy(new AbortError(undefined, signal.reason)))
     : () => {}
   follower.source.once('close', stopWaiting)
-  return follower.source as Source<Uint8Array | string | object>
+  // What was published is the caller's word.
+  return follower.source as Source<Item>
 }
 
 /** Where a reader begins. A wrong id may come from anyone, and is to fail one answer, not whoever begins to read it. */

@@ -110,9 +110,8 @@ describe('a reader that comes back to an answer in Redis', () => {
     else await pipeline(request, toChunks(), toText(), sink)
   }
 
-  /** Who follows knows whether bytes were published, or chunks: the compiler does not. */
-  type Answer = Source<Uint8Array>
-  const followFrom = (after: string | undefined) => follow(client.redis, id, { after }) as Answer
+  type Answer = Source<Uint8Array | Chunk>
+  const followFrom = (after: string | undefined) => follow<Uint8Array | Chunk>(client.redis, id, { after })
 
   const ways = {
     'toChunks and respond': (source: Answer, outgoing: ServerResponse) =>
