@@ -148,7 +148,7 @@ export function isReply(error: unknown): boolean {
 }
 
 /** What the two clients say when their owner has closed them: they do not connect again by themselves. */
-function isClosed(error: unknown): boolean {
+export function isClosed(error: unknown): boolean {
   return error instanceof Error && /^(?:The client is closed|Connection is closed\.)$/.test(error.message)
 }
 

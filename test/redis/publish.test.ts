@@ -578,7 +578,7 @@ for (const name of clientNames) {
       own.close()
     })
 
-    it('is closed at once when its client is: nothing more can be written', async () => {
+    it('is closed when its client is, with the end that it has come to', async () => {
       const own = await clientFor(name, server.port)
       const source = fed()
       const sink = publish(own.redis, id, { maxOutage: Number.POSITIVE_INFINITY })
@@ -590,6 +590,8 @@ for (const name of clientNames) {
       expect((await done).error.message).to.equal('broken')
       // Told behind its last work with Redis.
       await failing(finished(sink))
+      // The end of the answer has been written all the same.
+      expect((await readAll(follow(other.redis, id))).error?.message).to.equal('broken')
     })
 
     it('takes an answer that it has ended itself for no other ending, while only the reply is missing', async () => {
