@@ -158,7 +158,7 @@ class Follower implements Waiter {
   #ready: RawEntry[] = []
   /** What is left of the entry that is being emitted. */
   #items: Iterator<Identified> | undefined
-  /** A text that ends within a character: an event holds whole ones. */
+  /** A text that ends within a character or a line end: an event holds whole ones. */
   #half: Identified | undefined
   #readers: CompletionReader[] = []
   #goesToIdTaker = false
@@ -384,7 +384,7 @@ class Follower implements Waiter {
 
   #emitEvent({ item, id }: Identified): void {
     const data = `${this.#half?.item ?? ''}${item}`
-    this.#half = /[\ud800-\udbff]$/.test(data) ? { item: data, id } : undefined
+    this.#half = /[\ud800-\udbff\r]$/.test(data) ? { item: data, id } : undefined
     if (!this.#half) this.#push({ data, id })
   }
 

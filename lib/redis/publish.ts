@@ -320,11 +320,12 @@ class Log {
 
   /** Holds the lease; what was kept before keeps for as long as it did. */
   async #hold(): Promise<void> {
-    const { lease } = this.#settings
-    await Promise.all([
-      this.command('SET', this.#keys.lease, this.#producer, 'PX', String(Math.ceil(lease))),
-      this.#keep()
-    ])
+    await Promise.all([this.#setLease(), this.#keep()])
+  }
+
+  async #setLease(...when: string[]): Promise<void> {
+    const lease = String(Math.ceil(this.#settings.lease))
+    await this.command('SET', this.#keys.lease, this.#producer, 'PX', lease, ...when)
   }
 
   /** The stream that names the answers of the conversation. */
@@ -362,17 +363,10 @@ class Log {
       if (isAgain && (await this.#isWritten(id, fields))) return id
       isAgain = true
       try {
-        // The lease is there before the log is, so that nobody finds a log without one.
-        if (id === firstId)
-          await this.command(
-            'SET',
-            this.#keys.lease,
-            this.#producer,
-            'PX',
-            String(Math.ceil(this.#settings.lease))
-          )
+        // The lease is there before the log is, so that nobody finds a log without one; another's stays as it is.
+        if (id === firstId) await this.#setLease('NX')
         const reply = await this.command('XADD', log, ...options, id, ...fields)
-        if (id === firstId) await this.#keep()
+        if (id === firstId) await this.#hold()
         return reply
       } catch (error) {
         // A refusal says of itself only that it is one. What is in the log says why.

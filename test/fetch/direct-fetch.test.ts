@@ -78,6 +78,8 @@ const answers: Record<string, (request: IncomingMessage, response: ServerRespons
   'to-nonsense': redirectTo('http://[nonsense/'),
   'to-fragment': redirectTo('/echo#there'),
   'to-cafe': redirectTo('/echo?caf\xc3\xa9'),
+  'to-user': (request, response) =>
+    response.writeHead(302, { location: `http://user:word@${request.headers.host}/echo` }).end(),
   'to-cut': redirectTo('/cut')
 }
 

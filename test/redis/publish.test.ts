@@ -259,6 +259,18 @@ for (const name of clientNames) {
       expect(await client.command('EXISTS', lease)).to.equal(0)
     })
 
+    it('leaves the first of many producers its lease', async () => {
+      const attempts = Array.from({ length: 20 }, (_, place) => {
+        const source = fed()
+        const sink = publish(client.redis, id, { lease: place === 0 ? 1_000_000 : 100 })
+        return { source, done: pipeline(source, sink).catch(error => error) }
+      })
+      for (const { done } of attempts.slice(1)) expect((await done).code).to.equal('CS_ERR_PUBLISHED')
+      expect(await client.command('PTTL', `completion-streams:lease:${id}`)).to.be.greaterThan(1000)
+      attempts[0]?.source.push(null)
+      expect(await attempts[0]?.done).to.equal(undefined)
+    })
+
     it('tells readers what the producer failed with, after all that had come', async () => {
       await using provider = await serve((_incoming, outgoing) => {
         outgoing.writeHead(200, { 'content-type': 'text/event-stream' })
@@ -394,10 +406,10 @@ for (const name of clientNames) {
     })
 
     it('joins texts that were cut within a character, where they become events', async () => {
-      await publishAll(['a\ud83d', '\ude00', 'b', 'c\ud83d'])
+      await publishAll(['a\ud83d', '\ude00', 'b\r', '\nc\ud83d'])
       const sse = follow(other.redis, id).pipe(toSSE())
       expect(await text(sse)).to.match(
-        /^id: 1-2\ndata: a😀\n\nid: 1-3\ndata: b\n\nid: 1-4\ndata: c\ufffd\n\n.*data: \[DONE\]\n/s
+        /^id: 1-2\ndata: a😀\n\nid: 1-4\ndata: b\ndata: c\ufffd\n\n.*data: \[DONE\]\n/s
       )
     })
 
