@@ -42,9 +42,14 @@ const openings: ReadonlySet<unknown> = new Set([
   'response.in_progress'
 ])
 
+/** Whether a chunk is an event before which, and with which, no text of its response has come. */
+export function isBeforeText({ type }: LooseChunk): boolean {
+  return openings.has(type)
+}
+
 /** Whether the first chunk of an input says, by its number, that others of its response came before it. */
 export function standsBehindOthers(chunk: object): boolean {
-  const { type, sequence_number: number } = chunk as LooseChunk & { sequence_number?: unknown }
+  const { sequence_number: number } = chunk as { sequence_number?: unknown }
   // Numbers begin with 0, of some providers with 1.
-  return typeof number === 'number' && number > 1 && isResponsesEvent(chunk) && !openings.has(type)
+  return typeof number === 'number' && number > 1 && isResponsesEvent(chunk) && !isBeforeText(chunk)
 }

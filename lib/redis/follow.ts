@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import { clearTimeout, setTimeout } from 'node:timers'
 import { AbortError } from '../abort-error.js'
 import { isResponsesEvent } from '../chunk/fields.js'
-import { markResumed } from '../chunk/resumed.js'
+import { isBeforeText, markResumed } from '../chunk/resumed.js'
 import { CompletionError } from '../errors.js'
 import { goesToIdTaker, type IdTaker, idTakersBehind, setEventId } from '../event-id.js'
 import { failInOrder } from '../fail-in-order.js'
@@ -377,7 +377,7 @@ class Follower implements Waiter {
     if (typeof item === 'string' && this.#goesToIdTaker) return this.#emitEvent(next)
     if (typeof item !== 'string') {
       if (id !== undefined) setEventId(item, id)
-      if (isFirst) markResumed(item, 'unknown')
+      if (isFirst && !isBeforeText(Object(this.#recalled))) markResumed(item, 'unknown')
     }
     this.#push(item)
   }

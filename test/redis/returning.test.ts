@@ -240,6 +240,17 @@ describe('a reader that comes back to an answer in Redis', () => {
     await expectRest(true)
   })
 
+  it('gets a text that the end alone brings, without toChunks too', async () => {
+    const message = { id: 'm1', type: 'message', content: [{ type: 'output_text', text: 'all at once' }] }
+    const events = [
+      { type: 'response.created', response: { id: 'r', status: 'in_progress', output: [] } },
+      { type: 'response.completed', response: { id: 'r', status: 'completed', output: [message] } }
+    ]
+    await pipeline(Readable.from(events), publish(client.redis, id))
+    await expectRest(true)
+    await expectRest(false)
+  })
+
   it('knows of a response that it has had before of another one', async () => {
     await publishAnswer('responses', 'bytes', script('one'))
     const first = id
