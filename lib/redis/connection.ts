@@ -120,12 +120,12 @@ export function connectLike(redis: RedisClient): Connection {
   return { opened, keyPrefix: isOfIORedis ? String(client.options?.keyPrefix ?? '') : '', command, close }
 }
 
-/** The number of the database that a client has selected; undefined where it may not ask, or Redis is older than 6.2. */
+/** The number of the database that a client has selected; undefined where it may not ask, is closed, or Redis is older than 6.2. */
 async function databaseOf(command: Command): Promise<string | undefined> {
   try {
     return /\bdb=(\d+)/.exec(String(await command('CLIENT', 'INFO')))?.[1]
   } catch (error) {
-    if (mayPass(error)) throw error
+    if (mayPass(error) && !isClosed(error)) throw error
     return undefined
   }
 }

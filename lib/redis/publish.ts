@@ -7,7 +7,9 @@ import { longestTimer } from '../in-time.js'
 import { checkLimit, invalid, settled } from '../options.js'
 import {
   type Command,
+  type Connection,
   commandOf,
+  connectLike,
   isClosed,
   isReply,
   mayPass,
@@ -76,9 +78,9 @@ const mostWaiting = 64 * 1024
  * Redis has lost it; with `CS_ERR_LOG_TOO_LARGE` beyond `limit`; and with what the client reports when Redis refuses, or is
  * away for longer than `maxOutage`; with `CS_ERR_STALLED` where the client says nothing for as long, but waits.
  *
- * A client that is closed before the sink is (its event `close`) may leave readers without the end of the answer: they learn of
- * it when the lease has lapsed. A `pipeline` that fails does not wait for the sink in Node 20, nor where its source is a
- * generator that fails: the end of an answer that has begun is then written over the connection that waits for stops.
+ * A `pipeline` that fails does not wait for the sink in Node 20, nor where its source is a generator that fails. A client that is
+ * closed then leaves the end of the answer to a connection of its own. A process that exits before the sink is closed (its event
+ * `close`) leaves readers without it: they learn of it when the lease has lapsed.
  *
  * @example
  * await pipeline(requestCompletion(client, params), publish(redis, 'answer-1'))
@@ -103,7 +105,33 @@ export function publish(redis: RedisClient, id: string, options?: PublishOptions
   if (conversation !== undefined && typeof conversation !== 'string')
     throw invalid('conversation', conversation, 'the name of a conversation, a string')
 
-  const log = new Log(command, keys, { lease, ttl, maxOutage, conversation, id })
+  /** A connection for the end of an answer whose client is closed. */
+  let spare: Connection | undefined
+
+  /**
+   * A program whose pipeline has failed may close its client before the end of the answer is written: `pipeline` does not wait
+   * for that in Node 20.
+   */
+  async function sendToLast(...words: string[]): Promise<unknown> {
+    return command(...words).catch(async error => {
+      if (!isClosed(error) || !sink.destroyed) throw error
+      spare ??= connectLike(redis)
+      try {
+        await spare.opened
+        return await spare.command(...words)
+      } catch (error) {
+        if (!isReply(error)) closeSpare()
+        throw error
+      }
+    })
+  }
+
+  function closeSpare(): void {
+    spare?.close()
+    spare = undefined
+  }
+
+  const log = new Log(sendToLast, keys, { lease, ttl, maxOutage, conversation, id })
   const tail = tailOf(redis)
   let size = 0
   let kind: Kind | undefined
@@ -174,17 +202,6 @@ export function publish(redis: RedisClient, id: string, options?: PublishOptions
     sink.destroy(error)
   }
 
-  /**
-   * A program whose pipeline has failed may close its client before the end of the answer is written: `pipeline` does not wait
-   * for it in Node 20. The connection for readers is still there.
-   */
-  async function lastCommand(...words: string[]): Promise<unknown> {
-    return command(...words).catch(error => {
-      if (!isClosed(error) || !tail.spare) throw error
-      return tail.spare(...words)
-    })
-  }
-
   const sink = new Writable({
     objectMode: true,
     highWaterMark: 16,
@@ -219,10 +236,10 @@ export function publish(redis: RedisClient, id: string, options?: PublishOptions
       log.stopRenewing()
       const leave = () => {
         log.leave()
+        closeSpare()
         tail.release()
         callback(error)
       }
-      log.command = lastCommand
       if (log.isOpen) close('failed', error ?? new AbortError('the answer was broken off')).then(leave, leave)
       else leave()
     }
@@ -242,7 +259,7 @@ interface LogSettings {
 class Log {
   /** Whether it is this producer's, and not ended. */
   isOpen = false
-  command: Command
+  readonly #command: Command
   readonly #keys: Keys
   readonly #settings: LogSettings
   readonly #producer = randomUUID()
@@ -254,7 +271,7 @@ class Log {
   #isEnding = false
 
   constructor(command: Command, keys: Keys, settings: LogSettings) {
-    this.command = command
+    this.#command = command
     this.#keys = keys
     this.#settings = settings
     this.#outage = new Outage(settings.maxOutage)
@@ -273,12 +290,12 @@ class Log {
   /** Begins the log. Redis refuses it if there is one. */
   async open(): Promise<void> {
     // Before the lease is taken, which may be another's, whose death nobody would hear of.
-    if (await this.#outage.bridge(() => lastEntry(this.command, this.#keys.log))) throw published()
+    if (await this.#outage.bridge(() => lastEntry(this.#command, this.#keys.log))) throw published()
     await this.#write(firstId, openingFields(this.#producer, this.#settings.lease), [])
     this.isOpen = true
     const index = this.#index
     if (index === undefined) return
-    await this.#outage.bridge(() => this.command('XADD', index, '*', 'id', this.#settings.id))
+    await this.#outage.bridge(() => this.#command('XADD', index, '*', 'id', this.#settings.id))
     await this.#keep()
   }
 
@@ -294,7 +311,7 @@ class Log {
     await this.#write(lastId, fields, ['NOMKSTREAM'])
     this.isOpen = false
     await this.#keep().catch(() => {})
-    await this.#outage.bridge(() => this.command('DEL', this.#keys.lease)).catch(() => {})
+    await this.#outage.bridge(() => this.#command('DEL', this.#keys.lease)).catch(() => {})
   }
 
   /** Says that the producer lives, and looks whether the log does. */
@@ -311,7 +328,7 @@ class Log {
 
   /** Fails if somebody has ended the log. */
   async check(): Promise<void> {
-    const last = await this.#renewalOutage.bridge(() => lastEntry(this.command, this.#keys.log))
+    const last = await this.#renewalOutage.bridge(() => lastEntry(this.#command, this.#keys.log))
     // Meanwhile it may have been ended from here, and only the reply be missing.
     if (!this.isOpen || this.#isEnding) return
     if (!last) this.#lose()
@@ -325,7 +342,7 @@ class Log {
 
   async #setLease(...when: string[]): Promise<void> {
     const lease = String(Math.ceil(this.#settings.lease))
-    await this.command('SET', this.#keys.lease, this.#producer, 'PX', lease, ...when)
+    await this.#command('SET', this.#keys.lease, this.#producer, 'PX', lease, ...when)
   }
 
   /** The stream that names the answers of the conversation. */
@@ -339,17 +356,17 @@ class Log {
     const ttl = String(Math.ceil(this.#settings.ttl))
     const index = this.#index
     await Promise.all([
-      this.command('PEXPIRE', this.#keys.log, ttl),
+      this.#command('PEXPIRE', this.#keys.log, ttl),
       ...(index === undefined ? [] : ['NX', 'GT'].map(when => this.#keepLonger(index, ttl, when)))
     ])
   }
 
   /** Another answer of the conversation may be kept for longer. */
   async #keepLonger(index: string, ttl: string, when: string): Promise<void> {
-    await this.command('PEXPIRE', index, ttl, when).catch(error => {
+    await this.#command('PEXPIRE', index, ttl, when).catch(error => {
       if (!isReply(error)) throw error
       // Before version 7, Redis knows no such condition.
-      return this.command('PEXPIRE', index, ttl)
+      return this.#command('PEXPIRE', index, ttl)
     })
   }
 
@@ -365,7 +382,7 @@ class Log {
       try {
         // The lease is there before the log is, so that nobody finds a log without one; another's stays as it is.
         if (id === firstId) await this.#setLease('NX')
-        const reply = await this.command('XADD', log, ...options, id, ...fields)
+        const reply = await this.#command('XADD', log, ...options, id, ...fields)
         if (id === firstId) await this.#hold()
         return reply
       } catch (error) {
@@ -385,9 +402,9 @@ class Log {
   /** Whether an entry is there. Fails if it can never be, since another's is. */
   async #isWritten(id: string, fields: readonly string[]): Promise<boolean> {
     const { log } = this.#keys
-    const [own] = entriesOf(await this.command('XRANGE', log, id, id))
+    const [own] = entriesOf(await this.#command('XRANGE', log, id, id))
     if (own && fields.every((field, at) => at % 2 === 1 || own.fields[field] === fields[at + 1])) return true
-    const last = await lastEntry(this.command, log)
+    const last = await lastEntry(this.#command, log)
     if (last && (id === firstId || !isBehind(last.id, id))) this.#giveUp(last)
     return false
   }

@@ -110,11 +110,6 @@ export class Tail {
     this.#command = commandOf(redis)
   }
 
-  /** Sends a command over the connection of its own, if that is open. */
-  get spare(): Command | undefined {
-    return this.#connection?.command
-  }
-
   /** Opens the connection, once. To be released. */
   retain(): void {
     if (this.#retained++ > 0) return

@@ -624,6 +624,15 @@ for (const name of clientNames) {
       expect(await readAll(follow(other.redis, id))).to.deep.equal({ items: ['a'] })
     })
 
+    it('tells readers of a failure though the client is closed at once', async () => {
+      await using provider = await serve((_request, response) => response.writeHead(500).end('{}'))
+      const own = await clientFor(name, server.port)
+      const { error } = await failing(pipeline(fromResponse(fetch(provider.url)), publish(own.redis, id)))
+      own.close()
+      expect(error.status).to.equal(500)
+      expect((await readAll(follow(other.redis, id))).error?.status).to.equal(500)
+    })
+
     it('stops from elsewhere: producer and readers are told, once', async () => {
       const source = fed()
       const done = failing(pipeline(source, publish(client.redis, id)))
