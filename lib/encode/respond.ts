@@ -40,6 +40,8 @@ interface Http2Stream {
   readonly rstCode?: number
   readonly writableFinished?: boolean
   close(code: number): void
+  destroy(): void
+  once(name: 'aborted', listener: () => void): unknown
   write(bytes: Uint8Array, callback: () => void): boolean
 }
 
@@ -92,6 +94,7 @@ class NodeOutlet implements Outlet {
   readonly #response: ServerResponseLike
   readonly #inner: Inner
   #isFinished = false
+  #isCut = false
 
   constructor(response: ServerResponseLike) {
     this.#response = response
@@ -152,6 +155,7 @@ class NodeOutlet implements Outlet {
   }
 
   #cut(): void {
+    this.#isCut = true
     const { stream, socket, req, chunkedEncoding } = this.#inner
     if (stream?.id !== undefined) return cutStream(stream)
     if (!socket) return
@@ -168,8 +172,16 @@ class NodeOutlet implements Outlet {
     const check = () => {
       if (!this.#isFinished) listener()
     }
-    if (response.destroyed || this.#inner.closed) setImmediate(check)
-    else response.once('close', check)
+    if (response.destroyed || this.#inner.closed) return void setImmediate(check)
+    response.once('close', check)
+    const { stream } = this.#inner
+    if (stream?.id === undefined) return
+    // Where something was being written, HTTP/2 closes the stream without destroying it, and says no more than this.
+    stream.once('aborted', () => {
+      if (this.#isCut) return
+      check()
+      stream.destroy()
+    })
   }
 }
 

@@ -422,8 +422,11 @@ describe('respond', () => {
         const done = new EventEmitter()
         const server = http2
           .createServer((_incoming, outgoing) => {
-            const source = new Readable({ objectMode: true, read() {} })
-            source.push({ choices: [{ index: 0, delta: { content: 'a' } }] })
+            const chunk = { choices: [{ index: 0, delta: { content: 'a' } }] }
+            const source = new Readable({
+              objectMode: true,
+              read: () => void setImmediate(() => source.push(chunk))
+            })
             pipeline(source, respond(outgoing)).catch(error => done.emit('failed', error))
           })
           .listen(0)
