@@ -328,6 +328,8 @@ class Follower implements Waiter {
   #stopWaiting(): void {
     if (!this.#isWaiting) return
     this.#isWaiting = false
+    // Nobody tells whoever does not wait that Redis is back.
+    this.#awaySince = undefined
     tailOf(this.#redis).remove(this)
   }
 
