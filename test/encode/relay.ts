@@ -24,6 +24,11 @@ export class Relay implements AsyncDisposable {
   readonly summaries: Summary[] = []
   usage: Usage | undefined
   #wake: (() => void) | undefined
+  #leave = () => {}
+  /** Resolves when the reader of an answer has gone, as its server sees it. */
+  readonly gone: Promise<void> = new Promise(resolve => {
+    this.#leave = resolve
+  })
 
   readonly provider: CompletionServer
   readonly options: RespondOptions
@@ -43,6 +48,7 @@ export class Relay implements AsyncDisposable {
 
   /** What the server of a relay does with each request. */
   answer(response: ServerResponseLike, endpoint: 'chat' | 'responses' = 'chat'): void {
+    response.once('close', this.#leave)
     const source = requestCompletion(clientOf(this.provider), questions[endpoint])
     const stages = this.options.as === 'text' ? [toText()] : []
     pipeline([

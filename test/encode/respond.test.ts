@@ -7,12 +7,12 @@ import { text as textOf } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { expect } from 'chai'
 import { fromResponse, type ResponseForm, requestCompletion, respond, toChunks } from 'completion-streams'
-import { type Faults, script, serveCompletions } from 'completion-streams/testing'
+import { type Faults, serveCompletions } from 'completion-streams/testing'
 import OpenAI from 'openai'
 import OpenAI4 from 'openai4'
 import OpenAI5 from 'openai5'
 import { type Failure, failureOf, questions } from '../answers.js'
-import { question, serve } from '../helpers.js'
+import { finishEvent, question, serve, textEvent } from '../helpers.js'
 import { answer, Relay, read, readBody, textIn } from './relay.js'
 
 const clients = { 'openai 4': OpenAI4, 'openai 5': OpenAI5, 'openai 6': OpenAI }
@@ -323,15 +323,17 @@ describe('respond', () => {
     })
 
     it('does not stop the reading where the usage is wanted', async () => {
-      await using relay = await Relay.start(
-        { whenGone: 'drain' },
-        { bytesPerWrite: 40 },
-        // Long enough that the reader is missed before the end, however busy the machine.
-        { script: script('word '.repeat(9000)) }
-      )
+      const usage = { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 }
+      async function* writes() {
+        yield { bytes: textEvent('one') }
+        await relay.gone
+        yield { bytes: `${textEvent(' two')}${finishEvent}` }
+        yield { bytes: `data: ${JSON.stringify({ choices: [], usage })}\n\ndata: [DONE]\n\n` }
+      }
+      await using relay = await Relay.start({ whenGone: 'drain' }, {}, { script: { writes: writes() } })
       await leave(relay.url)
       expect(await relay.outcome()).to.include({ name: 'AbortError' })
-      expect(relay.usage).to.include({ completion_tokens: 9001 })
+      expect(relay.usage).to.include(usage)
       expect(relay.summaries.map(({ outcome }) => outcome)).to.deep.equal(['complete'])
     })
 
