@@ -21,6 +21,16 @@ export function isFinished(length: number): boolean {
   return length >= finishedAt
 }
 
+/** Whether so many bytes of the body end with an event that is whole but for the blank line behind it, or are a whole answer. */
+export function isFinishedButForLineEnds(length: number): boolean {
+  return length >= finishedAt - 2
+}
+
+/** Whether so many bytes of the body hold the end mark: until then, more may come. */
+export function isMarked(length: number): boolean {
+  return length >= body.length - 2
+}
+
 /** The longest beginning of the body, up to a length, that is no whole answer. */
 export function unfinished(length: number): Buffer {
   return body.subarray(0, Math.min(length, finishedAt - 300))

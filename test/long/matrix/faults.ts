@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import { gzipSync } from 'node:zlib'
-import { body, failedWithin, isFinished, unfinished } from './answer.js'
+import { body, failedWithin, isFinished, isFinishedButForLineEnds, isMarked, unfinished } from './answer.js'
 import type { Outcome } from './oracle.js'
 
 /** Something that a server does, once so many bytes of the answer have been sent, and what must come of it. */
@@ -30,7 +30,7 @@ export const cut = {
 export const lossy = { ...cut, holds: 'a beginning' } as const satisfies Outcome
 
 export const silent = {
-  isWhole: isFinished,
+  isWhole: isMarked,
   codes: () => ['CS_ERR_STALLED'],
   holds: 'all that was sent',
   needs: 'a time limit'
@@ -63,7 +63,8 @@ export const faults: readonly Fault<Socket>[] = [
   {
     name: 'an early end of the chunks',
     answer: (socket, at) => socket.end(bytes(chunked(at), lastChunk)),
-    ...cut
+    ...cut,
+    isWhole: isFinishedButForLineEnds
   },
   { name: 'a FIN among the chunks', answer: (socket, at) => socket.end(chunked(at)), ...cut },
   {
