@@ -33,7 +33,7 @@ export class LongRace {
       // What it resolves with, where it does, nobody reads.
       const settle = () => resolve(this.end as Promise<never>)
       if (this.#isOver) settle()
-      this.#racing.add(settle)
+      else this.#racing.add(settle)
       other.then(resolve, reject).finally(() => this.#racing.delete(settle))
     })
   }

@@ -1,6 +1,7 @@
 import { finished, type Writable } from 'node:stream'
 import { finished as finishedPromise } from 'node:stream/promises'
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers'
+import { isErrorLike } from './errors.js'
 import { invalid, show } from './options.js'
 
 /** A stream to write to, of whatever library. */
@@ -28,10 +29,18 @@ export function watchSink(sink: Writable, onFailure: (error: Error) => void): ()
 }
 
 /** What a sink has failed with: anything, where its author passed on what is no error. */
-export function asError(failure: unknown): Error {
-  // Of any realm, as in a test runner.
-  if (typeof failure === 'object' && failure !== null && 'message' in failure) return failure as Error
+function asError(failure: unknown): Error {
+  if (isErrorLike(failure)) return failure
   return new Error(`a sink failed with ${show(failure)} in the place of an error`, { cause: failure })
+}
+
+/** Writes to a sink, and calls back when it has taken that, or has failed; also where its `_write` throws. */
+export function writeTo(sink: Writable, item: unknown, callback: (error?: Error) => void): void {
+  try {
+    sink.write(item, error => callback(error ? asError(error) : undefined))
+  } catch (error) {
+    callback(asError(error))
+  }
 }
 
 /** How many wait for the last of what they wrote to an output of the process. */

@@ -4,6 +4,7 @@ import { isOpening } from '../chunk/progress.js'
 import type { ServerSentEvent } from '../decode/sse/event-parser.js'
 import { CompletionError } from '../errors.js'
 import { eventIdOf, type IdTaker } from '../event-id.js'
+import { halfCharacterOrLineEnd } from './cut-end.js'
 import type { FailureBody } from './failure-body.js'
 import { lineOf } from './ndjson.js'
 
@@ -87,7 +88,7 @@ export class EventWriter {
     const head = this.#form === 'none' ? `retry: ${never}\n\n` : ''
     this.#form = 'text'
     const all = this.#held + text
-    this.#held = /[\r\ud800-\udbff]$/.exec(all)?.[0] ?? ''
+    this.#held = halfCharacterOrLineEnd.exec(all)?.[0] ?? ''
     return head + eventOf(this.#held === '' ? all : all.slice(0, -1))
   }
 

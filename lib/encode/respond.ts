@@ -93,7 +93,9 @@ export function respond(response: ServerResponseLike, options?: RespondOptions):
 class NodeOutlet implements Outlet {
   readonly #response: ServerResponseLike
   readonly #inner: Inner
+  /** Whether all of the body was sent. */
   #isFinished = false
+  /** Whether the connection or the stream was broken off from here. */
   #isCut = false
 
   constructor(response: ServerResponseLike) {

@@ -2,6 +2,7 @@ import { adviceFor } from '../chunk/foreign.js'
 import { CompletionError } from '../errors.js'
 import type { IdTaker } from '../event-id.js'
 import { checkLimit, checkOneOf, invalid } from '../options.js'
+import { halfCharacter } from './cut-end.js'
 import { type EventItem, EventWriter } from './event-writer.js'
 import type { FailureBody } from './failure-body.js'
 import { lineOf } from './ndjson.js'
@@ -67,7 +68,7 @@ class TextWriter implements ResponseWriter {
       throw new CompletionError('CS_ERR_INVALID_CHUNK', message)
     }
     const text = this.#half + item
-    this.#half = /[\ud800-\udbff]$/.exec(text)?.[0] ?? ''
+    this.#half = halfCharacter.exec(text)?.[0] ?? ''
     return this.#half === '' ? text : text.slice(0, -1)
   }
 

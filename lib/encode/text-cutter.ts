@@ -1,3 +1,5 @@
+import { halfCharacter } from './cut-end.js'
+
 /** Where a text is cut. */
 export type CutBy = 'word' | 'line' | 'sentence' | RegExp
 
@@ -12,8 +14,6 @@ const nearby = 2 * longestCluster
 
 /** So many words are waited for, where no space shows the end of the first. */
 const wordsAhead = 4
-
-const half = /[\ud800-\udbff]$/
 
 // The quotes „, “ and « are escapes, because the package's files are ASCII: others take more time and memory to load.
 /** A point behind which a sentence often goes on: titles, initials and other single letters, small numbers, and what is shortened within one. */
@@ -48,7 +48,7 @@ export class TextCutter {
   /** Takes more text, and gives the pieces that are whole with it. */
   add(text: string): string[] {
     const all = this.#half + text
-    this.#half = half.exec(all)?.[0] ?? ''
+    this.#half = halfCharacter.exec(all)?.[0] ?? ''
     this.#text += this.#half === '' ? all : all.slice(0, -1)
     return this.#cut(false)
   }
@@ -161,5 +161,5 @@ function lastEndBefore(text: string, longest: number): number {
 }
 
 function withoutHalf(text: string, end: number): number {
-  return half.test(text.slice(0, end)) ? end - 1 : end
+  return halfCharacter.test(text.slice(0, end)) ? end - 1 : end
 }

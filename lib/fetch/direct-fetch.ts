@@ -31,9 +31,9 @@ const mostRedirects = 20
  * `body` is a web stream as soon as it is looked at.
  *
  * It sends its requests as the global `fetch` does, with the same dispatcher of undici's: the same connections, proxies, time
- * limits and certificates, but to any port. It follows redirects, decodes bodies, and fails with the same errors. What is sent with a `Request`,
- * a form, a blob or a stream, or with an option such as `cache`, goes to the global `fetch` itself, and so does
- * everything where that is not undici's, as in Bun and Deno.
+ * limits and certificates, but to any port. It follows redirects, decodes bodies, and fails with the same errors. What is
+ * sent with a `Request`, a form, a blob or a stream, or with an option such as `cache`, goes to the global `fetch` itself,
+ * and so does everything where that is not undici's, as in Bun and Deno.
  *
  * @example
  * const direct = new OpenAI({ fetch: directFetch() })

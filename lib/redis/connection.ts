@@ -67,7 +67,10 @@ export function commandOf(redis: RedisClient): Command {
   )
 }
 
-/** Pools, clusters and sentinels of `redis`, and clusters of `ioredis`: a command of theirs may go over any of several connections. */
+/**
+ * Pools, clusters and sentinels of `redis`, and clusters of `ioredis`: a command of theirs may go over any of several
+ * connections.
+ */
 function hasSeveral(redis: object): boolean {
   const isOfRedis = ['totalClients', 'masters', 'getSentinelNode'].some(name => name in redis)
   return isOfRedis || ('isCluster' in redis && redis.isCluster === true)
@@ -120,7 +123,10 @@ export function connectLike(redis: RedisClient): Connection {
   return { opened, keyPrefix: isOfIORedis ? String(client.options?.keyPrefix ?? '') : '', command, close }
 }
 
-/** The number of the database that a client has selected; undefined where it may not ask, is closed, or Redis is older than 6.2. */
+/**
+ * The number of the database that a client has selected; undefined where it may not ask, where it is closed, and where Redis is
+ * older than 6.2.
+ */
 async function databaseOf(command: Command): Promise<string | undefined> {
   try {
     return /\bdb=(\d+)/.exec(String(await command('CLIENT', 'INFO')))?.[1]

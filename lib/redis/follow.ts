@@ -3,6 +3,7 @@ import { clearTimeout, setTimeout } from 'node:timers'
 import { AbortError } from '../abort-error.js'
 import { isResponsesEvent } from '../chunk/fields.js'
 import { isBeforeText, markResumed } from '../chunk/resumed.js'
+import { halfCharacterOrLineEnd } from '../encode/cut-end.js'
 import { CompletionError } from '../errors.js'
 import { goesToIdTaker, type IdTaker, idTakersBehind, setEventId } from '../event-id.js'
 import { failInOrder } from '../fail-in-order.js'
@@ -386,7 +387,7 @@ class Follower implements Waiter {
 
   #emitEvent({ item, id }: Identified): void {
     const data = `${this.#half?.item ?? ''}${item}`
-    this.#half = /[\ud800-\udbff\r]$/.test(data) ? { item: data, id } : undefined
+    this.#half = halfCharacterOrLineEnd.test(data) ? { item: data, id } : undefined
     if (!this.#half) this.#push({ data, id })
   }
 

@@ -113,17 +113,20 @@ export function publish(redis: RedisClient, id: string, options?: PublishOptions
    * for that in Node 20.
    */
   async function sendToLast(...words: string[]): Promise<unknown> {
-    return command(...words).catch(async error => {
+    try {
+      return await command(...words)
+    } catch (error) {
       if (!isClosed(error) || !sink.destroyed) throw error
-      spare ??= connectLike(redis)
-      try {
-        await spare.opened
-        return await spare.command(...words)
-      } catch (error) {
-        if (!isReply(error)) closeSpare()
-        throw error
-      }
-    })
+    }
+    spare ??= connectLike(redis)
+    try {
+      await spare.opened
+      return await spare.command(...words)
+    } catch (error) {
+      // The next command opens another.
+      if (!isReply(error)) closeSpare()
+      throw error
+    }
   }
 
   function closeSpare(): void {
@@ -296,7 +299,7 @@ class Log {
     const index = this.#index
     if (index === undefined) return
     await this.#outage.bridge(() => this.#command('XADD', index, '*', 'id', this.#settings.id))
-    await this.#keep()
+    await this.#keepIndex()
   }
 
   async append(batch: Batch): Promise<void> {
@@ -353,21 +356,24 @@ class Log {
 
   /** Has Redis keep the log for its time, and the conversation for at least as long. */
   async #keep(): Promise<void> {
-    const ttl = String(Math.ceil(this.#settings.ttl))
-    const index = this.#index
-    await Promise.all([
-      this.#command('PEXPIRE', this.#keys.log, ttl),
-      ...(index === undefined ? [] : ['NX', 'GT'].map(when => this.#keepLonger(index, ttl, when)))
-    ])
+    await Promise.all([this.#command('PEXPIRE', this.#keys.log, this.#ttl), this.#keepIndex()])
+  }
+
+  get #ttl(): string {
+    return String(Math.ceil(this.#settings.ttl))
   }
 
   /** Another answer of the conversation may be kept for longer. */
-  async #keepLonger(index: string, ttl: string, when: string): Promise<void> {
-    await this.#command('PEXPIRE', index, ttl, when).catch(error => {
+  async #keepIndex(): Promise<void> {
+    const index = this.#index
+    if (index === undefined) return
+    try {
+      await Promise.all(['NX', 'GT'].map(when => this.#command('PEXPIRE', index, this.#ttl, when)))
+    } catch (error) {
       if (!isReply(error)) throw error
-      // Before version 7, Redis knows no such condition.
-      return this.#command('PEXPIRE', index, ttl)
-    })
+      // Before version 7, Redis knows no such conditions.
+      await this.#command('PEXPIRE', index, this.#ttl)
+    }
   }
 
   /**

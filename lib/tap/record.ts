@@ -7,7 +7,7 @@ import { beside } from '../on-its-way.js'
 import { checkBoolean, checkOneOf, invalid, settled, show } from '../options.js'
 import { type Ending, type Entry, endingOf, lineOf } from '../recording/format.js'
 import { recordedError } from '../recording/recorded-error.js'
-import { asError, asSink, endInTime, endSink, isPrematureClose, watchSink } from '../sink.js'
+import { asSink, endInTime, endSink, isPrematureClose, watchSink, writeTo } from '../sink.js'
 import { headersOf, isSecretHeader } from '../source/headers.js'
 import { headOf } from '../source/response-head.js'
 import { type Bytes, type Stage, stage } from '../stage.js'
@@ -132,16 +132,11 @@ export function record(destination: NodeJS.WritableStream, options?: RecordOptio
   function put(entry: Entry): void {
     const line = lineOf(entry)
     held += line.length
-    try {
-      sink.write(line, error => {
-        held -= line.length
-        if (error) onSinkError(asError(error))
-        wake()
-      })
-    } catch (error) {
-      // Its `_write` threw: it never takes anything again.
-      onSinkError(asError(error))
-    }
+    writeTo(sink, line, error => {
+      held -= line.length
+      if (error) onSinkError(error)
+      wake()
+    })
   }
 
   /** Writes the last line, and before it the answer of a request that was refused: the source has read it. */
@@ -197,13 +192,7 @@ function packed(outlet: Writable): Writable {
 /** Writes to a file what a compressor gives. Where the file's `_write` throws, that would end the process. */
 function outletTo(file: Writable): Writable {
   return new Writable({
-    write(bytes, _encoding, callback) {
-      try {
-        file.write(bytes, callback)
-      } catch (error) {
-        callback(asError(error))
-      }
-    },
+    write: (bytes, _encoding, callback) => writeTo(file, bytes, callback),
     final(callback) {
       endSink(file).then(() => callback(), callback)
     }

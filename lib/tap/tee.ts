@@ -3,7 +3,7 @@ import { CompletionError } from '../errors.js'
 import { failInOrder } from '../fail-in-order.js'
 import { beside } from '../on-its-way.js'
 import { checkBoolean, checkLimit, checkOneOf, settled } from '../options.js'
-import { asError, asSink, destroySink, endInTime, endSink, isPrematureClose, watchSink } from '../sink.js'
+import { asSink, destroySink, endInTime, endSink, isPrematureClose, watchSink, writeTo } from '../sink.js'
 import { type Stage, usedOnce } from '../stage.js'
 import { copyOf } from './copy.js'
 
@@ -123,17 +123,12 @@ export function tee<Item = unknown>(
 
   function write(item: Item, size: number): void {
     held += size
-    try {
-      sink.write(copy ? copyOf(item) : item, error => {
-        held -= size
-        // A destination that was destroyed or ended by somebody else says so here only.
-        if (error) onSinkError(asError(error))
-        wake?.()
-      })
-    } catch (error) {
-      // An object for a sink that takes bytes only.
-      onSinkError(asError(error))
-    }
+    writeTo(sink, copy ? copyOf(item) : item, error => {
+      held -= size
+      // A destination that was destroyed or ended by somebody else, or that takes bytes only, says so here alone.
+      if (error) onSinkError(error)
+      wake?.()
+    })
   }
 
   const unwatch = watchSink(sink, cause => {

@@ -110,6 +110,18 @@ describe('a reader that comes back to an answer in Redis', () => {
     else await pipeline(request, toChunks(), toText(), sink)
   }
 
+  /** Publishes an answer so many times in one log, under another id. */
+  async function publishAgain(times: number): Promise<void> {
+    const first = id
+    id = randomUUID()
+    await pipeline(
+      async function* () {
+        for (let time = 0; time < times; time++) yield* follow(client.redis, first)
+      },
+      publish(client.redis, id)
+    )
+  }
+
   type Answer = Source<Uint8Array | Chunk>
   const followFrom = (after: string | undefined) => follow<Uint8Array | Chunk>(client.redis, id, { after })
 
@@ -179,14 +191,7 @@ describe('a reader that comes back to an answer in Redis', () => {
 
   it('gets the end mark between two answers of one log', async () => {
     await publishAnswer('chat', 'bytes', script('one'))
-    const first = id
-    id = randomUUID()
-    await pipeline(
-      async function* () {
-        for (let times = 0; times < 2; times++) yield* follow(client.redis, first)
-      },
-      publish(client.redis, id)
-    )
+    await publishAgain(2)
     const written = async (after?: string) =>
       (await all<Buffer>(followFrom(after), toChunks(), toSSE())).join('')
     const whole = await written()
@@ -253,14 +258,7 @@ describe('a reader that comes back to an answer in Redis', () => {
 
   it('knows of a response that it has had before of another one', async () => {
     await publishAnswer('responses', 'bytes', script('one'))
-    const first = id
-    id = randomUUID()
-    await pipeline(
-      async function* () {
-        for (let times = 0; times < 3; times++) yield* follow(client.redis, first)
-      },
-      publish(client.redis, id)
-    )
+    await publishAgain(3)
     await expectRest(true)
   })
 })

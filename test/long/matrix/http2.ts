@@ -5,7 +5,7 @@ import { fromResponse, requestCompletion } from 'completion-streams'
 import { Agent, fetch as undiciFetch, request as undiciRequest } from 'undici'
 import { certificate, key } from '../../encode/certificate.js'
 import type { Choice } from '../choice.js'
-import { body, failedWithin, unfinished } from './answer.js'
+import { body, failedWithin, isFinishedButForLineEnds, unfinished } from './answer.js'
 import { aborted, cut, type Fault, lossy, silent, whole } from './faults.js'
 import { majors } from './openai.js'
 import { type Case, judge } from './oracle.js'
@@ -113,7 +113,12 @@ export const faults: readonly Fault<Connection>[] = [
     ...whole,
     ...ofGoAway()
   },
-  { name: 'an end of the stream', answer: (to, at) => begin(to, at, () => to.stream.end()), ...cut },
+  {
+    name: 'an end of the stream',
+    answer: (to, at) => begin(to, at, () => to.stream.end()),
+    ...cut,
+    isWhole: isFinishedButForLineEnds
+  },
   { name: 'RST_STREAM without an error', ...resetWith(NGHTTP2_NO_ERROR), ...lossy },
   { name: 'RST_STREAM, internal error', ...resetWith(NGHTTP2_INTERNAL_ERROR), ...lossy },
   { name: 'RST_STREAM, cancelled', ...resetWith(NGHTTP2_CANCEL), ...lossy },
