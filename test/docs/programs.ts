@@ -1,4 +1,4 @@
-import { execFile, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
@@ -6,6 +6,7 @@ import { text } from 'node:stream/consumers'
 import { promisify } from 'node:util'
 import { expect } from 'chai'
 import type { CompletionServer } from 'completion-streams/testing'
+import type { Ended, Task } from './runner.child.js'
 
 export const root: string = join(import.meta.dirname, '../../..')
 
@@ -25,9 +26,7 @@ export interface Run {
   fileOf(name: string): Promise<string>
 }
 
-/** Each of the processes that test at the same time compiles for itself. */
-const worker = process.env.MOCHA_WORKER_ID ?? 'only'
-const sources = join(root, 'build/docs', `worker-${worker}`)
+const sources = join(root, 'build/docs')
 
 /** The pages whose programs are run: the README, and all under `docs`. */
 export async function pages(): Promise<string[]> {
@@ -77,10 +76,10 @@ async function compile(): Promise<void> {
   await rm(sources, { recursive: true, force: true })
   await mkdir(sources, { recursive: true })
   // An example has more at hand than it uses.
-  const compilerOptions = { rootDir: '.', outDir: 'out', sourceMap: false, noUnusedLocals: false }
+  const compilerOptions = { rootDir: '.', outDir: 'out', noEmit: false, noUnusedLocals: false }
   await writeFile(
     join(sources, 'tsconfig.json'),
-    JSON.stringify({ extends: '../../../tsconfig.json', compilerOptions, include: ['*.ts'] })
+    JSON.stringify({ extends: '../../tsconfig.json', compilerOptions, include: ['*.ts'] })
   )
   // The types of the oldest Node do not know it.
   await writeFile(join(sources, 'sqlite.d.ts'), sqliteTypes)
@@ -99,30 +98,64 @@ async function compile(): Promise<void> {
   )
 }
 
-/** Runs a program in a folder, with the server for a provider. */
+/**
+ * Runs a program in a folder, with the server for a provider, until nothing is left for it to do. It has a process after
+ * others, which loads what they all import only once, or one of its own.
+ */
 export async function runProgram(
   name: string,
   server: CompletionServer,
   folder: string,
-  variables: NodeJS.ProcessEnv = {}
+  { isAlone = false, variables = {} }: { isAlone?: boolean; variables?: NodeJS.ProcessEnv } = {}
 ): Promise<Run> {
   await compilePrograms()
-  const env = {
-    ...process.env,
-    // What the programs cover is covered by the tests, and to write it down takes as long as to run them.
-    NODE_V8_COVERAGE: undefined,
-    OPENAI_API_KEY: 'a-key',
-    OPENAI_BASE_URL: server.url,
-    ...variables
-  }
-  const child = spawn(process.execPath, [join(sources, 'out', `${fileOf(name)}.js`)], { cwd: folder, env })
+  const own = { OPENAI_API_KEY: 'a-key', OPENAI_BASE_URL: server.url, ...variables }
+  const task = { path: programOf(name), folder, variables: own }
+  const { stdout, stderr, code } = await (isAlone ? endedAlone(task) : ended(task))
+  expect(code, stderr).to.equal(0)
+  return { stdout, stderr, server, fileOf: file => readFile(join(folder, file), 'utf8') }
+}
+
+let runner: ChildProcess | undefined
+
+function ended(task: Task): Promise<Ended> {
+  runner ??= startRunner()
+  const child = runner
+  return new Promise((resolve, reject) => {
+    const lost = (code: number | null) => {
+      runner = undefined
+      reject(new Error(`a program has ended the process that runs it, with ${code}`))
+    }
+    child.channel?.ref()
+    child.once('exit', lost).once('message', (result: Ended) => {
+      child.off('exit', lost)
+      child.channel?.unref()
+      resolve(result)
+    })
+    child.send(task)
+  })
+}
+
+/** It ends with this process, and does not keep it alive. */
+function startRunner(): ChildProcess {
+  const child = fork(join(import.meta.dirname, 'runner.child.js'), {
+    env: { ...process.env, ...notCovered },
+    execArgv: []
+  })
+  child.unref()
+  return child
+}
+
+/** The same in a process of its own. */
+async function endedAlone({ path, folder, variables }: Task): Promise<Ended> {
+  const env = { ...process.env, ...notCovered, ...variables }
+  const child = spawn(process.execPath, [path], { cwd: folder, env })
   const [stdout, stderr, [code]] = await Promise.all([
     text(child.stdout),
     text(child.stderr),
     once(child, 'close')
   ])
-  expect(code, stderr).to.equal(0)
-  return { stdout, stderr, server, fileOf: file => readFile(join(folder, file), 'utf8') }
+  return { stdout, stderr, code }
 }
 
 /**
@@ -134,7 +167,7 @@ export async function runTogether(
   server: CompletionServer,
   folder: string
 ): Promise<Map<string, string | undefined>> {
-  const all = names.map(name => [name, join(sources, 'out', `${fileOf(name)}.js`)])
+  const all = names.map(name => [name, programOf(name)])
   const code = `
     import { pathToFileURL } from 'node:url'
     const errors = []
@@ -143,16 +176,18 @@ export async function runTogether(
     process.stderr.write('\\n' + JSON.stringify(errors), () => process.exit())
   `
   await writeFile(join(folder, 'all.mjs'), code)
-  const env = {
-    ...process.env,
-    NODE_V8_COVERAGE: undefined,
-    OPENAI_API_KEY: 'a-key',
-    OPENAI_BASE_URL: server.url
-  }
+  const env = { ...process.env, ...notCovered, OPENAI_API_KEY: 'a-key', OPENAI_BASE_URL: server.url }
   const child = spawn(process.execPath, [join(folder, 'all.mjs')], { cwd: folder, env })
   child.stdout.resume()
   const [stderr] = await Promise.all([text(child.stderr), once(child, 'close')])
   return new Map(JSON.parse(stderr.split('\n').at(-1) ?? '') as [string, string | undefined][])
+}
+
+/** What the programs cover is covered by the tests, and to write it down takes as long as to run them. */
+const notCovered = { NODE_V8_COVERAGE: undefined }
+
+function programOf(name: string): string {
+  return join(sources, 'out', `${fileOf(name)}.js`)
 }
 
 function fileOf(name: string): string {

@@ -1,5 +1,5 @@
 // The built tests on the oldest Node that the package is for, on the next major, and on the newest:
-//   npm run build && npx tsc && npm run check:nodes [VERSION…]
+//   npm run build:tests && npm run check:nodes [VERSION…]
 // On Node 22, also a small part of the matrix of the long tests, because openai 7 does not run on the Node of the other checks.
 import assert from 'node:assert/strict'
 import { cp, symlink } from 'node:fs/promises'
@@ -8,7 +8,7 @@ import { check, count, finish, inPairs, inTemporaryFolder, nodeBinary, root, run
 
 const versions = process.argv.length > 2 ? process.argv.slice(2) : ['20.19.0', '22', 'latest']
 /** What the pages and the examples show runs in programs of their own, on the Node at hand and on the newest. */
-const programs = ['build/test/docs/**', 'build/test/examples/**', 'build/test/{examples,readme}.test.js']
+const programs = ['build/test/docs/**', 'build/test/examples/**', 'build/test/examples.test.js']
 const notCopied = ['.git', 'coverage', 'node_modules']
 
 await inPairs(versions, version =>

@@ -15,7 +15,7 @@ import {
   serveCompletions
 } from 'completion-streams/testing'
 import OpenAI from 'openai'
-import { blocksOf, compilePrograms, pages, root, runProgram } from './docs/programs.js'
+import { blocksOf, compilePrograms, pages, root, runProgram } from './programs.js'
 
 const readme = await readFile(join(root, 'README.md'), 'utf8')
 
