@@ -26,7 +26,6 @@ import {
   failureOf,
   question,
   SlowSink,
-  serve,
   turns,
   words
 } from './helpers.js'
@@ -372,42 +371,4 @@ describe('every stage, among what others make', () => {
     expect(compose(toChunks(), toText())).to.be.instanceOf(Duplex)
     expect(requestCompletion(clientOf({ url: 'http://127.0.0.1:1' }), question)).to.be.instanceOf(Readable)
   })
-
-  it('runs a thousand pipelines at once', async () => {
-    const whole = words(20).join('')
-    // A connection that is kept open may be closed at the very moment in which a busy client sends over it again.
-    await using server = await serve((request, response) => {
-      request.resume()
-      response.writeHead(200, { connection: 'close' }).end(completion(words(20)))
-    })
-    const client = clientOf(server)
-    const texts = await Promise.all(
-      Array.from({ length: 1000 }, async () => {
-        const sink = new SlowSink(1)
-        await pipeline(
-          requestCompletion(client, question),
-          compose(
-            toChunks(),
-            tapUsage(() => {})
-          ),
-          toText(),
-          sink
-        )
-        return sink.text
-      })
-    )
-    expect(new Set(texts)).to.deep.equal(new Set([whole]))
-  }).timeout(120_000)
-
-  it('fails a thousand pipelines at once', async () => {
-    const answer = Buffer.concat(pieces.slice(0, 20))
-    const codes = await Promise.all(
-      Array.from({ length: 1000 }, () =>
-        failureOf(pipeline(Readable.from([answer]), toChunks(), toText(), new SlowSink(1))).then(
-          ({ code }) => code
-        )
-      )
-    )
-    expect(new Set(codes)).to.deep.equal(new Set(['CS_ERR_TRUNCATED']))
-  }).timeout(120_000)
 })

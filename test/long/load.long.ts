@@ -1,11 +1,12 @@
 import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { Writable } from 'node:stream'
+import { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { expect } from 'chai'
-import { fromResponse, toChunks, toText } from 'completion-streams'
+import { compose, fromResponse, requestCompletion, tapUsage, toChunks, toText } from 'completion-streams'
 import { Agent, request } from 'undici'
+import { clientOf, completion, failureOf, question, SlowSink, serve, words } from '../helpers.js'
 import { Choice, cases } from './choice.js'
 
 const event = (payload: object) => `data: ${JSON.stringify({ id: 'c', ...payload })}\n\n`
@@ -115,6 +116,44 @@ describe('load', () => {
       server.close()
     })
   }
+
+  it('runs a thousand pipelines at once', async () => {
+    const whole = words(20).join('')
+    // A connection that is kept open may be closed at the very moment in which a busy client sends over it again.
+    await using server = await serve((request, response) => {
+      request.resume()
+      response.writeHead(200, { connection: 'close' }).end(completion(words(20)))
+    })
+    const client = clientOf(server)
+    const texts = await Promise.all(
+      Array.from({ length: 1000 }, async () => {
+        const sink = new SlowSink(1)
+        await pipeline(
+          requestCompletion(client, question),
+          compose(
+            toChunks(),
+            tapUsage(() => {})
+          ),
+          toText(),
+          sink
+        )
+        return sink.text
+      })
+    )
+    expect(new Set(texts)).to.deep.equal(new Set([whole]))
+  })
+
+  it('fails a thousand pipelines at once', async () => {
+    const answer = Array.from({ length: 20 }, (_, n) => delta(`${n} `)).join('')
+    const codes = await Promise.all(
+      Array.from({ length: 1000 }, () =>
+        failureOf(pipeline(Readable.from([answer]), toChunks(), toText(), new SlowSink(1))).then(
+          ({ code }) => code
+        )
+      )
+    )
+    expect(new Set(codes)).to.deep.equal(new Set(['CS_ERR_TRUNCATED']))
+  })
 
   it('storms of aborts leave no request at the server, and lose no answer of others', async () => {
     const server = await startServer()

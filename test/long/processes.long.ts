@@ -7,6 +7,9 @@ import { expect } from 'chai'
 import type { CompletionError } from 'completion-streams'
 import { follow, publish } from 'completion-streams/redis'
 import { words } from '../helpers.js'
+import { answerOf, hashOf, sizeOf } from '../redis/answers.js'
+import type { Task } from '../redis/party.child.js'
+import { party } from '../redis/party.js'
 import {
   clientFor,
   clientNames,
@@ -15,9 +18,6 @@ import {
   startRedis,
   type TestClient
 } from '../redis-server.js'
-import { answerOf, hashOf, sizeOf } from './answers.js'
-import type { Task } from './party.child.js'
-import { party } from './party.js'
 
 const task: Task = { role: 'publish', client: 'redis', port: 0, ids: [], pace: 5, lease: 400, longestStay: 7 }
 

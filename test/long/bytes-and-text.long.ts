@@ -1,0 +1,4 @@
+import { bytesAndText } from '../decode/bytes-and-text.js'
+import { cases } from './choice.js'
+
+bytesAndText(cases(20_000, 800))
