@@ -93,7 +93,7 @@ process.on('SIGTERM', leave).on('SIGINT', leave).on('disconnect', leave)
 load.on('exit', leave)
 if (process.send) {
   process.on('message', async (task: Task) => process.send?.(await perform(task)))
-  process.send('ready')
+  process.send(load.pid)
 } else {
   for (let round = 1; round <= 5; round++) {
     const { cpu, elapsed } = await perform({

@@ -1,5 +1,6 @@
-import type { ChildProcess } from 'node:child_process'
+import { type ChildProcess, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { availableParallelism } from 'node:os'
 import { start } from './child.js'
 import { quantile, spread, summaryOf, type Table } from './measure.js'
 import type { Cost, Task } from './relay.child.js'
@@ -22,12 +23,12 @@ const atOnce = 100
 const names = [...ways.keys()]
 const whole: Extent = {
   names,
-  rounds: 3,
+  // The price of a system call changes within seconds on a machine that others share: many rounds, not long ones.
+  rounds: 5,
   short: 50,
   long: 450,
-  warmUp: { short: 600, long: 300 },
-  // Short ones are cheap, and their price is that of a request: more of them.
-  round: { short: 200, long: 100 },
+  warmUp: { short: 400, long: 200 },
+  round: { short: 100, long: 100 },
   isWhole: true
 }
 /** Without delays, memory and the forms of answer that no ratio needs. */
@@ -68,7 +69,8 @@ export async function relay(isShort: boolean): Promise<Table> {
   const relays = new Map<string, ChildProcess>()
   for (const name of extent.names) {
     const child = start('relay.child.js', name)
-    await once(child, 'message')
+    const [loadPid] = await once(child, 'message')
+    keepApart(child.pid, loadPid)
     relays.set(name, child)
   }
   const prices = await pricesOf(relays, extent)
@@ -84,6 +86,16 @@ export async function relay(isShort: boolean): Promise<Table> {
     columns: columnsOf(extent),
     rows
   }
+}
+
+/**
+ * Gives the relay a core to itself where the system can do that (taskset of Linux): a process that is moved from core to core
+ * loses what its caches hold, and by how much is left to chance.
+ */
+function keepApart(relayPid: number | undefined, loadPid: number): void {
+  if (availableParallelism() < 2) return
+  for (const [core, pid] of [relayPid, loadPid].entries())
+    spawnSync('taskset', ['--all-tasks', '--cpu-list', '--pid', String(core), String(pid)])
 }
 
 /** In microseconds of processor time, round by round. */
@@ -169,7 +181,7 @@ function costOf(child: ChildProcess, task: Task): Promise<Cost> {
 }
 
 function notesOf({ rounds, short, long, warmUp, isWhole }: Extent): string[] {
-  const price = `Microseconds of processor time, user and system, that the process of the relay takes, ${atOnce} answers at once: for each token, an event of about 330 bytes, as the difference between answers of ${short} and ${long} tokens; for each request, what is left of the short ones; each reader comes with a new connection. The provider and the readers are another process, and send a token when the reader has the one before it, so that each read of the relay is one event. Medians of ${rounds} rounds, in each of which all ways come in turn, after ${warmUp.short} short and ${warmUp.long} long answers that do not count. A ratio is the median of the ratios of the rounds.`
+  const price = `Microseconds of processor time, user and system, that the process of the relay takes, ${atOnce} answers at once: for each token, an event of about 330 bytes, as the difference between answers of ${short} and ${long} tokens; for each request, what is left of the short ones; each reader comes with a new connection. The provider and the readers are another process, and send a token when the reader has the one before it, so that each read of the relay is one event. Where the system can do that, the relay has a core to itself. Medians of ${rounds} rounds, in each of which all ways come in turn, after ${warmUp.short} short and ${warmUp.long} long answers that do not count. A ratio is the median of the ratios of the rounds.`
   const { long: shorter, warmUp: less } = lessForPeers
   const peer = `The AI SDK and LangChain, which take longest, have long answers of ${shorter} tokens, and only ${less.short} answers that do not count.`
   const delay = `Delay: milliseconds from the provider's write of a token to its arrival at the reader, ${atOnce} answers at once, ${tokensPerSecond} tokens a second each. KB: what each of ${openAnswers} open answers holds of the heap (and buffers beside it), and of the resident set, after garbage collection.`
