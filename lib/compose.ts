@@ -66,7 +66,7 @@ export function compose<const Parts extends readonly [FirstPart, ...Part[]]>(
   const last = streams.at(-1)
   if (!first || !last || !streams.every(isStream))
     throw invalid('a part of compose', streams.find(isNoStream), 'a stream')
-  if (streams.some(isUsed)) throw usedAgain('a part of compose')
+  if (streams.some(isUsed) || new Set(streams).size < streams.length) throw usedAgain('a part of compose')
   if (!last.readable) throw invalid('the last part of compose', last, 'a stream that emits something')
 
   for (const stream of streams) composed.add(stream)

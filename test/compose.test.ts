@@ -252,7 +252,11 @@ describe('compose', () => {
   const wrong = {
     'no part': () => (compose as (...parts: unknown[]) => unknown)(),
     'a part that is no stream': () => compose(toChunks(), {} as never),
-    'a last part that emits nothing': () => compose(toChunks(), new Writable() as never)
+    'a last part that emits nothing': () => compose(toChunks(), new Writable() as never),
+    'a part that comes twice': () => {
+      const part = new PassThrough()
+      return compose(Readable.from([answer]), part, part)
+    }
   }
   for (const [name, call] of Object.entries(wrong)) {
     it(`throws CS_ERR_INVALID_OPTION for ${name}`, () => {

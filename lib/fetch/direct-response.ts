@@ -27,6 +27,8 @@ const readings = ['arrayBuffer', 'blob', 'bytes', 'formData', 'json', 'text']
 export function directResponse(facts: ResponseFacts, source: ReadableBody | null): Response {
   const { headers } = facts
   let inner = source ? undefined : new (platformResponse())(null, { headers })
+  /** Whether a source of this library had begun to read the body when its stream was made. */
+  let isTaken = false
 
   /** The same as a response of the platform's, which does the rest. */
   function whole(): Response {
@@ -34,13 +36,16 @@ export function directResponse(facts: ResponseFacts, source: ReadableBody | null
     const stream = streamOf(source)
     inner = new (platformResponse())(stream, { headers })
     forgotten.unregister(source)
-    // A source of this library reads the body already, and goes on whatever becomes of the stream.
-    if (source.isBegun) stream.getReader()
+    isTaken = source.isBegun
+    // That source goes on whatever becomes of the stream.
+    if (isTaken) stream.getReader()
     else forgotten.register(stream, source)
     return inner
   }
 
-  const response = withFacts(facts, whole, () => source?.isBegun === true || inner?.bodyUsed === true)
+  // Once there is a stream, a copy of the response may be what has begun to read.
+  const isUsed = () => (inner ? isTaken || inner.bodyUsed : source?.isBegun === true)
+  const response = withFacts(facts, whole, isUsed)
   if (!source) return response
   forgotten.register(response, source, source)
   const read = () => {

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
 import { type AddressInfo, connect, type Socket } from 'node:net'
+import { text as textOf } from 'node:stream/consumers'
 import { finished } from 'node:stream/promises'
 import { promisify } from 'node:util'
 import * as zlib from 'node:zlib'
@@ -265,6 +266,21 @@ describe('directFetch, beside fetch', () => {
         const again = await copy[reading]()
         if (reading === 'text' || reading === 'json') expect(again).to.deep.equal(value)
         expect(() => response.clone()).to.throw(TypeError)
+      }
+    })
+  }
+
+  for (const first of ['copy', 'response'] as const) {
+    it(`gives a copy, and both can be read by a source: the ${first} first`, async () => {
+      await using server = await serve(answer)
+      for (const send of [direct, fetch]) {
+        const response = await send(`${server.url}/pieces`)
+        const both = { copy: response.clone(), response }
+        const second = first === 'copy' ? 'response' : 'copy'
+        const whole = await both[first].text()
+        expect([both[first].bodyUsed, both[second].bodyUsed]).to.deep.equal([true, false])
+        expect(await textOf(fromResponse(both[second]))).to.equal(whole)
+        expect(both[second].bodyUsed).to.equal(true)
       }
     })
   }
