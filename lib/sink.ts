@@ -34,10 +34,13 @@ function asError(failure: unknown): Error {
   return new Error(`a sink failed with ${show(failure)} in the place of an error`, { cause: failure })
 }
 
-/** Writes to a sink, and calls back when it has taken that, or has failed; also where its `_write` throws. */
-export function writeTo(sink: Writable, item: unknown, callback: (error?: Error) => void): void {
+/**
+ * Writes to a sink what `give` gives, and calls back when the sink has taken that, or has failed; also where `give` or the
+ * sink's `_write` throws.
+ */
+export function writeTo(sink: Writable, give: () => unknown, callback: (error?: Error) => void): void {
   try {
-    sink.write(item, error => callback(error ? asError(error) : undefined))
+    sink.write(give(), error => callback(error ? asError(error) : undefined))
   } catch (error) {
     callback(asError(error))
   }

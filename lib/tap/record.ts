@@ -132,11 +132,15 @@ export function record(destination: NodeJS.WritableStream, options?: RecordOptio
   function put(entry: Entry): void {
     const line = lineOf(entry)
     held += line.length
-    writeTo(sink, line, error => {
-      held -= line.length
-      if (error) onSinkError(error)
-      wake()
-    })
+    writeTo(
+      sink,
+      () => line,
+      error => {
+        held -= line.length
+        if (error) onSinkError(error)
+        wake()
+      }
+    )
   }
 
   /** Writes the last line, and before it the answer of a request that was refused: the source has read it. */
@@ -192,7 +196,7 @@ function packed(outlet: Writable): Writable {
 /** Writes to a file what a compressor gives. Where the file's `_write` throws, that would end the process. */
 function outletTo(file: Writable): Writable {
   return new Writable({
-    write: (bytes, _encoding, callback) => writeTo(file, bytes, callback),
+    write: (bytes, _encoding, callback) => writeTo(file, () => bytes, callback),
     final(callback) {
       endSink(file).then(() => callback(), callback)
     }

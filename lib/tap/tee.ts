@@ -123,12 +123,17 @@ export function tee<Item = unknown>(
 
   function write(item: Item, size: number): void {
     held += size
-    writeTo(sink, copy ? copyOf(item) : item, error => {
-      held -= size
-      // A destination that was destroyed or ended by somebody else, or that takes bytes only, says so here alone.
-      if (error) onSinkError(error)
-      wake?.()
-    })
+    writeTo(
+      sink,
+      () => (copy ? copyOf(item) : item),
+      error => {
+        held -= size
+        // A destination that was destroyed or ended by somebody else, or that takes bytes only, says so here alone; so does an
+        // item that cannot be copied, since a getter of it throws.
+        if (error) onSinkError(error)
+        wake?.()
+      }
+    )
   }
 
   const unwatch = watchSink(sink, cause => {

@@ -127,6 +127,20 @@ describe('tee', () => {
       .and.not.to.equal('')
   })
 
+  it('takes an item that cannot be copied for a failure of the destination, and passes it on', async () => {
+    const error = new Error('no content')
+    const item = {
+      get content(): string {
+        throw error
+      }
+    }
+    const copy = tee<object>(openSink({ objectMode: true }), { onError: 'detach' })
+    expect(await all<object>(Readable.from([item, { content: 'a' }]), copy)).to.have.lengthOf(2)
+    expect(copy.detached).to.equal(error)
+    const failing = tee<object>(openSink({ objectMode: true }))
+    expect(await failureOf(all(Readable.from([item]), failing))).to.equal(error)
+  })
+
   it("tells of the stream's own failure after it has detached a destination whose write throws", async () => {
     await using server = await serve({ script: script(answer), faults: { cutAfter: { events: 5 } } })
     const sink = openSink()
