@@ -13,17 +13,16 @@ const entryPoints = ['lib/index.ts', 'lib/testing/index.ts', 'lib/redis/index.ts
 rmSync(folder, { recursive: true, force: true })
 mkdirSync(folder, { recursive: true })
 writeFileSync(`${folder}/package.json`, '{ "type": "commonjs" }\n')
-const codes = await Promise.all([compile('lib'), compile('lib/tsconfig.cjs.json'), bundle()])
-if (codes.some(code => code !== 0)) process.exitCode = 1
+await Promise.all([compile('lib'), compile('lib/tsconfig.cjs.json'), bundle()])
 
 async function compile(project) {
   const compiler = ['node_modules/typescript/bin/tsc', '-p', project]
   const [code] = await once(spawn(process.execPath, compiler, { stdio: 'inherit' }), 'close')
-  return code
+  if (code !== 0) process.exitCode = 1
 }
 
-async function bundle() {
-  await build({
+function bundle() {
+  return build({
     entryPoints,
     outbase: 'lib',
     outdir: folder,
@@ -37,5 +36,4 @@ async function bundle() {
     sourcesContent: false,
     logLevel: 'warning'
   })
-  return 0
 }

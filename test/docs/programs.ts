@@ -62,8 +62,6 @@ let compiling: Promise<void> | undefined
 /** Adds a program that stands in no page. To be called before any test of its file runs. */
 export function addProgram(name: string, code: string): void {
   others.set(name, code)
-  // The process may have compiled for another file of tests before it loaded this one.
-  compiling = undefined
 }
 
 /** Compiles every program of every page, once for all that were added. */
@@ -109,8 +107,7 @@ export async function runProgram(
   { isAlone = false, variables = {} }: { isAlone?: boolean; variables?: NodeJS.ProcessEnv } = {}
 ): Promise<Run> {
   await compilePrograms()
-  const own = { OPENAI_API_KEY: 'a-key', OPENAI_BASE_URL: server.url, ...variables }
-  const task = { path: programOf(name), folder, variables: own }
+  const task = { path: programOf(name), folder, variables: { ...variablesFor(server), ...variables } }
   const { stdout, stderr, code } = await (isAlone ? endedAlone(task) : ended(task))
   expect(code, stderr).to.equal(0)
   return { stdout, stderr, server, fileOf: file => readFile(join(folder, file), 'utf8') }
@@ -175,12 +172,14 @@ export async function runTogether(
       await import(pathToFileURL(path).href).then(() => errors.push([name]), error => errors.push([name, error.stack]))
     process.stderr.write('\\n' + JSON.stringify(errors), () => process.exit())
   `
-  await writeFile(join(folder, 'all.mjs'), code)
-  const env = { ...process.env, ...notCovered, OPENAI_API_KEY: 'a-key', OPENAI_BASE_URL: server.url }
-  const child = spawn(process.execPath, [join(folder, 'all.mjs')], { cwd: folder, env })
-  child.stdout.resume()
-  const [stderr] = await Promise.all([text(child.stderr), once(child, 'close')])
+  const path = join(folder, 'all.mjs')
+  await writeFile(path, code)
+  const { stderr } = await endedAlone({ path, folder, variables: variablesFor(server) })
   return new Map(JSON.parse(stderr.split('\n').at(-1) ?? '') as [string, string | undefined][])
+}
+
+function variablesFor(server: CompletionServer): NodeJS.ProcessEnv {
+  return { OPENAI_API_KEY: 'a-key', OPENAI_BASE_URL: server.url }
 }
 
 /** What the programs cover is covered by the tests, and to write it down takes as long as to run them. */

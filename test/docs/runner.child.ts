@@ -17,8 +17,10 @@ export interface Ended {
   readonly code: number
 }
 
+const environment = { ...process.env }
 let printed = { stdout: '', stderr: '' }
-let isRunning = false
+/** Whether the program waits at its top level. If nothing is left to do then, what it waits for never comes. */
+let isWaiting = false
 
 for (const name of ['stdout', 'stderr'] as const) {
   const write = (text: string | Uint8Array, encoding?: unknown, callback?: unknown) => {
@@ -30,25 +32,27 @@ for (const name of ['stdout', 'stderr'] as const) {
 }
 
 process.on('message', async ({ path, folder, variables }: Task) => {
-  isRunning = true
+  isWaiting = true
   // The program alone is to keep the process alive.
   process.channel?.unref()
   process.chdir(folder)
-  Object.assign(process.env, variables)
+  // What the program before it was given is no business of this one.
+  process.env = { ...environment, ...variables }
   try {
     await import(pathToFileURL(path).href)
   } catch (error) {
     console.error(inspect(error))
     process.exitCode = 1
   }
+  isWaiting = false
 })
 
 /** The program has nothing left to do. */
 process.on('beforeExit', () => {
-  if (!isRunning) return
-  isRunning = false
   process.channel?.ref()
-  process.send?.({ ...printed, code: Number(process.exitCode ?? 0) } satisfies Ended)
+  // As Node has it.
+  const code = isWaiting ? 13 : Number(process.exitCode ?? 0)
+  process.send?.({ ...printed, code } satisfies Ended)
   printed = { stdout: '', stderr: '' }
   process.exitCode = 0
 })

@@ -1,4 +1,4 @@
 import { bytesAndText } from '../decode/bytes-and-text.js'
-import { cases } from './choice.js'
+import { cases, seed } from './choice.js'
 
-bytesAndText(cases(20_000, 800))
+bytesAndText(cases(20_000, 1000), seed)

@@ -1,7 +1,7 @@
 /** Whether only a small part is run. */
 export const isShort: boolean = process.env.LONG_SHORT === '1'
 
-const seed = Number(process.env.LONG_SEED ?? 1)
+export const seed: number = Number(process.env.LONG_SEED ?? 1)
 
 /** How many cases to try. */
 export function cases(long: number, short: number): number {

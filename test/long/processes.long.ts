@@ -4,10 +4,9 @@ import { connect, createServer, type Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { expect } from 'chai'
-import type { CompletionError } from 'completion-streams'
 import { follow, publish } from 'completion-streams/redis'
 import { words } from '../helpers.js'
-import { answerOf, hashOf, sizeOf } from '../redis/answers.js'
+import { answerOf, hashOf, readAll, sizeOf } from '../redis/answers.js'
 import type { Task } from '../redis/party.child.js'
 import { party } from '../redis/party.js'
 import {
@@ -40,18 +39,6 @@ describe('answers outlive what serves them', function () {
     client.close()
     await server.stop()
   })
-
-  async function readAll(
-    source: AsyncIterable<unknown>
-  ): Promise<{ items: unknown[]; error?: CompletionError }> {
-    const items: unknown[] = []
-    try {
-      for await (const item of source) items.push(item)
-      return { items }
-    } catch (error) {
-      return { items, error: error as CompletionError }
-    }
-  }
 
   it('a producer is killed: all readers have what had come, and are told', async () => {
     const producer = party({ ...task, port: server.port, ids: [id], pace: 20 })

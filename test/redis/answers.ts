@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { CompletionError } from 'completion-streams'
 import { textEvent } from '../helpers.js'
 
 /** What an answer is published as. */
@@ -40,4 +41,17 @@ export function hashOf(items: readonly unknown[], size: number = sizeOf(items)):
 
 function joinBytes(items: readonly unknown[]): Buffer {
   return Buffer.concat(items as Uint8Array[])
+}
+
+/** Reads a source to its end: what came, and what it failed with. */
+export async function readAll(
+  source: AsyncIterable<unknown>
+): Promise<{ items: unknown[]; error?: CompletionError }> {
+  const items: unknown[] = []
+  try {
+    for await (const item of source) items.push(item)
+    return { items }
+  } catch (error) {
+    return { items, error: error as CompletionError }
+  }
 }

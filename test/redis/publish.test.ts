@@ -29,20 +29,8 @@ import {
   startRedis,
   type TestClient
 } from '../redis-server.js'
+import { readAll } from './answers.js'
 import { expectToPass } from './passing.js'
-
-/** Reads a source to its end: what came, and what it failed with. */
-async function readAll(
-  source: AsyncIterable<unknown>
-): Promise<{ items: unknown[]; error?: CompletionError }> {
-  const items: unknown[] = []
-  try {
-    for await (const item of source) items.push(item)
-    return { items }
-  } catch (error) {
-    return { items, error: error as CompletionError }
-  }
-}
 
 function joined(items: readonly unknown[]): string {
   return Buffer.concat(items.map(item => Buffer.from(item as Uint8Array))).toString()
