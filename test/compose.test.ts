@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
+import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { Duplex, finished, PassThrough, Readable, Transform, Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
@@ -26,6 +27,11 @@ const texts = words(200)
 const whole = texts.join('')
 const answer = completion(texts)
 const reason = new Error('a part failed')
+
+/** Of readable-stream 3, which pumpify brings with duplexify. */
+const placeOfPumpify = createRequire(import.meta.url).resolve('pumpify')
+const placeOfDuplexify = createRequire(placeOfPumpify).resolve('duplexify')
+const { PassThrough: OlderPassThrough } = createRequire(placeOfDuplexify)('readable-stream')
 
 /** A Transform that passes on, and fails at a certain item. */
 function failingAt(count: number): Transform {
@@ -247,6 +253,119 @@ describe('compose', () => {
       break
     }
     expect(await server.requests[0]?.over).to.have.property('aborted', true)
+  })
+
+  it('reads nothing for an iterator that is asked for nothing', async () => {
+    let reads = 0
+    const source = new Readable({
+      read() {
+        reads++
+        this.push(null)
+      }
+    })
+    const composed = compose(source, toText())
+    const items = composed[Symbol.asyncIterator]()
+    await turns(10)
+    expect(await items.return?.()).to.deep.equal({ value: undefined, done: true })
+    expect(reads).to.equal(0)
+    expect(composed.destroyed).to.equal(false)
+    expect(await composed.toArray()).to.deep.equal([])
+  })
+
+  it('has ended for everybody when a loop over it has', async () => {
+    const source = compose(Readable.from([answer]), toChunks(), toText())
+    const stage = compose(toChunks(), toText())
+    stage.end(answer)
+    for (const composed of [source, stage]) {
+      const over = new Promise(resolve => finished(composed, resolve))
+      let all = ''
+      for await (const piece of composed) all += piece
+      expect(all).to.equal(whole)
+      expect(await over).to.equal(undefined)
+      expect(composed.readableEnded).to.equal(true)
+      expect(composed.destroyed).to.equal(true)
+    }
+  })
+
+  for (const [way, leave] of Object.entries({
+    'is left': async (composed: Readable) => {
+      for await (const _ of composed) break
+    },
+    throws: async (composed: Readable) => {
+      const loop = async () => {
+        for await (const _ of composed) throw reason
+      }
+      expect(await failureOf(loop())).to.equal(reason)
+    },
+    'is thrown into': async (composed: Readable) => {
+      const items = composed[Symbol.asyncIterator]()
+      await items.next()
+      expect(await failureOf(items.throw?.(reason) ?? Promise.resolve())).to.equal(reason)
+    }
+  })) {
+    it(`is destroyed with all its parts when a loop over it ${way}`, async () => {
+      const parts = [Readable.from(texts.map(textEvent)), compose(toChunks(), toText())] as const
+      const composed = compose(...parts)
+      await leave(composed)
+      for (const stream of [composed, ...parts]) expect(stream.destroyed).to.equal(true)
+    })
+  }
+
+  it('gives a loop all that came before the very error of a part', async () => {
+    let all = ''
+    const loop = async () => {
+      for await (const piece of compose(Readable.from(texts.map(textEvent)), toChunks(), toText()))
+        all += piece
+    }
+    expect((await failureOf(loop())).code).to.equal('CS_ERR_TRUNCATED')
+    expect(all).to.equal(whole)
+    const failing = async () => {
+      for await (const _ of compose(Readable.from(texts), new PassThrough(), failingAt(3)));
+    }
+    expect(await failureOf(failing())).to.equal(reason)
+  })
+
+  // The iterator of readable-stream 3 would take it for its end.
+  it('fails a loop when its last part is destroyed, also one of an older make of streams', async () => {
+    const older = new OlderPassThrough({ objectMode: true })
+    for (const part of [new PassThrough({ objectMode: true }), older]) {
+      const loop = async () => {
+        for await (const _ of compose(Readable.from(texts.map(textEvent)), toChunks(), part)) part.destroy()
+      }
+      expect((await failureOf(loop())).code).to.equal('ERR_STREAM_PREMATURE_CLOSE')
+    }
+  })
+
+  for (const [way, begin] of Object.entries<(composed: Readable) => unknown>({
+    'a read': composed => composed.read(),
+    'a listener for what is readable': composed => once(composed, 'readable'),
+    'a text that was put back': composed => composed.unshift(''),
+    'a loop over some of it': async composed => {
+      for await (const text of composed.iterator({ destroyOnReturn: false })) {
+        composed.unshift(text)
+        break
+      }
+    }
+  })) {
+    it(`loses nothing in a loop behind ${way}`, async () => {
+      const composed = compose(Readable.from([answer]), toChunks(), toText())
+      await begin(composed)
+      let all = ''
+      for await (const piece of composed) all += piece
+      expect(all).to.equal(whole)
+    })
+  }
+
+  it('gives a loop and a listener for data the same', async () => {
+    const composed = compose(Readable.from([answer]), toChunks(), toText())
+    let heard = ''
+    composed.on('data', piece => {
+      heard += piece
+    })
+    let all = ''
+    for await (const piece of composed) all += piece
+    expect(all).to.equal(whole)
+    expect(heard).to.equal(whole)
   })
 
   const wrong = {
