@@ -24,7 +24,7 @@ const names = [...ways.keys()]
 const whole: Extent = {
   names,
   // The price of a system call changes within seconds on a machine that others share: many rounds, not long ones.
-  rounds: 5,
+  rounds: 11,
   short: 50,
   long: 450,
   warmUp: { short: 400, long: 200 },
@@ -116,8 +116,11 @@ async function pricesOf(
     await costOf(child, { tokens: long, answers: warmUp.long, atOnce })
     await costOf(child, { tokens: short, answers: warmUp.short, atOnce })
   }
+  const inTurn = [...relays]
   for (let turn = 0; turn < extent.rounds; turn++) {
-    for (const [name, child] of relays) {
+    // Nobody always comes behind the same one.
+    const first = turn % inTurn.length
+    for (const [name, child] of [...inTurn.slice(first), ...inTurn.slice(0, first)]) {
       const { short, long, round } = extentOf(name, extent)
       // While the others ran, the caches of the processor have forgotten this one.
       await costOf(child, { tokens: short, answers: round.short / 2, atOnce: round.short / 2 })
