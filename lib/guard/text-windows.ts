@@ -19,8 +19,11 @@ let segmenter: Intl.Segmenter | undefined
 export class TextWindows {
   readonly #size: number
   readonly #overlap: number
-  #text = ''
-  #asked = 0
+  /** What is in windows. Read by nobody here: to look into a text that has grown piece by piece, V8 copies all of it. */
+  #before = ''
+  /** The end of that: as much as the next window has of it, and one character more. */
+  #lap = ''
+  #open = ''
 
   constructor(size: number, overlap: number) {
     this.#size = size
@@ -29,38 +32,39 @@ export class TextWindows {
 
   /** All of the text so far. */
   get text(): string {
-    return this.#text
+    return this.#before + this.#open
   }
 
   /** How much of it is in windows. */
   get asked(): number {
-    return this.#asked
+    return this.#before.length
   }
 
   /** Takes more text, and gives the windows that it fills. */
   add(text: string): TextWindow[] {
-    this.#text += text
+    this.#open += text
     const windows: TextWindow[] = []
-    while (this.#text.length - this.#asked > this.#size) {
-      windows.push(
-        this.#windowTo(this.#asked + this.#cutIn(this.#text.slice(this.#asked, this.#asked + this.#size)))
-      )
-    }
+    while (this.#open.length > this.#size)
+      windows.push(this.#windowOf(this.#cutIn(this.#open.slice(0, this.#size))))
     return windows
   }
 
   /** Gives the rest as a window, though it does not fill one. */
   end(): TextWindow | undefined {
-    return this.#asked < this.#text.length ? this.#windowTo(this.#text.length) : undefined
+    return this.#open === '' ? undefined : this.#windowOf(this.#open.length)
   }
 
-  #windowTo(end: number): TextWindow {
-    const start = this.#asked
-    this.#asked = end
-    let from = Math.max(0, start - this.#overlap)
+  #windowOf(length: number): TextWindow {
+    const start = this.#before.length
+    const text = this.#open.slice(0, length)
+    let from = Math.max(0, this.#lap.length - this.#overlap)
     // The second half of a surrogate pair alone is no character.
-    if (endsInHalf(this.#text.slice(0, from))) from--
-    return { text: this.#text.slice(from, end), start, end }
+    if (endsInHalf(this.#lap.slice(0, from))) from--
+    const window = { text: this.#lap.slice(from) + text, start, end: start + length }
+    this.#before += text
+    this.#lap = (this.#lap + text).slice(-this.#overlap - 1)
+    this.#open = this.#open.slice(length)
+    return window
   }
 
   #cutIn(text: string): number {
