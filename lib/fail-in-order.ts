@@ -33,6 +33,8 @@ interface Waiting {
   readonly timeout: number
   /** What to do instead where nobody behind wants any more. */
   readonly goOn: (() => void) | undefined
+  /** Whether that is so. */
+  isOver(): boolean
   /** The streams that were asked to emit what they hold. */
   readonly flushed: Set<Neighbour>
   left: number
@@ -61,15 +63,21 @@ interface Waiting {
  * says how much was not delivered (`undelivered`).
  *
  * If a stage behind has stopped, as `stopAt` does, nobody misses what comes later: then `goOn` is called instead, and the
- * stream is to end in good order.
+ * stream is to end in good order. `isOver` may know of more that makes it so, such as what a stage has emitted that held it.
  */
-export function failInOrder(stream: Readable | Writable, error: unknown, goOn?: () => void): void {
+export function failInOrder(
+  stream: Readable | Writable,
+  error: unknown,
+  goOn?: () => void,
+  isOver: () => boolean = () => isStopped(stream as Readable)
+): void {
   const start = readClock()
   const waiting: Waiting = {
     stream,
     error,
     timeout: (stream as { [deliveryTimeout]?: number })[deliveryTimeout] ?? defaultDeliveryTimeout,
     goOn,
+    isOver,
     flushed: new Set(),
     left: Number.POSITIVE_INFINITY,
     looks: 0,
@@ -92,7 +100,7 @@ let timerDue = Number.POSITIVE_INFINITY
 function look(waiting: Waiting, now: number): void {
   if (!failures.has(waiting)) return
   const { stream } = waiting
-  if (stream.destroyed || (waiting.goOn && isStopped(stream as Readable))) return tell(waiting)
+  if (stream.destroyed || (waiting.goOn && waiting.isOver())) return tell(waiting)
   const way = onItsWay(stream)
   // The first look may be taken within the write that it asks about.
   if (waiting.looks > 0 && way.streams.some(isBroken)) return tell(waiting)
@@ -187,11 +195,11 @@ function tellBeforeExit(): void {
 }
 
 function tell(waiting: Waiting): void {
-  const { stream, error, left, goOn } = waiting
+  const { stream, error, left, goOn, isOver } = waiting
   failures.delete(waiting)
   if (failures.size === 0) process.off('beforeExit', tellBeforeExit)
   if (stream.destroyed) return
-  if (goOn && isStopped(stream as Readable)) return goOn()
+  if (goOn && isOver()) return goOn()
   if (
     left > 0 &&
     left < Number.POSITIVE_INFINITY &&

@@ -150,6 +150,15 @@ export class ChunkParser implements CompletionReader {
     this.#reader.goesOn = false
   }
 
+  takeHeld(): void {
+    const last = this.#events?.end()
+    const { whole } = last ? lastDataOf(last.data) : {}
+    if (!last || whole === undefined) return
+    this.#events = undefined
+    this.#takeEvent(whole, last.event ?? '')
+    this.#reader.goesOn = false
+  }
+
   end(): void {
     if (this.#json) this.#json.end()
     else this.#endEvents()

@@ -2,6 +2,7 @@ import { clearTimeout, setTimeout } from 'node:timers'
 import split2 from 'split2'
 import { eventIdOf, setEventId } from '../event-id.js'
 import { failInOrder } from '../fail-in-order.js'
+import { emitHeld } from '../on-its-way.js'
 import { type Stage, usedOnce } from '../stage.js'
 import { HeldBytes } from './bytes/held-bytes.js'
 import { decoded, LargeBytes, largeSize, longestText } from './bytes/large-bytes.js'
@@ -25,6 +26,8 @@ export interface RecordParser {
   take(item: unknown): void
   /** Takes the end of the input. */
   end(): void
+  /** Takes an event that lacks only its blank line, where nothing comes any more but a failure. */
+  takeHeld?(): void
   /** Takes a record back that its reader has. */
   recalled?(record: object): void
   /** Takes the first record behind those, before it is emitted. */
@@ -291,6 +294,11 @@ export function splitter<In, Out>(
       hasRecalled = true
       stream._transform(item, 'utf8', ignore)
       isRecalling = false
+    },
+    [emitHeld]: () => {
+      decodeHeld()
+      attempt(() => parser.takeHeld?.())
+      settle(ignore)
     }
   }
   return Object.assign(usedOnce('a stage that reads bytes', stream as Stage<In, Out>), read)

@@ -189,7 +189,14 @@ class ResponseSource extends Readable {
     // What was asked for is there; how its connection ends is of no interest.
     if (this.#isOver) return
     this.#isFailing = true
-    failInOrder(this, error, () => this.#stopOnce())
+    // The last event may lack only its blank line: a stage behind takes it when all else was taken.
+    const isWhole = () => isLostConnection(error) && this.#mayEnd()
+    failInOrder(
+      this,
+      error,
+      () => (isWhole() ? this.#end() : this.#stopOnce()),
+      () => isWhole() || isStopped(this)
+    )
   }
 
   /** A string may be cut within a surrogate pair, of which neither half has bytes of its own. */
@@ -214,6 +221,7 @@ class ResponseSource extends Readable {
   }
 
   #end(): void {
+    if (this.#isOver) return
     this.#isOver = true
     if (this.#half !== '') this.push(Buffer.from(this.#half))
     this.push(null)

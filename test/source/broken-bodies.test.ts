@@ -90,6 +90,35 @@ async function read(source: Readable): Promise<{ text: string; error?: Error & {
 describe('fromResponse of a body that breaks', () => {
   allowNoComplaints()
 
+  const three = textEvent('three')
+  const error = event({ error: { message: 'overloaded' } })
+  const terminal = event({
+    type: 'response.completed',
+    response: { id: 'r', object: 'response', status: 'completed', output: [] }
+  })
+  const half = textEvent('half').slice(0, -10)
+  /** What comes last, with so many of its line ends. */
+  const lastEvents: Record<string, { body: string; text: string; code?: string }> = {
+    'an event of text': { body: begun + three, text: 'one two three', code: 'CS_ERR_TRUNCATED' },
+    'a finish reason': { body: finished, text: 'one two ' },
+    'a terminal of the Responses API': { body: terminal, text: '' },
+    'the error of a provider': { body: begun + error, text: 'one two ', code: 'CS_ERR_PROVIDER' },
+    'half an event': { body: `${begun}${half}\n\n`, text: 'one two ', code: 'CS_ERR_TRUNCATED' }
+  }
+  for (const [name, { body, text, code }] of Object.entries(lastEvents)) {
+    for (const lacking of [1, 2]) {
+      for (const [client, ask] of Object.entries(clients)) {
+        it(`takes ${name} that lacks ${lacking} of its line ends, by ${client}`, async () => {
+          const sent = body.slice(0, -lacking)
+          await using server = await serveBytes(socket => socket.end(chunked + chunk(sent)))
+          const outcome = await read(fromResponse(signal => ask(server.url, signal)))
+          expect(outcome.text).to.equal(text)
+          expect(outcome.error?.code).to.equal(code)
+        })
+      }
+    }
+  }
+
   for (const [client, send] of Object.entries(clients)) {
     for (const [fault, answer] of Object.entries(faults)) {
       it(`fails with CS_ERR_TRUNCATED and its cause for ${fault}, behind the text before it (${client})`, async () => {
