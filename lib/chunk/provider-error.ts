@@ -34,7 +34,9 @@ const messageNames = [
   'faultstring',
   'detail',
   'description',
-  'title'
+  'title',
+  'err',
+  'exception'
 ]
 const codeNames = ['code', 'errorcode', 'errcode', 'errno', 'retcode']
 const statusNames = ['status', 'statuscode', 'httpstatus', 'httpcode', 'code']
@@ -50,7 +52,8 @@ const innerNames = [
   'fault',
   'baseresp',
   'header',
-  'responsemetadata'
+  'responsemetadata',
+  'xgroq'
 ]
 
 /**
@@ -61,11 +64,13 @@ const innerNames = [
  * there is no need to ask.
  */
 export function providerErrorIn(payload: object): object | string | undefined {
-  const { error, choices, base_resp } = payload as LooseError
+  const { error, choices, base_resp, x_groq } = payload as LooseError
   if (error && saysAnything(error))
     return typeof error === 'object' || typeof error === 'string' ? error : payload
   // MiniMax sends the status of every good chunk too, as 0.
   if (isObject(base_resp) && isFailing((base_resp as { status_code?: unknown }).status_code)) return base_resp
+  // Groq says in it why it stops a stream, beside whatever the chunk holds.
+  if (x_groq !== undefined && isObject(x_groq) && saysAnything(x_groq.error)) return x_groq
   if (!Array.isArray(choices)) return payloadError(payload)
   return choices.length > 0 ? choiceError(choices) : codedError(payload)
 }
@@ -81,7 +86,7 @@ export function isErrorOfChoice(payload: object): boolean {
  * the bare `{message, type, code}`, an `error` that is text, Google's `[{error}]`, the `error` and
  * `response.failed` events of the Responses API, `{detail}` (FastAPI), `{errors: [...]}`, `{error_code, error_msg}`
  * (Baidu), `{base_resp: {status_code, status_msg}}` (MiniMax), `{code, msg}` (Zhipu), `{Message}` and `{__type}` (AWS),
- * `{errorMessage, errorType}` (Lambda), `{fault: {faultstring}}` (Apigee), RFC 9457's `{title, status}`, or plain text.
+ * `{errorMessage, errorType}` (Lambda), `{throttlingException: {message}}` (Bedrock), `{fault: {faultstring}}` (Apigee), RFC 9457's `{title, status}`, or plain text.
  *
  * @param payload what the provider sent, parsed if it is JSON; kept as `cause`, but for keys in it
  * @param status the HTTP status of a refused request; without one, the status that the payload names
@@ -147,11 +152,22 @@ function responseError(event: LooseChunk): object | undefined {
   return error || response?.status === 'failed' ? event : undefined
 }
 
-/** The error in what has the form of a chunk without a choice: a code that says so, beside a message. */
+/** The error in what has the form of a chunk without a choice: a code that says so, beside a message, or errors by name. */
 function codedError(payload: object): object | undefined {
   const said = saidIn(payload)
-  const isError = !said.has('usage') && isFailing(anyOf(said, codeNames)) && firstOf(said, messageNames, text)
-  return isError ? payload : undefined
+  const isCoded = !said.has('usage') && isFailing(anyOf(said, codeNames)) && firstOf(said, messageNames, text)
+  return isCoded || failuresIn(said).length > 0 ? payload : undefined
+}
+
+/** What stands under the name of a failure: `errors`, or `throttlingException` (Bedrock). */
+function failuresIn(said: Said): unknown[] {
+  return [...said]
+    .filter(
+      ([name, value]) =>
+        /(?:^err|errors?|exceptions?)$/.test(name) && (isObject(value) || (text(value) && isFailing(value)))
+    )
+    .map(([, value]) => value)
+    .filter(value => (Array.isArray(value) ? value.length > 0 : saysAnything(value)))
 }
 
 function isChunk({ object, usage, response, delta }: LooseChunk): boolean {
@@ -166,6 +182,7 @@ function complains(said: Said): boolean {
   if (code !== undefined) return false
   if (/^(error|fail(ed|ure)?)$/i.test(`${said.get('status')}`)) return true
   if (firstOf(said, messageNames, text) || saysAnything(errorWithin(said))) return true
+  if (failuresIn(said).length > 0) return true
   return innerNames.some(name => {
     const inner = said.get(name)
     if (name === 'message' || !isObject(inner)) return false
@@ -199,6 +216,7 @@ function levelsOf(payload: unknown, depth = 6): Said[] {
     const inner = said.get(name)
     if (isObject(inner)) levels.push(...levelsOf(inner, depth - 1))
   }
+  for (const failure of failuresIn(said)) if (isObject(failure)) levels.push(...levelsOf(failure, depth - 1))
   levels.push(...levelsOf(errorWithin(said), depth - 1))
   const choices = said.get('choices')
   if (Array.isArray(choices)) levels.push(...levelsOf(choiceError(choices), depth - 1))

@@ -51,6 +51,33 @@ const shapes: Shape[] = [
     facts: { providerCode: 429, status: 429 }
   },
   {
+    name: 'an error beside choices, where a stream was stopped (Groq)',
+    payload: {
+      choices: [{ index: 0, delta: {}, finish_reason: 'stop' }],
+      x_groq: { id: 'req_1', error: 'over capacity' }
+    },
+    message: 'over capacity',
+    facts: {}
+  },
+  {
+    name: 'errors beside no choices',
+    payload: { object: 'chat.completion.chunk', choices: [], errors: [{ message: 'Model is down' }] },
+    message: 'Model is down',
+    facts: {}
+  },
+  {
+    name: 'an exception by its name (Bedrock)',
+    payload: { throttlingException: { message: 'Too many tokens' } },
+    message: 'Too many tokens',
+    facts: {}
+  },
+  ...['err', 'Error', 'exception'].map(name => ({
+    name: `a text under the name ${name}`,
+    payload: { [name]: 'It broke' },
+    message: 'It broke',
+    facts: {}
+  })),
+  {
     name: 'a bare error',
     payload: { message: 'Overloaded', type: 'server_error', code: 'busy' },
     message: 'Overloaded',
@@ -284,6 +311,8 @@ const good: [name: string, payload: object][] = [
   ['an empty error', { choices: [], error: '' }],
   ['an error in which nothing is filled in', { choices: [], error: { message: '', type: '', code: null } }],
   ['an empty list of errors', { id: 'c', errors: [] }],
+  ['an empty list of errors beside no choices', { choices: [], errors: [], stream_error: 'none' }],
+  ['what else Groq says', { choices: [{ index: 0, delta: {} }], x_groq: { id: 'req_1', error: null } }],
   ['a null choice', { choices: [null] }],
   ['a null error within a choice', { choices: [{ index: 0, error: null }] }],
   ['a usage chunk', { id: 'c', usage: { total_tokens: 3 } }],
