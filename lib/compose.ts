@@ -1,4 +1,4 @@
-import { Duplex, type DuplexOptions, finished, Readable } from 'node:stream'
+import { Duplex, type DuplexOptions, finished } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
 import pumpify from 'pumpify'
 import { inside, outside } from './on-its-way.js'
@@ -19,9 +19,6 @@ interface Joint extends Duplex {
   [outside]?: Joint
   [partsInside]?: readonly Joint[]
 }
-
-/** What `for await` goes through. */
-type Items = ReturnType<Readable[typeof Symbol.asyncIterator]>
 
 /** The streams that are part of a composed one. */
 const composed = new WeakSet<object>()
@@ -73,154 +70,83 @@ export function compose<const Parts extends readonly [FirstPart, ...Part[]]>(
   if (!last.readable) throw invalid('the last part of compose', last, 'a stream that emits something')
 
   for (const stream of streams) composed.add(stream)
+  let line: Joint | undefined
+  // Pipes begin to read as soon as they are laid, and a request must not be sent before somebody wants it.
+  const start = () => {
+    line ??= lay(streams, shell)
+    return line
+  }
+  let drained: (() => void) | undefined
+  const options: DuplexOptions & { writable: boolean } = {
+    objectMode: true,
+    // A Readable does not have this property; for a Duplex only `false` turns the side off.
+    writable: first.writable === true,
+    read() {
+      start()
+      last.resume()
+    },
+    write(item, encoding, callback) {
+      start()
+      if (first.write(item, encoding)) callback()
+      else drained = callback
+    },
+    // The shell finishes when the inner streams have, their last flush included; if that fails, it is destroyed instead.
+    final: callback => void start().end((error?: Error | null) => error || callback()),
+    destroy(error, callback) {
+      for (const stream of streams) stream.destroy(error ?? undefined)
+      callback(error)
+    }
+  }
+  const shell: Joint = new Duplex(options)
+  shell[partsInside] = streams
+  for (const stream of streams) {
+    stream.on('error', error => shell.destroy(error))
+    // When one part is closed, all are, even if no pipe has reported it yet.
+    finished(stream, { writable: false }, error => {
+      if (error) shell.destroy(error.code === 'ERR_STREAM_PREMATURE_CLOSE' ? undefined : error)
+    })
+  }
+  if (shell.writable)
+    first.on('drain', () => {
+      const callback = drained
+      drained = undefined
+      callback?.()
+    })
   // What a Duplex emits is anybody's guess to the compiler; the parts have been checked to fit.
-  return usedOnce('a composed stream', new Shell(streams, first, last)) as Duplex as Composed<Parts>
+  return usedOnce('a composed stream', shell) as Duplex as Composed<Parts>
 }
 
-/** What several streams look like from outside: one. */
-class Shell extends Duplex implements Joint {
-  readonly [partsInside]: readonly Joint[];
-  [inside]?: Joint
-  readonly #first: Joint
-  readonly #last: Joint
-  /** What ends the parts, once pipes are laid between them. */
-  #line: Joint | undefined
-  /** Who takes what the last part emits. */
-  #taker: 'shell' | 'iterator' | undefined
-  #drained: (() => void) | undefined
-
-  constructor(streams: readonly Joint[], first: Joint, last: Joint) {
-    // A Readable does not have this property; for a Duplex only `false` turns the side off. The types do not know it.
-    const options: DuplexOptions & { writable: boolean } = {
-      objectMode: true,
-      writable: first.writable === true
-    }
-    super(options)
-    this[partsInside] = streams
-    this.#first = first
-    this.#last = last
-    for (const stream of streams) {
-      stream.on('error', error => this.destroy(error))
-      // When one part is closed, all are, even if no pipe has reported it yet.
-      finished(stream, { writable: false }, error => {
-        if (error) this.destroy(error.code === 'ERR_STREAM_PREMATURE_CLOSE' ? undefined : error)
-      })
-    }
-    if (this.writable)
-      first.on('drain', () => {
-        const callback = this.#drained
-        this.#drained = undefined
-        callback?.()
-      })
-  }
-
-  override _read(): void {
-    if (this.#taker === 'iterator') return
-    this.#begin()
-    if (!this.#taker) {
-      this.#taker = 'shell'
-      this.#last.on('data', item => {
-        if (!this.push(item)) this.#last.pause()
-      })
-    }
-    this.#last.resume()
-  }
-
-  override _write(item: unknown, encoding: BufferEncoding, callback: () => void): void {
-    this.#begin()
-    if (this.#first.write(item, encoding)) callback()
-    else this.#drained = callback
-  }
-
-  /** The shell finishes when the streams inside have, their last flush included; if that fails, it is destroyed instead. */
-  override _final(callback: () => void): void {
-    this.#begin().end((error?: Error | null) => error || callback())
-  }
-
-  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    for (const stream of this[partsInside]) stream.destroy(error ?? undefined)
-    callback(error)
-  }
-
-  /** As Node's own, but past the queue of the shell, which would cost each item as much as a stage does. */
-  override [Symbol.asyncIterator](): Items {
-    return begunLater(
-      () => this.#iterated(),
-      () => {
-        if (this.#last.destroyed) this.destroy(this.#last.errored ?? undefined)
-      }
-    )
-  }
-
-  #iterated(): Items {
-    const isUntouched = !this.#taker && this.readableFlowing === null && this.readableLength === 0
-    if (!isUntouched || this.destroyed || this.readableEncoding) return iteratorOf(this)
-    this.#taker = 'iterator'
-    this.#begin()
-    // It carries no item, and is to end all the same. Who iterates learns of a failure from the last part.
-    this.on('error', () => {}).resume()
-    return this.#last[partsInside] ? this.#last[Symbol.asyncIterator]() : iteratorOf(this.#last)
-  }
-
-  /** Pipes begin to read as soon as they are laid, and a request must not be sent before somebody wants it. */
-  #begin(): Joint {
-    this.#line ??= this.#lay()
-    return this.#line
-  }
-
-  /**
-   * What is written to the shell goes to the first part, and what the last part emits is taken from it, both past the stream
-   * that joins them: it has queues of its own, which cost each item as much as a stage.
-   */
-  #lay(): Joint {
-    const [first, ...rest] = this[partsInside] as [Joint, ...Joint[]]
-    const last = this.#last
-    // A part that fails in order must see the reader of the shell; so must a stage before the shell.
-    this[inside] = first
-    last[outside] = this
-    let isEnded = false
-    last.on('end', () => {
-      isEnded = true
-      this.push(null)
-    })
-    last.on('close', () => {
-      if (!isEnded) this.destroy()
-    })
-    if (rest.length === 0) return first
+/**
+ * Lays the pipes between the parts, and gives what ends them. What the last part emits goes to the shell, and what is written
+ * to the shell goes to the first part, both past the stream that joins them: it has queues of its own, which cost each item
+ * as much as a stage.
+ */
+function lay(streams: readonly Joint[], shell: Joint): Joint {
+  const [first, ...rest] = streams as [Joint, ...Joint[]]
+  const last = rest.at(-1) ?? first
+  // A part that fails in order must see the reader of the shell; so must a stage before the shell.
+  shell[inside] = first
+  last[outside] = shell
+  let line = first
+  if (rest.length > 0) {
     const joined = new pumpify.obj(first, ...rest)
     // Its own reader of the last part; the types do not know that null takes it off.
     joined.setReadable(null as unknown as Joint)
-    joined.on('error', error => this.destroy(error))
-    return joined
+    joined.on('error', error => shell.destroy(error))
+    line = joined
   }
-}
-
-/** Begins when the first item is asked for, as Node's iterator does, and says when somebody has left before the end. */
-function begunLater(begin: () => Items, onLeave: () => void): Items {
-  let items: Items | undefined
-  const left = async (result: Promise<IteratorResult<unknown>> | undefined) => {
-    try {
-      return await result
-    } finally {
-      onLeave()
-    }
-  }
-  return {
-    next() {
-      items ??= begin()
-      return items.next()
-    },
-    return: async value => (await left(items?.return?.(value))) ?? { value, done: true },
-    throw: async error => (await left(items?.throw?.(error))) ?? Promise.reject(error),
-    [Symbol.asyncIterator]() {
-      return this
-    }
-  }
-}
-
-/** Node's own, also for streams of its older copies, which take a stream that was destroyed for one that has ended. */
-function iteratorOf(stream: Duplex): Items {
-  return Readable.prototype[Symbol.asyncIterator].call(stream)
+  let isEnded = false
+  last.on('data', item => {
+    if (!shell.push(item)) last.pause()
+  })
+  last.on('end', () => {
+    isEnded = true
+    shell.push(null)
+  })
+  last.on('close', () => {
+    if (!isEnded) shell.destroy()
+  })
+  return line
 }
 
 function isStream(part: unknown): boolean {

@@ -356,6 +356,28 @@ describe('compose', () => {
     })
   }
 
+  it('goes on in a loop behind a look at the first item', async () => {
+    const composed = compose(Readable.from([answer]), toChunks(), toText())
+    const { value: first } = await composed[Symbol.asyncIterator]().next()
+    let rest = ''
+    for await (const piece of composed) rest += piece
+    expect(first + rest).to.equal(whole)
+  })
+
+  it('ends behind a loop that pauses it and puts an item back', async () => {
+    const composed = compose(Readable.from([answer]), toChunks(), toText())
+    let isBack = false
+    let all = ''
+    for await (const piece of composed) {
+      composed.pause()
+      if (isBack) all += piece
+      else composed.unshift(piece)
+      isBack = true
+    }
+    expect(all).to.equal(whole)
+    expect(composed.destroyed).to.equal(true)
+  })
+
   it('gives a loop and a listener for data the same', async () => {
     const composed = compose(Readable.from([answer]), toChunks(), toText())
     let heard = ''
