@@ -1,6 +1,9 @@
 import { CompletionError } from '../errors.js'
 import { indexOf, type LooseChoice, type LooseChunk, type LooseDelta, type TextKind } from './fields.js'
 
+/** Lists within lists of parts are read to this depth. JSON can be nested deeper than a stack goes. */
+const deepest = 16
+
 /**
  * The text of one kind that a chunk adds to one choice; empty when it adds none.
  *
@@ -19,8 +22,8 @@ export function textOf(chunk: object, choice: number, kind: TextKind): string {
   return text
 }
 
-function responsesText({ delta }: LooseChunk, type: string, kind: TextKind): string {
-  if (typeof delta !== 'string') return ''
+function responsesText({ delta: given }: LooseChunk, type: string, kind: TextKind): string {
+  const delta = plainText(given)
   switch (type) {
     case 'response.output_text.delta':
       return kind === 'content' ? delta : ''
@@ -75,34 +78,34 @@ export function isThought({ extra_content: extra }: LooseDelta): boolean {
  * Content is a string, or an array of parts (Mistral). Workers AI reads its own tokens as JSON, so that a number, or
  * `true`, comes as one.
  */
-export function contentText(content: unknown): string {
+export function contentText(content: unknown, depth: number = deepest): string {
   if (typeof content === 'string') return content
   if (content === undefined || content === null || content === false) return ''
   if (typeof content === 'number' || content === true) return String(content)
-  if (Array.isArray(content)) return partsText(content, 'content')
+  if (Array.isArray(content) && depth > 0) return partsText(content, 'content', depth)
   // An object with nothing in it is none, as PHP writes an empty list.
   if (isLoose(content) && Object.keys(content).length === 0) return ''
   throw unreadable('content')
 }
 
-/** A refusal, or what else is nothing but text. */
+/** A refusal, or what else is nothing but text; a number is a token that the server has read as JSON. */
 function plainText(text: unknown): string {
-  return typeof text === 'string' ? text : ''
+  return typeof text === 'string' ? text : typeof text === 'number' ? String(text) : ''
 }
 
 /** Reasoning is a string, `{ text }` (Envoy), or a list of parts or details. */
-export function reasoningText(reasoning: unknown): string {
-  if (typeof reasoning === 'string') return reasoning
-  if (Array.isArray(reasoning)) return reasoning.map(reasoningText).join('')
-  if (!isLoose(reasoning)) return ''
+export function reasoningText(reasoning: unknown, depth: number = deepest): string {
+  if (depth === 0) throw unreadable('reasoning')
+  if (Array.isArray(reasoning)) return reasoning.map(part => reasoningText(part, depth - 1)).join('')
+  if (!isLoose(reasoning)) return plainText(reasoning)
   const { type, text, summary, thinking, content } = reasoning
   // A signature, or what is encrypted, is no text to read.
   if (typeof type === 'string' && type.endsWith('encrypted')) return ''
   return (
     plainText(text) ||
-    reasoningText(summary) ||
-    reasoningText(thinking) ||
-    (isLoose(content) || typeof content === 'string' ? reasoningText(content) : '')
+    reasoningText(summary, depth - 1) ||
+    reasoningText(thinking, depth - 1) ||
+    (isLoose(content) || typeof content === 'string' ? reasoningText(content, depth - 1) : '')
   )
 }
 
@@ -111,22 +114,23 @@ export function reasoningText(reasoning: unknown): string {
  * the model thinks; the text of any other is the answer. A part of a type that has no text, such as a reference or an
  * image, is none of either.
  */
-function partsText(parts: unknown, kind: 'content' | 'reasoning'): string {
+function partsText(parts: unknown, kind: 'content' | 'reasoning', depth: number = deepest): string {
   if (!Array.isArray(parts)) return ''
   let text = ''
   for (const part of parts) {
     if (!isLoose(part)) {
-      if (kind === 'content') text += contentText(part)
+      if (kind === 'content') text += contentText(part, depth - 1)
       continue
     }
     const isReasoning = part.type === 'thinking' || part.type === 'reasoning'
-    if (isReasoning && kind === 'reasoning') text += reasoningText(part)
+    if (isReasoning && kind === 'reasoning') text += reasoningText(part, depth - 1)
     else if (!isReasoning && kind === 'content') text += partText(part)
   }
   return text
 }
 
-function partText({ type, text, refusal }: Record<string, unknown>): string {
+/** The text of a part that is no reasoning. Throws for one that is filled and cannot be read. */
+export function partText({ type, text, refusal }: Record<string, unknown>): string {
   // The Assistants API has the text of a part one level deeper.
   const found = isLoose(text) ? text.value : text
   if (typeof found === 'string' || typeof found === 'number') return String(found)

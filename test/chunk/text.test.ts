@@ -72,6 +72,7 @@ describe('textOf', () => {
       ['choices that are null', { choices: null }, ''],
       ['an empty chunk', {}, ''],
       ['response.output_text.delta', { type: 'response.output_text.delta', delta: 'a' }, 'a'],
+      ['a delta of it that is a number', { type: 'response.output_text.delta', delta: 6 }, '6'],
       ['response.output_text.done, which repeats it', { type: 'response.output_text.done', text: 'a' }, ''],
       [
         'a Responses event of another kind',
@@ -93,7 +94,8 @@ describe('textOf', () => {
   for (const [name, content] of Object.entries({
     'an object': { answer: 42 },
     'a list with a part that has neither type nor text': [{ answer: 42 }],
-    'a part of type text whose text is an object': [{ type: 'text', text: { answer: 42 } }]
+    'a part of type text whose text is an object': [{ type: 'text', text: { answer: 42 } }],
+    'a list in lists deeper than a stack': JSON.parse(`${'['.repeat(20_000)}"a"${']'.repeat(20_000)}`)
   })) {
     it(`fails with CS_ERR_INVALID_CHUNK for content that is ${name}, and does not show it`, () => {
       expect(() => textOf(delta({ content }), 0, 'content'))
@@ -164,6 +166,23 @@ describe('textOf', () => {
 
     it('is not read from content', () => {
       expect(textOf(delta({ content: 'a' }), 0, 'reasoning')).to.equal('')
+    })
+
+    it('fails with CS_ERR_INVALID_CHUNK where it is deeper than a stack', () => {
+      const deep = JSON.parse(`${'['.repeat(20_000)}"a"${']'.repeat(20_000)}`)
+      for (const item of [
+        delta({ reasoning: deep }),
+        delta({ content: [{ type: 'thinking', thinking: deep }] })
+      ])
+        expect(() => textOf(item, 0, 'reasoning'))
+          .to.throw()
+          .with.property('code', 'CS_ERR_INVALID_CHUNK')
+    })
+
+    it('is also a number, which the server has read as JSON', () => {
+      for (const name of ['reasoning_content', 'reasoning', 'reasoning_text'])
+        expect(textOf(delta({ [name]: 6 }), 0, 'reasoning')).to.equal('6')
+      expect(textOf(delta({ reasoning: { text: 6 } }), 0, 'reasoning')).to.equal('6')
     })
   })
 

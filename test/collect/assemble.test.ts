@@ -383,6 +383,28 @@ describe('CompletionAssembler', () => {
       }
     })
 
+    it('reads parts of content as toText does', () => {
+      const [choice] = choicesIn(
+        assemble([
+          chunk({ content: [{ type: 'text', text: 6 }, ' eg'] }),
+          chunk({ content: [{ type: 'text', text: { value: 'gs' } }] })
+        ])
+      )
+      expect(choice?.message.content).to.equal('6 eggs')
+    })
+
+    it('joins base64 of which each piece was encoded by itself', () => {
+      const bytes = Buffer.from([0, 1, 2, 3, 4, 5, 6])
+      const pieces = [bytes.subarray(0, 1), bytes.subarray(1, 3), bytes.subarray(3)].map(piece =>
+        piece.toString('base64')
+      )
+      const cut = [...bytes.toString('base64')]
+      for (const data of [pieces, cut]) {
+        const [choice] = choicesIn(assemble(data.map(data => chunk({ audio: { id: 'a', data } }))))
+        expect(choice?.message.audio).to.deep.equal({ id: 'a', data: bytes.toString('base64') })
+      }
+    })
+
     it('changes no chunk, whatever is in it', () => {
       const part = fc.constantFrom(
         'content',

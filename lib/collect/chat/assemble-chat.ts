@@ -13,7 +13,21 @@ import { FunctionCall, ToolCallList } from './tool-call-list.js'
  */
 const notKept: ReadonlySet<string> = new Set(['index', 'delta', 'message', 'text', 'usage'])
 
-const audioFields: PieceFields = new Map(['data', 'transcript'].map(name => [name, () => new JoinedText()]))
+/** Base64 that arrives in pieces: of one text, cut anywhere, or each encoded by itself, with padding at its end. */
+class JoinedBase64 extends JoinedText {
+  override get value(): string {
+    const text = super.value
+    // A decoder stops at the first padding.
+    if (!/=[^=]/.test(text)) return text
+    const parts = text.match(/[^=]+=*/g) ?? []
+    return Buffer.concat(parts.map(part => Buffer.from(part, 'base64'))).toString('base64')
+  }
+}
+
+const audioFields: PieceFields = new Map([
+  ['data', () => new JoinedBase64()],
+  ['transcript', () => new JoinedText()]
+])
 
 /**
  * The fields of a delta that come in pieces. A text that is not named here, such as `role` or Groq's `channel`,

@@ -1,4 +1,4 @@
-import { contentText } from '../../chunk/text.js'
+import { contentText, partText } from '../../chunk/text.js'
 import { JoinedText } from '../joined-text.js'
 import { isObject, MergedFields, type PieceFields, type Pieces } from '../merged-fields.js'
 
@@ -21,7 +21,7 @@ export class MessageContent implements Pieces {
   add(content: unknown): void {
     if (!Array.isArray(content)) return this.#addText(content)
     for (const part of content) {
-      if (isObject(part)) this.#partFor(part.type ?? 'text').add(part)
+      if (isObject(part) && !Array.isArray(part)) this.#partFor(part.type ?? 'text').add(withPlainText(part))
       else this.#addText(part)
     }
   }
@@ -47,6 +47,12 @@ export class MessageContent implements Pieces {
     this.#parts.push(part)
     return part
   }
+}
+
+/** The text of a part may be a number, or an object that holds it. */
+function withPlainText(part: Record<string, unknown>): Record<string, unknown> {
+  const { text } = part
+  return typeof text === 'number' || isObject(text) ? { ...part, text: partText(part) } : part
 }
 
 class Part {
