@@ -39,7 +39,7 @@ export function directResponse(facts: ResponseFacts, source: ReadableBody | null
     isTaken = source.isBegun
     // That source goes on whatever becomes of the stream.
     if (isTaken) stream.getReader()
-    else forgotten.register(stream, source)
+    else forgotten.register(stream, source, source)
     return inner
   }
 
@@ -95,7 +95,7 @@ function withFacts(facts: ResponseFacts, whole: () => Response, isUsed: () => bo
 }
 
 /** Reads nothing before it is read. A stream of bytes, as the bodies of `fetch` are. */
-function streamOf(source: BodyReader): ReadableStream<Uint8Array> {
+function streamOf(source: ReadableBody): ReadableStream<Uint8Array> {
   return new ReadableStream({
     type: 'bytes',
     async pull(controller) {
@@ -107,6 +107,11 @@ function streamOf(source: BodyReader): ReadableStream<Uint8Array> {
       controller.close()
       controller.byobRequest?.respond(0)
     },
-    cancel: reason => source.cancel(reason)
+    cancel(reason) {
+      // What waits for the stream to be forgotten holds the source. An error that is made here may hold the stream, by the
+      // frames of its stack: then none of them would ever be.
+      forgotten.unregister(source)
+      source.cancel(reason)
+    }
   })
 }

@@ -263,6 +263,30 @@ describe('directFetch, behind clients', () => {
     expect(isClosed).to.equal(true)
   })
 
+  it('keeps nothing of a body that was cancelled', async () => {
+    await using server = await serve((_request, response) => {
+      response.write('begun ')
+    })
+    /** In a function of its own, whose variables are gone when it has returned. */
+    async function cancelled(): Promise<WeakRef<object>> {
+      const { body } = await fetch(server.url)
+      const reader = (body as ReadableStream<Uint8Array>).getReader()
+      await reader.read()
+      await reader.cancel()
+      return new WeakRef(reader)
+    }
+    const readers = await Promise.all(Array.from({ length: 10 }, cancelled))
+    setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc') as () => void
+    const left = () => readers.filter(reader => reader.deref())
+    for (let count = 0; left().length > 1 && count < 200; count++) {
+      await turns(20)
+      collect()
+    }
+    // The newest may stand on a stack that is not used any more.
+    expect(left().length).to.be.at.most(1)
+  })
+
   for (const isSeen of [false, true]) {
     const name = isSeen
       ? 'though its response is gone after its body was looked at'
