@@ -13,9 +13,12 @@ export type EventItem = object | string | ServerSentEvent
 
 /** A browser's `EventSource` waits so many milliseconds before it connects again: 24 days, which is never. */
 const never = 2_147_483_647
+const noReturn = `retry: ${never}\n\n`
 
 /** The end mark of chat and legacy completions, as a text of several events or one. */
 const endMark = 'data: [DONE]\n\n'
+/** The end of a whole text. */
+const doneEvent = `event: done\n${endMark}`
 
 /**
  * Writes chunks, text and events as the text of an event stream.
@@ -52,10 +55,12 @@ export class EventWriter {
 
   /** What stands at the end of a stream that is whole. The mark of an answer to which readers come back has an id. */
   end(): string {
-    const { endId, isMarkLeft } = this.#told
+    const { endId, isMarkLeft, isReturning } = this.#told
     if (this.#form === 'chat' || (this.#form === 'none' && isMarkLeft))
       return endId === undefined ? endMark : `id: ${oneLine(endId)}\n${endMark}`
-    return this.#form === 'text' ? `${this.#rest()}event: done\ndata: [DONE]\n\n` : ''
+    if (this.#form === 'text') return this.#rest() + doneEvent
+    // An answer without a word is whole, too; an EventSource would ask for it again and again.
+    return this.#form === 'none' && endId === undefined && !isReturning ? noReturn + doneEvent : ''
   }
 
   /** What stands at the end of a stream that failed, so that no reader takes it for whole. */
@@ -85,7 +90,7 @@ export class EventWriter {
 
   #text(text: string): string {
     // An EventSource that connects again would ask, and pay, for another answer.
-    const head = this.#form === 'none' ? `retry: ${never}\n\n` : ''
+    const head = this.#form === 'none' ? noReturn : ''
     this.#form = 'text'
     const all = this.#held + text
     this.#held = halfCharacterOrLineEnd.exec(all)?.[0] ?? ''

@@ -12,7 +12,10 @@ export type { Check, CheckedText, Verdict } from './moderator.js'
 
 /** The options of `moderate`. */
 export interface ModerationOptions {
-  /** How much new text a check is asked about at the most, in characters. So much may be held back. Default: 400. */
+  /**
+   * How much new text a check is asked about at the most, in characters. So much may be held back; `Infinity` waits for all
+   * of it. Default: 400.
+   */
   window?: number
   /** How much of the window before a check sees again, in characters. Default: 100. */
   overlap?: number
@@ -69,7 +72,7 @@ export function moderate<Item extends string | Chunk = string | Chunk>(
       ahead: 4
     }
   )
-  checkIndex('window', window)
+  if (window !== Number.POSITIVE_INFINITY) checkIndex('window', window)
   if (window < 1) throw invalid('window', window, 'a number of characters over zero')
   checkIndex('overlap', overlap)
   checkLimit('timeLimit', timeLimit)

@@ -117,7 +117,7 @@ describe('toSSE', () => {
           const events = await eventsIn(await encoded(texts.filter(text => text !== '')))
           const messages = events.filter(({ event }) => event === undefined)
           expect(messages.map(({ data }) => data).join('')).to.equal(all)
-          if (all !== '') expect(events.at(-1)).to.include({ event: 'done' })
+          expect(events.at(-1)).to.include({ event: 'done' })
         })
       )
     })
@@ -136,6 +136,10 @@ describe('toSSE', () => {
       const text = await encoded(['a', 'b'])
       expect(text.match(/^retry: 2147483647$/gm)).to.have.length(1)
       expect(text.endsWith('event: done\ndata: [DONE]\n\n')).to.equal(true)
+    })
+
+    it('tells it so, and that the answer is whole, where there is no text at all', async () => {
+      expect(await encoded([])).to.equal('retry: 2147483647\n\nevent: done\ndata: [DONE]\n\n')
     })
   })
 

@@ -149,6 +149,15 @@ describe('moderate', () => {
     ])
   })
 
+  it('asks once about all of the text where the window has no end', async () => {
+    const asked: string[] = []
+    const check: Check = text => void asked.push(text)
+    const pieces = inPiecesOf('One is. Two is. '.repeat(200), 3)
+    const texts = await all<string>(Readable.from(pieces), moderate<string>(check, { window: Infinity }))
+    expect(asked).to.deep.equal([pieces.join('')])
+    expect(texts.join('')).to.equal(pieces.join(''))
+  })
+
   it('gives what was approved before a refusal, and nothing of the refused window', async () => {
     const { items, error } = await run<string>(
       Readable.from(inPiecesOf('One is. Two is. Three BAD. Four.', 5)),
