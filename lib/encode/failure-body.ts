@@ -93,7 +93,8 @@ function statusOfCode(code: string): number {
 function otherFailure(error: LooseError): [status: number, message: string, code: string | null] {
   if (isTimeout(error)) return [504, 'the provider did not answer in time', 'timeout']
   if (isAbort(error)) return [503, 'the request was aborted', 'aborted']
-  if (isConnectionFailure(error)) return [502, 'the provider could not be reached', 'connection_error']
+  if (isConnectionFailure(error))
+    return [502, 'the provider could not be reached or broke off', 'connection_error']
   return [500, 'the answer failed', null]
 }
 

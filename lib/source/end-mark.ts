@@ -12,6 +12,21 @@ const terminalName = /response\.(?:completed|incomplete|failed|done)(?![\w.])/
 /** The type of a terminal, wherever it stands in its event; in a text it would have backslashes before its quotes. */
 const terminal = /(?:^event: ?|"type" ?: ?")response\.(?:completed|incomplete|failed|done)(?![\w.])/
 
+/** What a chunk has that says what the completion took, and opens no other. */
+const afterword = /"(?:usage|choices)"/
+const openers = /\[DONE\]|"(?:delta|text|message)"/
+const blankLineAtEnd = /(?:\n|\r\n?)(?:\n|\r\n?)$/
+
+/**
+ * Where what belongs to a completion ends that is over at a place: some servers send usage, or a cost, behind the mark, and
+ * in the same read as a rule.
+ */
+function withAfterword(text: string, end: number): number {
+  const rest = text.slice(end)
+  const isAfterword = blankLineAtEnd.test(rest) && afterword.test(rest) && !openers.test(rest)
+  return isAfterword ? text.length : end
+}
+
 /** The end of a completion. */
 export interface CompletionEnd {
   /** How many of the newest bytes belong to the completion. */
@@ -84,7 +99,7 @@ export class EndMark {
     for (let found = lineEnds.exec(text); found; found = lineEnds.exec(text)) {
       line += text.slice(at, found.index)
       at = found.index + found[0].length
-      if (line === '' && this.#isLast) return { length: at, missing: '' }
+      if (line === '' && this.#isLast) return { length: withAfterword(text, at), missing: '' }
       isMarked = this.#look(line)
       line = ''
     }

@@ -96,6 +96,27 @@ describe('EndMark', () => {
     })
   })
 
+  const usage = 'data: {"choices":[],"usage":{"total_tokens":3}}\n\n'
+  for (const [name, rest, taken] of [
+    ['usage', usage, usage],
+    ['usage with CRLF', usage.replaceAll('\n', '\r\n'), usage.replaceAll('\n', '\r\n')],
+    [
+      'a cost and usage',
+      `data: {"choices":[],"cost":"0"}\n\n${usage}`,
+      `data: {"choices":[],"cost":"0"}\n\n${usage}`
+    ],
+    ['half of a usage', usage.slice(0, -20), ''],
+    ['another completion', text, ''],
+    ['usage and another completion', usage + text, ''],
+    ['another mark', 'data: [DONE]\n\n', ''],
+    ['a comment', ': bye\n\n', '']
+  ] as const) {
+    it(`counts ${taken === '' ? 'nothing' : 'all'} of ${name} behind the mark, in the same read, as its own`, () => {
+      const body = `${text}data: [DONE]\n\n`
+      expect(findIn([body + rest])).to.deep.equal({ length: body.length + taken.length, missing: '' })
+    })
+  }
+
   it('tells how many of the bytes belong to the completion', () => {
     expect(findIn([text, `data: [DONE]\n\n${text}`])).to.deep.equal({ length: 14, missing: '' })
   })

@@ -6,13 +6,14 @@ import { join } from 'node:path'
 import { finished, Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { expect } from 'chai'
-import { fromResponse, type ResponseLike, toChunks, toText } from 'completion-streams'
+import { drain, fromResponse, type ResponseLike, tapUsage, toChunks, toText } from 'completion-streams'
 import { script, serveCompletions } from 'completion-streams/testing'
 import { Agent, request as undiciRequest } from 'undici'
 import {
   allowNoComplaints,
   completion,
   endMark,
+  event,
   failureOf,
   finishEvent,
   question,
@@ -291,6 +292,22 @@ describe('fromResponse', () => {
       yield finishEvent + endMark
     }
     expect(await textOf(fromResponse(pieces()))).to.equal('bytes and strings')
+  })
+
+  it('tells of usage that comes behind the end mark in the same read', async () => {
+    const usages: unknown[] = []
+    const usage = { total_tokens: 3 }
+    await using server = await serve((_request, response) => {
+      response.write(completion(['Hi']) + event({ choices: [], usage }))
+    })
+    const source = fromResponse(signal => fetch(server.url, { signal }))
+    await pipeline(
+      source,
+      toChunks(),
+      tapUsage(usage => void usages.push(usage)),
+      drain()
+    )
+    expect(usages).to.deep.equal([usage])
   })
 
   it('is done with an iterable that never ends behind the end mark', async () => {
