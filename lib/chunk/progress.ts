@@ -123,7 +123,13 @@ export class Progress {
     const { id, type, response } = chunk as LooseChunk
     if (type === 'response.created')
       return this.#terminal || this.#finished.size > 0 || isOther(response?.id, this.#id)
-    return this.#allFinished && isOther(id, this.#id) && choicesOf(chunk).some(goesOn)
+    if (!this.#allFinished || !isOther(id, this.#id)) return false
+    return choicesOf(chunk).some(choice => goesOn(choice) && !this.#isAwaited(choice))
+  }
+
+  /** Whether a choice is one that is still to come, where it is known how many there are to be. */
+  #isAwaited(choice: LooseChoice | null): boolean {
+    return this.#finished.size < this.expected && choice !== null && !this.#finished.has(indexOf(choice))
   }
 
   get #allFinished(): boolean {

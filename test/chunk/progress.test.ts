@@ -209,6 +209,17 @@ describe('Progress', () => {
   })
 
   describe('expected', () => {
+    it('has a choice that is still to come belong to the completion at hand, whatever its id', () => {
+      const progress = new Progress()
+      progress.expected = 2
+      const second = { id: 'b', choices: [{ index: 1, delta: { content: 'b' } }] }
+      expect([chunk('a', 'stop'), second].map(item => progress.add(item))).to.deep.equal([false, false])
+      const done = { id: 'c', choices: [{ index: 1, delta: {}, finish_reason: 'stop' }] }
+      expect(progress.add(done)).to.equal(false)
+      expect(progress.complete).to.equal(true)
+      expect(progress.add(chunk('next', null, { id: 'd' }))).to.equal(true)
+    })
+
     it('is how many choices a completion must have', () => {
       const progress = new Progress()
       progress.expected = 2
