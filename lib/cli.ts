@@ -93,7 +93,7 @@ async function run(words: string[], signal: AbortSignal): Promise<number> {
     from: kindOf(values.from),
     isQuiet: values.quiet ?? false,
     speed: values.speed === 'Infinity' ? Number.POSITIVE_INFINITY : numberOf('speed', values.speed, 1, 0),
-    port: numberOf('port', values.port, 0),
+    port: portOf(values.port),
     cut: countOf('cut', values.cut),
     stall: countOf('stall', values.stall),
     status: countOf('status', values.status),
@@ -131,6 +131,12 @@ function numberOf(name: string, given: string | undefined, otherwise: number, ab
       `--${name} takes ${above === undefined ? 'a whole number from 0' : `a number above ${above}`}`
     )
   return value
+}
+
+function portOf(given: string | undefined): number {
+  const port = numberOf('port', given, 0)
+  if (port > 65_535) throw new UsageError('--port takes a whole number from 0 to 65535')
+  return port
 }
 
 function countOf(name: string, given: string | undefined): number | undefined {

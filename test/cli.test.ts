@@ -272,6 +272,7 @@ describe('npx completion-streams', () => {
     { words: ['--fast'], says: /^Unknown option '--fast'/ },
     { words: ['diff', 'a'], says: /^diff takes 2 FILEs/ },
     { words: ['--from', 'x'], says: /^--from takes content, refusal or reasoning/ },
+    { words: ['serve', '--port', '65536'], says: /^--port takes a whole number from 0 to 65535/ },
     { words: ['replay', program], says: /^CS_ERR_INVALID_RECORDING/ }
   ]) {
     it(`exits with 2 for ${words.join(' ').replace(program, 'FILE')}`, async () => {
