@@ -103,6 +103,19 @@ describe('toPartials', () => {
     }
   })
 
+  it('reads a long text, number or name in short pieces in linear time', async () => {
+    const long = 'x'.repeat(200_000)
+    for (const text of [
+      `{"a":"${long}"}`,
+      `{"${long}":1}`,
+      `[0,${long.replaceAll('x', '1')},2]`,
+      `[${long.replaceAll('x', '1,')}2]`
+    ]) {
+      const { values } = await read(text.match(/.{1,4}/g) ?? [], { every: 60_000 })
+      expect(values.at(-1)).to.deep.equal(JSON.parse(text))
+    }
+  })
+
   it('emits the newest value before a failure of its source', async () => {
     for (const options of [{ every: 60_000 }, { characters: 1000 }]) {
       const broken = new Error('the connection died')

@@ -36,7 +36,7 @@ export function arrayStart(text: string, isLineStart: boolean, isLast: boolean):
     return mayBecome && !isLast && inner.length <= longestWait ? 'unknown' : 'prose'
   }
   const behind = inner.slice(scalar.length).trimStart()
-  if (behind === '') return isLast ? 'json' : 'unknown'
+  if (behind === '') return isLast || inner.length > longestWait ? 'json' : 'unknown'
   if (behind[0] === ',') return 'json'
   return behind[0] === ']' ? aloneOnLine(behind, isLast) : 'prose'
 }
@@ -49,5 +49,5 @@ export function brackets(text: string): number {
 function aloneOnLine(text: string, isLast: boolean): Start {
   const [, behind = '', end] = /^[\]\s]*?\]([^\S\n]*[^\s]?)(\n?)/.exec(text) ?? []
   if (behind.trim() !== '' && !/^[`~,\]]/.test(behind.trim())) return 'prose'
-  return end || behind.trim() !== '' || isLast ? 'json' : 'unknown'
+  return end || behind.trim() !== '' || isLast || text.length > longestWait ? 'json' : 'unknown'
 }

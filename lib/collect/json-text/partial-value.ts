@@ -28,16 +28,23 @@ const escapes = /^(?:\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))+$/
 export class PartialValue {
   #place: Place = 'prose'
   #isLineStart: boolean
+  /**
+   * What has been looked at of the value. Nothing reads it but a snapshot: to look at one character makes a flat copy of
+   * all that was put together, which for each short piece of a long text is the square of its length.
+   */
   #text = ''
-  /** How much of the text has been looked at. */
+  /** What has come behind it: the piece at hand, with what the one before has left. */
+  #piece = ''
+  /** How much of the piece has been looked at. */
   #at = 0
   /** The closing brackets of what is open, innermost last. */
   readonly #closers: string[] = []
-  /** Where the newest whole value ends, or the newest bracket was opened. */
+  /** Where in the text the newest whole value ends, or the newest bracket was opened. */
   #wholeEnd = 0
   /** Where the characters of the string at hand end that are whole. */
   #stringEnd = 0
-  #scalarStart = 0
+  /** What has come of the number or word at hand. */
+  #scalar = ''
   #isInvalid = false
   /** What stands behind the value, once that is closed. */
   #behind: PartialValue | undefined
@@ -72,17 +79,17 @@ export class PartialValue {
   }
 
   get length(): number {
-    return this.#text.length
+    return this.#text.length + this.#piece.length
   }
 
   /** What has come of the value. */
   get residue(): string {
-    return this.#text
+    return this.#text + this.#piece
   }
 
   feed(piece: string): void {
     if (this.#behind) return this.#behind.feed(piece)
-    this.#text += piece
+    this.#piece += piece
     if (this.#place === 'prose') this.#findStart(false)
     if (this.#place !== 'prose') this.#scan()
   }
@@ -103,11 +110,11 @@ export class PartialValue {
   }
 
   #findStart(isLast: boolean): void {
-    let at = this.#at
-    while (at < this.#text.length) {
-      const character = this.#text[at] as string
+    let at = 0
+    while (at < this.#piece.length) {
+      const character = this.#piece[at] as string
       if (character === '{' || character === '[') {
-        const rest = this.#text.slice(at)
+        const rest = this.#piece.slice(at)
         const start =
           character === '{'
             ? objectStart(rest, this.#isLineStart)
@@ -123,50 +130,61 @@ export class PartialValue {
       else if (!/[\s\uFEFF]/.test(character)) this.#isLineStart = false
       at++
     }
-    this.#text = this.#text.slice(at)
-    this.#at = 0
+    this.#piece = this.#piece.slice(at)
   }
 
   #begin(at: number): void {
-    this.#text = this.#text.slice(at)
-    this.#at = 0
+    this.#piece = this.#piece.slice(at)
     this.#place = 'value'
   }
 
   #scan(): void {
-    for (; this.#at < this.#text.length && this.#place !== 'end'; this.#at++) {
-      const character = this.#text[this.#at] as string
-      if (this.#place === 'string' || this.#place === 'name') {
-        if (!this.#takeOfString(this.#text, character)) return
-      } else if (!' \n\r\t'.includes(character)) this.#take(character)
-      else if (this.#place === 'scalar') this.#endScalar()
-      if (this.#isInvalid) return
-    }
+    while (this.#at < this.#piece.length && this.#place !== 'end' && this.#takeCharacter()) this.#at++
+    this.#text += this.#piece.slice(0, this.#at)
+    this.#piece = this.#piece.slice(this.#at)
+    this.#at = 0
     if (this.#place !== 'end') return
     this.#behind = new PartialValue(false)
-    this.#behind.feed(this.#text.slice(this.#at))
+    this.#behind.feed(this.#piece)
+  }
+
+  /** False when the text cannot be read on, or not before more of it has come. */
+  #takeCharacter(): boolean {
+    const character = this.#piece[this.#at] as string
+    if (this.#place === 'string' || this.#place === 'name') return this.#takeOfString(character)
+    if (!' \n\r\t'.includes(character)) this.#take(character)
+    else if (this.#place === 'scalar') this.#endScalar()
+    return !this.#isInvalid
+  }
+
+  /** How long the text is up to the character at hand. */
+  get #textEnd(): number {
+    return this.#text.length + this.#at
   }
 
   /** False when an escape, or a pair of surrogates, is not all there. */
-  #takeOfString(text: string, character: string): boolean {
-    const length = lengthOf(text, this.#at)
-    if (this.#at + length > text.length) return false
-    const isGood =
-      character === '\\' ? escapes.test(text.slice(this.#at, this.#at + length)) : character >= ' '
+  #takeOfString(character: string): boolean {
+    const length = lengthOf(this.#piece, this.#at)
+    const end = this.#at + length
+    if (end > this.#piece.length) return false
+    const isGood = character === '\\' ? escapes.test(this.#piece.slice(this.#at, end)) : character >= ' '
     if (!isGood) {
       this.#isInvalid = true
       return false
     }
-    this.#at += length - 1
-    if (character !== '"') this.#stringEnd = this.#at + 1
+    this.#at = end - 1
+    if (character !== '"') this.#stringEnd = this.#textEnd + 1
     else if (this.#place === 'name') this.#place = 'behindName'
-    else this.#endValue(this.#at + 1)
+    else this.#endValue(this.#textEnd + 1)
     return true
   }
 
   #take(character: string): void {
     if (this.#place === 'scalar') {
-      if (!/[,:\]}]/.test(character)) return
+      if (!/[,:\]}]/.test(character)) {
+        this.#scalar += character
+        return
+      }
       this.#endScalar()
       if (this.#isInvalid) return
     }
@@ -192,8 +210,9 @@ export class PartialValue {
         if (this.#place === 'value') {
           if (this.#closers.length > 1) this.#isInvalid = true
           // A comma behind the last element.
-          this.#text = this.#text.slice(0, this.#wholeEnd) + this.#text.slice(this.#at)
-          this.#at = this.#wholeEnd
+          this.#text = (this.#text + this.#piece.slice(0, this.#at)).slice(0, this.#wholeEnd)
+          this.#piece = this.#piece.slice(this.#at)
+          this.#at = 0
         }
         if (!this.#isInvalid) this.#close()
     }
@@ -203,24 +222,24 @@ export class PartialValue {
     if (character === '{' || character === '[') {
       this.#closers.push(character === '{' ? '}' : ']')
       this.#place = character === '{' ? 'nameOrEnd' : 'valueOrEnd'
-      this.#wholeEnd = this.#at + 1
+      this.#wholeEnd = this.#textEnd + 1
     } else if (character === '"') {
       this.#place = 'string'
-      this.#stringEnd = this.#at + 1
+      this.#stringEnd = this.#textEnd + 1
     } else if (/[-\dtfn]/.test(character)) {
       this.#place = 'scalar'
-      this.#scalarStart = this.#at
+      this.#scalar = character
     } else this.#isInvalid = true
   }
 
   #endScalar(): void {
-    if (scalar.test(this.#text.slice(this.#scalarStart, this.#at))) this.#endValue(this.#at)
+    if (scalar.test(this.#scalar)) this.#endValue(this.#textEnd)
     else this.#isInvalid = true
   }
 
   #close(): void {
     this.#closers.pop()
-    this.#endValue(this.#at + 1)
+    this.#endValue(this.#textEnd + 1)
   }
 
   #endValue(end: number): void {

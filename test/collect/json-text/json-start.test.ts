@@ -36,6 +36,8 @@ describe('arrayStart', () => {
 
   it('does not wait for ever behind white space', () => {
     expect(arrayStart(`[${' '.repeat(2000)}`, true, false)).to.equal('prose')
+    expect(arrayStart(`[1${' '.repeat(2000)}`, true, false)).to.equal('json')
+    expect(arrayStart(`[]${' '.repeat(2000)}`, true, false)).to.equal('json')
   })
 })
 
