@@ -40,7 +40,10 @@ const defaultMaxElementSize = 64 * 1024 * 1024
  *
  * Prose, fences and a byte order mark round the JSON are taken off, a comma behind the last element is taken. In prose
  * there are brackets too. So in the middle of a line a bracket is JSON only if an object or a string follows it, a brace
- * only if a name in quotes does; and `[]`, or one number or word in brackets, only if it stands alone on its line.
+ * only if a name in quotes does; and `[]`, or one number or word in brackets, only if it stands alone on its line. Before any
+ * prose, what looks like an array or object but is no JSON is no prose: a bracket with a line end behind it, or with an
+ * object or array behind a comma, a line end or a comment (`[None, {"a": 1}]`), and a brace with a line end, a comment or a
+ * name without its quotes (`{a: 1}`).
  *
  * Fails, after all whole elements have been taken, with `CS_ERR_TRUNCATED` when the text ends within an element or before
  * its array or object is closed, with what is left as `residue`; with `CS_ERR_INVALID_ELEMENT` for an element that is no

@@ -81,6 +81,13 @@ const texts: Record<string, { text: string; path?: string; gives: unknown[] }> =
     text: 'As [1] says,\n[here](x):\n- [ ] one\n[or so]\n[{"a":1}]',
     gives: [{ a: 1 }]
   },
+  'notes at the beginning of the text': {
+    text: '[Smith, 2020] [note]: [see {x}, "y"] {name} is\n[ ] [{"a":1}]',
+    gives: [{ a: 1 }]
+  },
+  'a note with JSON in it': { text: '[like {"a":1}] and {"a":2}', gives: [{ a: 1 }, { a: 2 }] },
+  'a name in braces at the beginning of the text': { text: '{name}, here:\n{"a":1}', gives: [{ a: 1 }] },
+  'a link at the beginning of the text': { text: '[here](x), {there}:\n["a"]', gives: ['a'] },
   'a list of sources': { text: '[1] Smith 2020\n[2] Jones\n{"a":1}', gives: [{ a: 1 }] },
   'lines of objects': { text: '{"a":1}\n{"a":2}\r\n\n{"a":3}', gives: [{ a: 1 }, { a: 2 }, { a: 3 }] },
   'lines with commas': { text: '{"a":1},\n{"a":2},\n', gives: [{ a: 1 }, { a: 2 }] },
@@ -145,6 +152,70 @@ const failures: Record<
     code: 'CS_ERR_INVALID_ELEMENT',
     gives: [1]
   },
+  'a list that begins with a comment': {
+    text: ' [\n  // planets\n  {"name":"Venus"},\n  {"name":"Earth"},\n',
+    code: 'CS_ERR_INVALID_ELEMENT',
+    residue: '//'
+  },
+  'a list of lists that begins with a comment': {
+    text: '[ /* c */\n ["a",1],\n ["b",2]\n]',
+    code: 'CS_ERR_INVALID_ELEMENT',
+    residue: '/*'
+  },
+  'a list of lists of numbers that begins with a comment': {
+    text: '[ # c\n [1,2],\n [3,4]\n]',
+    code: 'CS_ERR_INVALID_ELEMENT',
+    residue: '#'
+  },
+  'a list that begins with dots, in a fence': {
+    text: '```json\n[\n  ...\n  {"a":1},',
+    code: 'CS_ERR_INVALID_ELEMENT',
+    residue: '...'
+  },
+  'a list that begins with a word of Python': {
+    text: '[None, {"a":1}, {"b":2},',
+    code: 'CS_ERR_INVALID_ELEMENT',
+    residue: 'None'
+  },
+  'a list that begins with a text in single quotes': {
+    text: `['x', {"a":1}, {"b":2}]`,
+    code: 'CS_ERR_INVALID_ELEMENT',
+    residue: `'x'`
+  },
+  'a list that begins with a number that is none': {
+    text: '[+1, {"a":1}]',
+    code: 'CS_ERR_INVALID_ELEMENT',
+    residue: '+1'
+  },
+  'a second list that begins with what is no JSON': {
+    text: '[1,2]\n[None, {"a":1}]',
+    code: 'CS_ERR_INVALID_ELEMENT',
+    gives: [1, 2],
+    residue: 'None'
+  },
+  'lines that begin with an object without quotes': {
+    text: '{a:1}\n{"b":2}',
+    code: 'CS_ERR_INVALID_ELEMENT',
+    residue: '{a:1}'
+  },
+  'lines among which is one in single quotes': {
+    text: `{"a":1}\n{'b': 2}\n{"c":3}`,
+    code: 'CS_ERR_INVALID_ELEMENT',
+    gives: [{ a: 1 }],
+    residue: `{'b': 2}`
+  },
+  'an object that begins with a comment': {
+    text: '{\n  // planets\n  "items":[{"a":1}]\n}',
+    code: 'CS_ERR_INVALID_ELEMENT',
+    residue: '{\n  // planets\n  "items":[{"a":1}]\n}'
+  },
+  'an object with a path that begins without quotes': {
+    text: '{x:1}\n{"items":[1]}',
+    options: { path: 'items' },
+    code: 'CS_ERR_INVALID_ELEMENT'
+  },
+  'an end behind the bracket': { text: '[', code: 'CS_ERR_TRUNCATED', residue: '' },
+  'an end within the first word': { text: '[\n  tru', code: 'CS_ERR_TRUNCATED', residue: 'tru' },
   'an end within an element': {
     text: '[{"a":1},{"a":',
     code: 'CS_ERR_TRUNCATED',
@@ -308,6 +379,16 @@ describe('toElements', () => {
       expect(stage.skipped).to.equal(2)
     })
   }
+
+  it('leaves out what is no JSON also in the first place, and once only', async () => {
+    for (const text of ['[None, {"a":1}]', '{a:1}\n{"a":1}']) {
+      const stage = toElements({ onInvalid: 'skip' })
+      const elements: unknown[] = []
+      for await (const element of compose(Readable.from([...text]), stage)) elements.push(element)
+      expect(elements).to.deep.equal([{ a: 1 }])
+      expect(stage.skipped).to.equal(1)
+    }
+  })
 
   it('emits what the schema makes of an element, typed by it', async () => {
     const schema = z.object({ n: z.string() }).transform(({ n }) => Number(n))

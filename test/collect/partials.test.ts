@@ -76,6 +76,10 @@ describe('toPartials', () => {
     ['a line end in a text', '{"a":"x","b":"y\nz"}', { a: 'x', b: 'y' }],
     ['an escape that is none', '{"a":"x","b":"y\\z"}', { a: 'x', b: 'y' }],
     ['a number that is none', '{"a":"x","b":01}', { a: 'x' }],
+    ['a list that begins with a comment', '[\n  // c\n  {"a":"x"}\n]', []],
+    ['a list that begins with dots, and is cut', '```json\n[\n  ...\n  {"a":1},', []],
+    ['a list that begins with a word of Python', '[None, {"a":1}]', []],
+    ['an object without quotes, before one with', '{a:1}\n{"b":2}', {}],
     ['a second object', '{"a":"x"}\n{"b":2}', { a: 'x' }],
     ['a second object right behind it', '{"a":"x"}{"b":2}', { a: 'x' }],
     ['a second list', '```\n[{"a":"x"}]\n```\n\n```\n[1]\n```', [{ a: 'x' }]]
@@ -89,6 +93,13 @@ describe('toPartials', () => {
       })
     }
   }
+
+  it('takes brackets in the prose before the value', async () => {
+    for (const text of ['[Smith, 2020] [note]: [1]', '[here](x), {there}: [1]', '```\n{name}: [1]']) {
+      for (const pieces of [[`${text} {"a":2}`], `${text} {"a":2}`.split('')])
+        expect((await read(pieces)).values.at(-1)).to.deep.equal({ a: 2 })
+    }
+  })
 
   it('takes a comma behind the last element, and prose with brackets behind the value', async () => {
     for (const text of [

@@ -1,4 +1,4 @@
-import { arrayStart, brackets, objectStart, type Start } from './json-start.js'
+import { arrayStart, brackets, firstStart, objectStart, type Start } from './json-start.js'
 import { ValueEnd } from './value-end.js'
 
 /** What a scanner calls back for. */
@@ -211,6 +211,7 @@ export class ElementScanner {
   }
 
   #startOf(text: string, isLast: boolean): Start {
+    if (this.#isPure && this.#isLineStart) return firstStart(text, isLast)
     // Text that is JSON lines goes on with values, in which a bracket is one of them.
     if (text[0] === '{') return objectStart(text, this.#isLineStart)
     return arrayStart(text, this.#isLineStart, isLast)

@@ -5,6 +5,50 @@ export type Start = 'json' | 'prose' | 'unknown'
 const longestWait = 1024
 
 /**
+ * Whether a line begins an object or array, with nothing but JSON and fences before it. One that holds what is no JSON is
+ * JSON here too, so that its reader fails: taken for prose, it would be lost up to the next bracket, and what stands in a
+ * list would be taken for all of the text.
+ */
+export function firstStart(text: string, isLast: boolean): Start {
+  if (text[0] === '{') {
+    const start = objectStart(text, true)
+    return start === 'prose' ? brokenObject(text, isLast) : start
+  }
+  const start = arrayStart(text, true, false)
+  // What has come of it may be JSON.
+  if (start === 'unknown' && isLast) return 'json'
+  return start === 'prose' ? brokenArray(text, isLast) : start
+}
+
+/** Braces with a line end, a comment or a name and a colon behind them are no words of prose. */
+function brokenObject(text: string, isLast: boolean): Start {
+  if (/^\{\s*(?:\/[/*]|(?:[\p{L}\w$-]+|'[^'\n]*')\s*:)|^\{\s*\n/u.test(text)) return 'json'
+  if (isLast || text.length > longestWait) return 'prose'
+  return /^\{\s*(?:\/|[\p{L}\w$-]+\s*|'[^'\n]*'?\s*)?$/u.test(text) ? 'unknown' : 'prose'
+}
+
+/**
+ * A note, link or box of the prose has no line end behind its bracket. Nor has it, before it is closed, an object or array
+ * behind a comma, a comment or a line end.
+ */
+function brokenArray(text: string, isLast: boolean): Start {
+  if (/^(?:\[\s*)+/.exec(text)?.[0].includes('\n')) return 'json'
+  for (let at = 1; at < text.length && at <= longestWait; at++) {
+    const character = text[at]
+    if (character === ']') return 'prose'
+    if (character !== '[' && character !== '{') continue
+    const before = text.slice(0, at).trimEnd()
+    const isLineStart = text.slice(before.length, at).includes('\n')
+    if (!isLineStart && !/(?:,|\*\/)$/.test(before)) continue
+    const rest = text.slice(at)
+    const start = character === '{' ? objectStart(rest, isLineStart) : arrayStart(rest, isLineStart, isLast)
+    if (start === 'json') return 'json'
+    if (start === 'unknown' && !isLast) return 'unknown'
+  }
+  return isLast || text.length > longestWait ? 'prose' : 'unknown'
+}
+
+/**
  * Whether a text that begins with a brace begins an object. In the middle of a line `{}` is a word of the prose.
  */
 export function objectStart(text: string, isLineStart: boolean): Start {
@@ -30,10 +74,9 @@ export function arrayStart(text: string, isLineStart: boolean, isLast: boolean):
     inner
   )?.[0]
   if (scalar === undefined) {
-    const mayBecome = /^(?:-?\d*[\d.eE+-]*|t(?:r(?:ue?)?)?|f(?:a(?:l(?:se?)?)?)?|n(?:u(?:ll?)?)?)$/.test(
-      inner
-    )
-    return mayBecome && !isLast && inner.length <= longestWait ? 'unknown' : 'prose'
+    if (isLast || inner.length > longestWait) return 'prose'
+    const mayBecome = /^(?:-?\d*[\d.eE+-]*|t(?:r(?:ue?)?)?|f(?:a(?:l(?:se?)?)?)?|n(?:u(?:ll?)?)?)$/
+    return mayBecome.test(inner) ? 'unknown' : 'prose'
   }
   const behind = inner.slice(scalar.length).trimStart()
   if (behind === '') return isLast || inner.length > longestWait ? 'json' : 'unknown'

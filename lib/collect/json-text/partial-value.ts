@@ -1,4 +1,4 @@
-import { arrayStart, brackets, objectStart } from './json-start.js'
+import { arrayStart, brackets, firstStart, objectStart, type Start } from './json-start.js'
 
 /** What the next character may be, within an object or array. */
 type Place =
@@ -28,6 +28,9 @@ const escapes = /^(?:\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))+$/
 export class PartialValue {
   #place: Place = 'prose'
   #isLineStart: boolean
+  /** Whether the text so far was white space and fences only. */
+  #isPure: boolean
+  #isFence = false
   /**
    * What has been looked at of the value. Nothing reads it but a snapshot: to look at one character makes a flat copy of
    * all that was put together, which for each short piece of a long text is the square of its length.
@@ -49,8 +52,9 @@ export class PartialValue {
   /** What stands behind the value, once that is closed. */
   #behind: PartialValue | undefined
 
-  constructor(isLineStart = true) {
-    this.#isLineStart = isLineStart
+  constructor(isFirst = true) {
+    this.#isLineStart = isFirst
+    this.#isPure = isFirst
   }
 
   /** Whether the text goes on in what is no JSON. The value up to there is still what it was. */
@@ -115,22 +119,34 @@ export class PartialValue {
       const character = this.#piece[at] as string
       if (character === '{' || character === '[') {
         const rest = this.#piece.slice(at)
-        const start =
-          character === '{'
-            ? objectStart(rest, this.#isLineStart)
-            : arrayStart(rest, this.#isLineStart, isLast)
+        const start = this.#startOf(rest, isLast)
         if (start === 'json') return this.#begin(at)
         if (start === 'unknown') break
         at += brackets(rest)
         this.#isLineStart = false
+        this.#isPure = false
         continue
       }
-      if (character === '\n') this.#isLineStart = true
-      // Behind the marks of a fence and its tag stands a line end.
-      else if (!/[\s\uFEFF]/.test(character)) this.#isLineStart = false
+      if (character === '\n') {
+        this.#isLineStart = true
+        this.#isFence = false
+      } else if (!/[\s\uFEFF]/.test(character)) {
+        // Behind the marks of a fence and its tag stands a line end.
+        this.#isFence = this.#isFence
+          ? /[`~\w+.-]/.test(character)
+          : this.#isLineStart && /[`~]/.test(character)
+        this.#isPure &&= this.#isFence
+        this.#isLineStart = false
+      }
       at++
     }
     this.#piece = this.#piece.slice(at)
+  }
+
+  #startOf(text: string, isLast: boolean): Start {
+    if (this.#isPure && this.#isLineStart) return firstStart(text, isLast)
+    if (text[0] === '{') return objectStart(text, this.#isLineStart)
+    return arrayStart(text, this.#isLineStart, isLast)
   }
 
   #begin(at: number): void {

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { arrayStart, objectStart } from '#lib/collect/json-text/json-start.js'
+import { arrayStart, firstStart, objectStart } from '#lib/collect/json-text/json-start.js'
 
 describe('arrayStart', () => {
   for (const [text, atLineStart, within] of [
@@ -38,6 +38,44 @@ describe('arrayStart', () => {
     expect(arrayStart(`[${' '.repeat(2000)}`, true, false)).to.equal('prose')
     expect(arrayStart(`[1${' '.repeat(2000)}`, true, false)).to.equal('json')
     expect(arrayStart(`[]${' '.repeat(2000)}`, true, false)).to.equal('json')
+  })
+})
+
+describe('firstStart', () => {
+  for (const [text, first, last] of [
+    ['[1]', 'unknown', 'json'],
+    ['[1] said', 'prose', 'prose'],
+    ['[', 'unknown', 'json'],
+    ['[tr', 'unknown', 'json'],
+    ['[note', 'unknown', 'prose'],
+    ['[note]', 'prose', 'prose'],
+    ['[a, b] [{"c":1}]', 'prose', 'prose'],
+    ['[a: {"b":1}', 'unknown', 'prose'],
+    ['[None, {', 'unknown', 'prose'],
+    ['[None, {"', 'json', 'json'],
+    ['[[None, ["', 'json', 'json'],
+    ['[/* c */ {"', 'json', 'json'],
+    ['[\n  // c', 'json', 'json'],
+    ['{', 'unknown', 'unknown'],
+    ['{a', 'unknown', 'prose'],
+    ['{a}', 'prose', 'prose'],
+    ['{{a: 1', 'prose', 'prose'],
+    ['{a:', 'json', 'json'],
+    ['{größe :', 'json', 'json'],
+    [`{'a b':`, 'json', 'json'],
+    ['{ /', 'unknown', 'prose'],
+    ['{ /*', 'json', 'json'],
+    ['{\r\n  a', 'json', 'json']
+  ] as const) {
+    it(`takes ${JSON.stringify(text)} for ${first}, for ${last} when no more comes`, () => {
+      expect(firstStart(text, false)).to.equal(first)
+      expect(firstStart(text, true)).to.equal(last)
+    })
+  }
+
+  it('does not wait for ever for the end of a note', () => {
+    expect(firstStart(`[${'note '.repeat(500)}`, false)).to.equal('prose')
+    expect(firstStart(`{${'a'.repeat(2000)}`, false)).to.equal('prose')
   })
 })
 
