@@ -1,4 +1,5 @@
 import { choicesOf, finishReasonOf, indexOf, isTerminal, type LooseChoice, type TextKind } from './fields.js'
+import { type NamedItem, ResponseItems } from './response-items.js'
 import { choiceText, contentText, reasoningText } from './text.js'
 
 /** Which kind of text the model writes: what `TextKind` says, or the arguments of a tool call. */
@@ -8,8 +9,6 @@ export type WrittenKind = TextKind | 'arguments'
 export interface Addition {
   /** The name of the text: of one kind, of one choice, of one call or part. */
   lane: string
-  /** Another name that the text may have come under. */
-  otherLane?: string
   kind: WrittenKind
   choice: number
   text: string
@@ -21,28 +20,38 @@ export interface Addition {
 
 type Loose = Readonly<Record<string, unknown>>
 
+/** The places of the parts of an item that have come, by the names of their texts. */
+type Places = Map<string, Set<number>>
+
+/** The items of a response that its chunks have spoken of. */
+export type WrittenItems = ResponseItems<Places>
+
+export function writtenItems(): WrittenItems {
+  return new ResponseItems(() => new Map())
+}
+
 /**
  * All texts of the model's that a chunk brings, in all three APIs, whatever they are called: answers, refusals, reasoning,
  * arguments of tool calls, transcripts, and what an event says again. A text that a provider sends twice, under two
- * names, is given once, unless the two differ.
+ * names, is given once, unless the two differ. The items are those of the chunks before.
  */
-export function additionsOf(chunk: object): Addition[] {
+export function additionsOf(chunk: object, items: WrittenItems): Addition[] {
   const choices = choicesOf(chunk)
   if (choices.length > 0)
     return choices.filter(isLoose).flatMap(choice => additionsOfChoice(chunk as Loose, choice))
   const { type } = chunk as Loose
-  return typeof type === 'string' ? additionsOfEvent(chunk as Loose, type) : []
+  return typeof type === 'string' ? additionsOfEvent(chunk as Loose, type, items) : []
 }
 
 /** The texts that come to their end with a chunk: those whose names begin so. */
-export function endsOf(chunk: object): string[] {
+export function endsOf(chunk: object, items: WrittenItems): string[] {
   const ends = choicesOf(chunk)
     .filter(choice => isLoose(choice) && finishReasonOf(choice) !== undefined)
     .map(choice => `${indexOf(choice)} `)
   if (isTerminal(chunk)) return ['']
   const { type } = chunk as Loose
   if (typeof type !== 'string' || !type.endsWith('.done')) return ends
-  return [...ends, `item ${placeOf(chunk as Loose)} `]
+  return [...ends, `item ${items.of(chunk as Loose, type).number} `]
 }
 
 function additionsOfChoice(chunk: Loose, choice: LooseChoice): Addition[] {
@@ -131,79 +140,97 @@ const ofItems: ReadonlyMap<unknown, string> = new Map([
   ['code_interpreter_call', 'code_interpreter_call_code']
 ])
 
-function additionsOfEvent(event: Loose, type: string): Addition[] {
-  const place = placeOf(event)
+function additionsOfEvent(event: Loose, type: string, items: WrittenItems): Addition[] {
+  if (isTerminal(event)) items.isOver = true
+  else if (items.isOver) items.clear()
   const short = type.slice('response.'.length)
   const dot = short.lastIndexOf('.')
   const [name, step] = [short.slice(0, dot), short.slice(dot + 1)]
   const known = texts.get(name)
+  const index = numberOf(event.summary_index ?? event.content_index)
   if (known) {
     const [kind, field] = known
     const text = step === 'delta' ? plain(event.delta) : plain(event[field])
-    const index = numberOf(event.summary_index ?? event.content_index)
-    return text === '' ? [] : [eventAddition(kind, place, name, index, text, step !== 'delta')]
+    return text === ''
+      ? []
+      : [eventAddition(kind, items.of(event, type), name, index, text, step !== 'delta')]
   }
-  if (isLoose(event.part))
-    return partAdditions(event.part, place, numberOf(event.summary_index ?? event.content_index))
-  if (isLoose(event.item)) return itemAdditions(event.item, place)
+  if (isLoose(event.part)) return partAdditions(event.part, items.of(event, type), index)
+  if (isLoose(event.item)) return itemAdditions(event.item, items.of(event, type))
   if (!isLoose(event.response) || !Array.isArray(event.response.output)) return []
-  return event.response.output.flatMap((item, place) =>
-    isLoose(item) ? itemAdditions(item, String(place), typeof item.id === 'string' ? item.id : undefined) : []
-  )
+  const output = event.response.output.filter(isLoose)
+  return items.ofOutput(output).flatMap((item, place) => itemAdditions(output[place] ?? {}, item))
 }
 
-function itemAdditions(item: Loose, place: string, otherPlace?: string): Addition[] {
-  const name = ofItems.get(item.type)
+function itemAdditions(given: Loose, item: NamedItem<Places>): Addition[] {
+  const name = ofItems.get(given.type)
   const [kind, field] = texts.get(name ?? '') ?? []
-  const own = field === undefined ? '' : argumentsText(item[field])
+  const own = field === undefined ? '' : argumentsText(given[field])
   const found =
     own === '' || name === undefined || kind === undefined
       ? []
-      : [eventAddition(kind, place, name, 0, own, true, otherPlace)]
-  for (const list of [item.content, item.summary]) {
+      : [eventAddition(kind, item, name, 0, own, true)]
+  for (const list of [given.content, given.summary]) {
     if (!Array.isArray(list)) continue
+    const places = placesOf(list, item)
     for (const [index, part] of list.entries())
-      if (isLoose(part)) found.push(...partAdditions(part, place, index, otherPlace))
+      if (isLoose(part)) found.push(...partAdditions(part, item, places[index] ?? index))
   }
   return found
 }
 
-function partAdditions(part: Loose, place: string, index: number, otherPlace?: string): Addition[] {
-  const name = part.type === 'summary_text' ? 'reasoning_summary_text' : String(part.type)
+/**
+ * The places under which the parts of a whole list have come: their own, unless one came that is not among them (vLLM's
+ * go on from one item to the next); then in the order in which they came.
+ */
+function placesOf(list: readonly unknown[], { own }: NamedItem<Places>): number[] {
+  const places = list.map((_part, index) => index)
+  for (const [name, came] of own) {
+    const here = places.filter(index => isLoose(list[index]) && nameOf(list[index]) === name)
+    if ([...came].every(index => here.includes(index))) continue
+    for (const [at, index] of [...came].entries()) {
+      const place = here[at]
+      if (place !== undefined) places[place] = index
+    }
+  }
+  return places
+}
+
+function partAdditions(part: Loose, item: NamedItem<Places>, index: number): Addition[] {
+  const name = nameOf(part)
   const [kind = 'content', field = 'text'] = texts.get(name) ?? []
   return [
     [kind, name, plain(part[field])] as const,
     ['content', 'audio.transcript', field === 'transcript' ? '' : plain(part.transcript)] as const
   ]
     .filter(([, , text]) => text !== '')
-    .map(([kind, name, text]) => eventAddition(kind, place, name, index, text, true, otherPlace))
+    .map(([kind, name, text]) => eventAddition(kind, item, name, index, text, true))
+}
+
+function nameOf({ type }: Loose): string {
+  return type === 'summary_text' ? 'reasoning_summary_text' : String(type)
 }
 
 function eventAddition(
   kind: WrittenKind,
-  place: string,
+  { number, index: output_index, ids: [item_id], own }: NamedItem<Places>,
   name: string,
   index: number,
   text: string,
-  isWhole: boolean,
-  otherPlace?: string
+  isWhole: boolean
 ): Addition {
-  const lane = `item ${place} ${name} ${index}`
+  const places = own.get(name) ?? new Set()
+  own.set(name, places.add(index))
+  const lane = `item ${number} ${name} ${index}`
   const alone = (delta: string) => {
-    const where = /^\d+$/.test(place) ? { output_index: Number(place) } : { item_id: place }
     const part = name === 'reasoning_summary_text' ? { summary_index: index } : { content_index: index }
+    const where = {
+      ...(item_id !== undefined && { item_id }),
+      ...(output_index !== undefined && { output_index })
+    }
     return { type: `response.${name}.delta`, ...where, ...part, delta }
   }
-  const addition: Addition = { lane, kind, choice: 0, text, isWhole, alone }
-  if (otherPlace !== undefined) addition.otherLane = `item ${otherPlace} ${name} ${index}`
-  return addition
-}
-
-/** The place of an item is the surest name for it; where there is none, its id. */
-function placeOf({ output_index, item_id, item }: Loose): string {
-  if (typeof output_index === 'number') return String(output_index)
-  if (typeof item_id === 'string') return item_id
-  return isLoose(item) && typeof item.id === 'string' ? item.id : '0'
+  return { lane, kind, choice: 0, text, isWhole, alone }
 }
 
 function numberOf(index: unknown): number {

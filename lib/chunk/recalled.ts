@@ -1,4 +1,4 @@
-import { additionsOf } from './additions.js'
+import { additionsOf, type WrittenItems, writtenItems } from './additions.js'
 import { isTerminal } from './fields.js'
 import { ResponseText } from './response-text.js'
 import type { EventsBefore } from './resumed.js'
@@ -10,12 +10,14 @@ export class Recalled implements EventsBefore {
     refusal: new ResponseText('refusal'),
     reasoning: new ResponseText('reasoning')
   }
+  readonly items: WrittenItems = writtenItems()
   readonly done: Set<unknown> = new Set()
   readonly lanes: Set<string> = new Set()
 
   add(event: object, type: string): void {
     for (const text of Object.values(this.texts)) text.read(event, type)
-    for (const { kind, lane } of additionsOf(event)) if (kind === 'arguments') this.lanes.add(lane)
+    for (const { kind, lane } of additionsOf(event, this.items))
+      if (kind === 'arguments') this.lanes.add(lane)
     const { item, response } = event as { item?: unknown; response?: { output?: unknown } | null }
     if (type === 'response.output_item.done') this.#addDone(item)
     else if (isTerminal(event) && Array.isArray(response?.output))

@@ -1,4 +1,5 @@
 import { isResponsesEvent, type LooseChunk, type TextKind } from './fields.js'
+import type { NamedItem } from './response-items.js'
 import type { KnownTexts } from './response-text.js'
 
 /** Registered, so that two copies of the library in one process understand each other. */
@@ -9,6 +10,8 @@ export interface EventsBefore {
   readonly texts: Readonly<Record<TextKind, KnownTexts>>
   /** The ids of the items that were done. */
   readonly done: ReadonlySet<unknown>
+  /** The items, to which the names of texts refer. */
+  readonly items: { readonly all: readonly NamedItem<unknown>[]; readonly isOver: boolean }
   /** The names of the texts of arguments that have come, or a part of them. */
   readonly lanes: ReadonlySet<string>
 }

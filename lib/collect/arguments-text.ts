@@ -1,4 +1,4 @@
-import { additionsOf } from '../chunk/additions.js'
+import { additionsOf, writtenItems } from '../chunk/additions.js'
 import { choicesOf, indexOf, type LooseChunk } from '../chunk/fields.js'
 import { jsonOf } from '../chunk/json.js'
 import { beforeOf, type EventsBefore } from '../chunk/resumed.js'
@@ -17,6 +17,7 @@ export class ArgumentsText {
   readonly #choice: number
   readonly #list = new ToolCallList()
   #calls = 0
+  readonly #items = writtenItems()
   /** Of a response: the names of the call's text. */
   readonly #lanes = new Set<string>()
   #length = 0
@@ -59,25 +60,32 @@ export class ArgumentsText {
   }
 
   #ofResponse(event: object): string {
-    if (!this.#hasBegun) this.#before = beforeOf(event)
-    this.#hasBegun = true
+    if (!this.#hasBegun) this.#begin(event)
     if (this.#before === 'unknown' && opensCall(event)) this.#before = undefined
     let text = ''
-    for (const { kind, lane, otherLane, text: given, isWhole } of additionsOf(event)) {
+    for (const { kind, lane, text: given, isWhole } of additionsOf(event, this.#items)) {
       if (kind !== 'arguments' || !ofCaller.test(lane)) continue
-      const isKnown = this.#lanes.has(lane) || (otherLane !== undefined && this.#lanes.has(otherLane))
-      if (!isKnown) this.#start()
+      if (!this.#lanes.has(lane)) this.#start()
       this.#lanes.add(lane)
       if (!isWhole) text += this.#add(given)
-      else if (!this.#isCut(lane, otherLane)) text += this.#rest(given)
+      else if (!this.#isCut(lane)) text += this.#rest(given)
     }
     return text
   }
 
+  #begin(event: object): void {
+    this.#hasBegun = true
+    this.#before = beforeOf(event)
+    if (!this.#before || this.#before === 'unknown') return
+    const { all, isOver } = this.#before.items
+    this.#items.recall(all.map(item => ({ ...item, own: new Map() })))
+    this.#items.isOver = isOver
+  }
+
   /** Whether the beginning of a text came before, so that nobody can say what a whole one holds beyond the pieces. */
-  #isCut(lane: string, otherLane = lane): boolean {
+  #isCut(lane: string): boolean {
     const before = this.#before
-    return before === 'unknown' || before?.lanes.has(lane) === true || before?.lanes.has(otherLane) === true
+    return before === 'unknown' || before?.lanes.has(lane) === true
   }
 
   /** What a whole text holds beyond what was given of it. */

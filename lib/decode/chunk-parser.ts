@@ -258,7 +258,8 @@ export class ChunkParser implements CompletionReader {
     if (!isObject(value)) return isKeepAliveName(event) || this.#reader.take(value)
     if (isKeepAliveName(event) && !isChunk(value) && providerErrorIn(value) === undefined) return true
     const isUntyped = isResponsesEvent({ type: event }) && (value as LooseChunk).type === undefined
-    if (!isUntyped || isChunk(value)) return this.#reader.take(value)
+    // The usage in a terminal makes a chunk of it; but only its type says that it is the end.
+    if (!isUntyped || 'choices' in value || 'object' in value) return this.#reader.take(value)
     const isKnown = this.#reader.take({ type: event, ...value })
     // The template would give the next one without its type.
     this.#reader.goesOn = false

@@ -1,4 +1,4 @@
-import { type Addition, additionsOf, endsOf, type WrittenKind } from '../chunk/additions.js'
+import { type Addition, additionsOf, endsOf, type WrittenKind, writtenItems } from '../chunk/additions.js'
 import type { Chunk } from '../chunk/fields.js'
 import { checkChunk } from '../chunk/foreign.js'
 import { Progress } from '../chunk/progress.js'
@@ -84,6 +84,7 @@ export function moderate<Item extends string | Chunk = string | Chunk>(
   for (const kind of checked) checkOneOf('of', kind, kinds)
 
   const progress = new Progress()
+  const items = writtenItems()
   let room: (() => void) | undefined
   /** Once a text is blocked: what was written is not called back for, so that no more is, unless nobody wants it. */
   let blocked: Promise<void> | undefined
@@ -120,8 +121,11 @@ export function moderate<Item extends string | Chunk = string | Chunk>(
       if (typeof item === 'string') moderator.add(item, [additionOf(item)], [])
       else {
         checkChunk('moderate', item)
-        if (progress.add(item)) moderator.end()
-        moderator.add(item, additionsOf(item), endsOf(item))
+        if (progress.add(item)) {
+          moderator.end()
+          items.clear()
+        }
+        moderator.add(item, additionsOf(item, items), endsOf(item, items))
       }
       counted.held = moderator.held
       // A check may have refused it at once.

@@ -178,8 +178,8 @@ export class Moderator<Item> {
     return { lane, from, to: from + text.length, addition }
   }
 
-  #laneOf({ lane, otherLane, kind, choice }: Addition): Lane {
-    const known = this.#lanes.get(lane) ?? (otherLane === undefined ? undefined : this.#lanes.get(otherLane))
+  #laneOf({ lane, kind, choice }: Addition): Lane {
+    const known = this.#lanes.get(lane)
     if (known) return known
     // Where another text of a choice begins, those before it have most likely come to their end.
     for (const other of this.#lanes.values()) if (other.choice === choice) this.#askForRest(other)

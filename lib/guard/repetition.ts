@@ -1,4 +1,4 @@
-import { additionsOf, endsOf } from '../chunk/additions.js'
+import { additionsOf, endsOf, writtenItems } from '../chunk/additions.js'
 import type { Chunk } from '../chunk/fields.js'
 import { checkChunk } from '../chunk/foreign.js'
 import { Progress } from '../chunk/progress.js'
@@ -53,6 +53,7 @@ export function guardRepetition<Item extends string | Chunk = string | Chunk>(
 
   const detectors = new Map<string, RepetitionDetector>()
   const progress = new Progress()
+  const items = writtenItems()
 
   function watch(lane: string, text: string): void {
     let detector = detectors.get(lane)
@@ -71,9 +72,12 @@ export function guardRepetition<Item extends string | Chunk = string | Chunk>(
   }
 
   function watchChunk(chunk: Chunk): void {
-    if (progress.add(chunk)) detectors.clear()
-    for (const { lane, text, isWhole } of additionsOf(chunk)) if (!isWhole) watch(lane, text)
-    for (const end of endsOf(chunk)) {
+    if (progress.add(chunk)) {
+      detectors.clear()
+      items.clear()
+    }
+    for (const { lane, text, isWhole } of additionsOf(chunk, items)) if (!isWhole) watch(lane, text)
+    for (const end of endsOf(chunk, items)) {
       for (const lane of detectors.keys()) if (lane.startsWith(end)) detectors.delete(lane)
     }
   }

@@ -1,5 +1,5 @@
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers'
-import { additionsOf } from '../chunk/additions.js'
+import { additionsOf, writtenItems } from '../chunk/additions.js'
 import { type Chunk, choicesOf, finishReasonOf, isTerminal, type Usage, usageOf } from '../chunk/fields.js'
 import { reportsFailure } from '../chunk/finish-reason.js'
 import { toChunks } from '../decode/chunks.js'
@@ -197,7 +197,7 @@ class Beginning implements BodyReader {
 
 /** A token is anything that the model says: text of any kind, the name of a tool, or that it has ended without a word. */
 function showsToken(chunk: Chunk): boolean {
-  if (additionsOf(chunk).length > 0 || isTerminal(chunk)) return true
+  if (additionsOf(chunk, writtenItems()).length > 0 || isTerminal(chunk)) return true
   if ('type' in chunk && chunk.type === 'response.output_item.added' && 'name' in chunk.item) return true
   return choicesOf(chunk).some(choice => {
     const reason = choice ? finishReasonOf(choice) : undefined

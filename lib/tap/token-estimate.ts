@@ -1,4 +1,4 @@
-import { additionsOf } from '../chunk/additions.js'
+import { additionsOf, writtenItems } from '../chunk/additions.js'
 
 /**
  * The longest piece that a tokenizer is given, in characters. Some take time by the square of a word's length, so that a model
@@ -11,6 +11,7 @@ export class TokenEstimate {
   readonly #count: (text: string) => number
   /** How much of each text has come: some providers send a text again, as a whole. */
   readonly #lengths = new Map<string, number>()
+  readonly #items = writtenItems()
   #waiting = ''
   #tokens = 0
 
@@ -20,9 +21,8 @@ export class TokenEstimate {
 
   /** Takes all texts that a chunk brings: of answers, reasoning, refusals and arguments, of all choices. */
   add(chunk: object): void {
-    for (const { lane, otherLane, text, isWhole } of additionsOf(chunk)) {
-      const came =
-        this.#lengths.get(lane) ?? (otherLane === undefined ? 0 : (this.#lengths.get(otherLane) ?? 0))
+    for (const { lane, text, isWhole } of additionsOf(chunk, this.#items)) {
+      const came = this.#lengths.get(lane) ?? 0
       const added = isWhole ? text.slice(came) : text
       if (added === '') continue
       this.#lengths.set(lane, came + added.length)

@@ -1,4 +1,5 @@
 import { isTerminal, usageOf } from '../../chunk/fields.js'
+import { ResponseItems } from '../../chunk/response-items.js'
 import { JoinedText } from '../joined-text.js'
 import { isObject } from '../merged-fields.js'
 
@@ -48,9 +49,8 @@ const partEvents: ReadonlySet<string> = new Set([
  * the ChatGPT backend sends it), the output is built from the events of its items.
  */
 export class ResponseAssembler {
-  readonly #items = new Map<unknown, Item>()
+  readonly #items = new ResponseItems(() => new Item())
   #response: Record<string, unknown> | undefined
-  #newest: Item | undefined
   #usage: unknown
   #isTerminated = false
 
@@ -65,51 +65,37 @@ export class ResponseAssembler {
       return
     }
     const name = type.replace(/\.[a-z]+$/, '')
-    if (type === 'response.output_item.added') this.#itemFor(event).open(item)
-    else if (type === 'response.output_item.done') this.#itemFor(event).close(item)
+    if (type === 'response.output_item.added') this.#items.of(event, type).own.open(item)
+    else if (type === 'response.output_item.done') this.#items.of(event, type).own.close(item)
     else if (partEvents.has(name) || partTexts.has(name) || itemTexts.has(name)) {
-      this.#itemFor(event).add(event, name, type.endsWith('.delta'))
+      this.#items.of(event, type).own.add(event, name, type.endsWith('.delta'))
     }
   }
 
   result(): Record<string, unknown> {
     const known = this.#response ?? {}
-    const items = [...this.#items].sort(byPlace).map(([, item]) => item)
+    const items = this.#items.all
+      .map(item => [item.index, item] as const)
+      .sort(byPlace)
+      .map(([, item]) => item)
     const response: Record<string, unknown> = { id: '', object: 'response', ...known }
-    response.output = items.length > 0 ? items.map(item => item.toObject()) : (known.output ?? [])
+    response.output =
+      items.length > 0 ? items.map(({ own, ids: [id] }) => own.toObject(id)) : (known.output ?? [])
     if (this.#usage !== undefined) response.usage = this.#usage
     if (!this.#isTerminated && items.length > 0) {
-      response.status = items.every(item => item.isDone) ? 'completed' : 'incomplete'
+      response.status = items.every(({ own }) => own.isDone) ? 'completed' : 'incomplete'
     }
     return withOutputText(response)
-  }
-
-  /** The item that an event belongs to: by its place, its id, or else the newest. */
-  #itemFor(event: LooseEvent): Item {
-    const { output_index, item_id, item } = event
-    const id = item_id ?? (isObject(item) ? item.id : undefined)
-    // The place is the surest name: Copilot gives an item another id in every event.
-    const key = typeof output_index === 'number' ? output_index : id
-    const known = key === undefined && !isObject(item) ? this.#newest : this.#items.get(key)
-    if (known) return known
-    this.#newest = new Item(id)
-    this.#items.set(key ?? this.#newest, this.#newest)
-    return this.#newest
   }
 }
 
 /** An item of the output, from its own events. */
 class Item {
-  readonly #id: unknown
   readonly #texts = new Map<string, JoinedText>()
   readonly #parts = { content: new Map<number, Part>(), summary: new Map<number, Part>() }
   #fields: Record<string, unknown> = {}
   #type = 'message'
   isDone = false
-
-  constructor(id: unknown) {
-    this.#id = id
-  }
 
   open(item: unknown): void {
     if (isObject(item)) this.#fields = item
@@ -156,9 +142,9 @@ class Item {
     return text
   }
 
-  toObject(): Record<string, unknown> {
+  toObject(id: string | undefined): Record<string, unknown> {
     const item: Record<string, unknown> = {
-      ...startOf(this.#fields.type ?? this.#type, this.#id),
+      ...startOf(this.#fields.type ?? this.#type, id),
       ...this.#fields
     }
     for (const [name, text] of this.#texts) item[name] = text.value
@@ -235,7 +221,7 @@ function isFilled(list: unknown): boolean {
 }
 
 /** Places are data from outside: they are sorted by, and never used as indexes. */
-function byPlace([one]: [unknown, unknown], [other]: [unknown, unknown]): number {
+function byPlace([one]: readonly [unknown, unknown], [other]: readonly [unknown, unknown]): number {
   return typeof one === 'number' && typeof other === 'number' ? one - other : 0
 }
 

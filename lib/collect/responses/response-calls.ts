@@ -1,53 +1,46 @@
 import { isTerminal } from '../../chunk/fields.js'
 import { itemId } from '../../chunk/recalled.js'
+import { ResponseItems } from '../../chunk/response-items.js'
 import { beforeOf } from '../../chunk/resumed.js'
 import { PartialToolCall, type ToolCall, toToolCall } from '../chat/tool-call-list.js'
 import { isObject } from '../merged-fields.js'
 
 /** What may be read off an event of the Responses API that concerns a tool call. */
-interface LooseEvent {
-  output_index?: unknown
-  item_id?: unknown
-  item?: unknown
-  delta?: unknown
-  arguments?: unknown
-  input?: unknown
-  name?: unknown
-  response?: unknown
-}
+type LooseEvent = Readonly<Record<string, unknown>>
 
 /**
  * The function and custom tool calls of one response, from its events. The calls that the provider makes
  * itself, such as a web search, are not among them.
  */
 export class ResponseCalls {
+  readonly #items = new ResponseItems<undefined>(() => undefined)
   readonly #open = new Map<unknown, PartialToolCall>()
   readonly #settled = new Set<unknown>()
-  #newest: PartialToolCall | undefined
   #count = 0
   #hasBegun = false
   /** Whether others may have come before, to a reader that has come back, and nothing is known of them. */
   #isCut = false
 
   /** Takes the next event, and puts the calls that came to their end with it into one of the two lists. */
-  add(event: object, type: string, whole: ToolCall[], unfinished: ToolCall[]): void {
-    const { item, delta, name, arguments: given, input, response } = event as LooseEvent
+  add(chunk: object, type: string, whole: ToolCall[], unfinished: ToolCall[]): void {
+    const event = chunk as LooseEvent
+    const { item, delta, name, arguments: given, input, response } = event
     if (!this.#hasBegun) this.#begin(event)
     switch (type) {
       case 'response.output_item.added':
-        if (isCallItem(item)) this.#start(keyOf(event)).add(asDelta(item))
+        if (isCallItem(item)) this.#start(this.#items.of(event, type)).add(asDelta(item))
         break
       case 'response.function_call_arguments.delta':
       case 'response.custom_tool_call_input.delta':
-        if (typeof delta === 'string') this.#find(event)?.arguments.add(delta)
+        if (typeof delta === 'string') this.#find(event, type)?.arguments.add(delta)
         break
       case 'response.function_call_arguments.done':
       case 'response.custom_tool_call_input.done':
-        this.#find(event)?.replaceFunction({ name, arguments: given ?? input })
+        this.#find(event, type)?.replaceFunction({ name, arguments: given ?? input })
         break
       case 'response.output_item.done':
         if (isCallItem(item))
-          this.#settle(keyOf(event), item, item.status === 'incomplete' ? unfinished : whole)
+          this.#settle(this.#items.of(event, type), item, item.status === 'incomplete' ? unfinished : whole)
         break
       default:
         if (isTerminal(event)) this.#finish(type, response, whole, unfinished)
@@ -79,6 +72,7 @@ export class ResponseCalls {
       this.#settle(key, item, item.status === 'incomplete' || (isCut && !item.status) ? unfinished : whole)
     }
     this.close(isCut ? unfinished : whole)
+    this.#items.clear()
   }
 
   /** Of those that may have come before, only a call that has begun since then is new. */
@@ -97,22 +91,15 @@ export class ResponseCalls {
   }
 
   #start(key: unknown): PartialToolCall {
-    this.#newest = new PartialToolCall(this.#count++)
-    this.#open.set(key, this.#newest)
-    return this.#newest
+    const call = new PartialToolCall(this.#count++)
+    this.#open.set(key, call)
+    return call
   }
 
-  /** The call that an event belongs to: the newest, if the event does not say. */
-  #find(event: object): PartialToolCall | undefined {
-    const key = keyOf(event)
-    return key === undefined ? this.#newest : this.#open.get(key)
+  /** The call that an event belongs to. */
+  #find(event: LooseEvent, type: string): PartialToolCall | undefined {
+    return this.#open.get(this.#items.of(event, type))
   }
-}
-
-/** The place of an item in the output is the surest name: Copilot gives an item another id in every event. */
-function keyOf(event: object): unknown {
-  const { output_index, item_id, item } = event as LooseEvent
-  return typeof output_index === 'number' ? output_index : (item_id ?? (isObject(item) ? item.id : undefined))
 }
 
 function isCallItem(item: unknown): item is Record<string, unknown> {
