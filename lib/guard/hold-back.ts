@@ -16,8 +16,8 @@ const noGroups: readonly undefined[] = []
  * before that goes at once.
  *
  * The leftmost match counts; of several at one place that of the first rule. The next is looked for behind it. What is
- * found does not depend on where the text is cut. What is held is never longer than the longest match, and what a
- * lookahead sees behind it. Time is linear in the length of the text.
+ * found does not depend on where the text is cut. What is held is never longer than the longest match, what a lookahead
+ * sees behind it, and the edge of these. Time is linear in the length of the text.
  */
 export class HoldBack {
   readonly #rules: readonly Pattern[]

@@ -12,23 +12,32 @@ export interface PartialExpression {
   canBeEmpty: boolean
   looksAhead: boolean
   looksBehind: boolean
+  /** Whether it has a class that may match several characters as one, as the flag `v` allows. */
+  takesStrings: boolean
 }
 
 /** The end of the text, whatever the flags. */
 const end = '(?![\\s\\S])'
 const rest = '[\\s\\S]*'
+/** The rest of a text of which the expression cannot be told any sooner. */
+const open = `${rest}${end}`
 
-/** An escape that stands for one character. */
-const escapes = /\\(?:u\{[^}]*\}|u[\da-fA-F]{4}|x[\da-fA-F]{2}|c[A-Za-z]|[pP]\{[^}]*\}|\d{1,3}|.)/sy
+/** An escape that stands for one character, with the flag `u` or `v`, and in old syntax, which knows no braces. */
+const unicodeEscapes = /\\(?:[uPp]\{[^}]*\}|u[\da-fA-F]{4}|x[\da-fA-F]{2}|c[A-Za-z]|.)/suy
+const escapes = /\\(?:u[\da-fA-F]{4}|x[\da-fA-F]{2}|c[A-Za-z]|[0-3][0-7]{0,2}|[4-7][0-7]?|.)/sy
 
 /** A part of an expression. */
 interface Part {
   source: string
+  /** What matches only where the part itself does, whatever text follows. */
+  sure: string
+  /** What matches wherever the part itself may, with some text that follows. */
+  possible: string
   first: string | undefined
   canBeEmpty: boolean
 }
 
-const nothing: Part = { source: '', first: '', canBeEmpty: true }
+const nothing: Part = { source: '', sure: '', possible: '', first: '', canBeEmpty: true }
 
 /**
  * Reads the source of a regular expression that has been compiled, and is therefore well-formed.
@@ -37,14 +46,23 @@ const nothing: Part = { source: '', first: '', canBeEmpty: true }
  * expression tries its alternatives in their order, so the first way to match that does not need the end is the
  * way that the expression itself would have taken. Where it cannot be told what lies behind the end, as for a
  * lookahead or a back reference, the rest of the text is taken, so that the match ends where the text does.
+ *
+ * A lookahead does not tell whether it has come to the end of the text, and edges (`\b`, `$`) and other lookaheads in it
+ * may look there, too. So it stands for three: it holds where what is in it surely matches, it is open where that only
+ * may match, and it does not hold where that cannot. For a negative one, it is the other way round.
  */
 export function partialOf({ source, flags }: RegExp): PartialExpression {
   const isUnicode = /[uv]/.test(flags)
   const groups = source.match(/\((?!\?(?!<[^=!]))/g)?.length ?? 0
   let place = 0
-  let looksAhead = false
   let looksBehind = false
   let refersBack = false
+  let takesStrings = false
+  /** How many there were so far, which tells whether a part has any. */
+  let groupsSoFar = 0
+  let lookaheadsSoFar = 0
+  /** Whether what a group matches is known only once all is there that the expression looks at. */
+  let hasOpenGroups = false
 
   function alternatives(): Part {
     const found = [sequence()]
@@ -54,6 +72,8 @@ export function partialOf({ source, flags }: RegExp): PartialExpression {
     }
     return {
       source: found.map(part => part.source).join('|'),
+      sure: found.map(part => part.sure).join('|'),
+      possible: found.map(part => part.possible).join('|'),
       first: either(found.map(part => part.first)),
       canBeEmpty: found.some(part => part.canBeEmpty)
     }
@@ -65,6 +85,8 @@ export function partialOf({ source, flags }: RegExp): PartialExpression {
       const next = quantified(term())
       whole = {
         source: whole.source + next.source,
+        sure: whole.sure + next.sure,
+        possible: whole.possible + next.possible,
         first: whole.canBeEmpty ? either([whole.first, next.first]) : whole.first,
         canBeEmpty: whole.canBeEmpty && next.canBeEmpty
       }
@@ -78,6 +100,8 @@ export function partialOf({ source, flags }: RegExp): PartialExpression {
     const isOptional = /^(?:[*?]|\{0)/.test(quantifier)
     return {
       source: `(?:${part.source})${quantifier}`,
+      sure: `(?:${part.sure})${quantifier}`,
+      possible: `(?:${part.possible})${quantifier}`,
       first: part.first,
       canBeEmpty: part.canBeEmpty || isOptional
     }
@@ -89,10 +113,10 @@ export function partialOf({ source, flags }: RegExp): PartialExpression {
         return group()
       case '^':
         place++
-        return assertion('^')
+        return edge('^', '^')
       case '$':
         place++
-        return assertion('$')
+        return edge('$')
       case '[':
         return atom(characterClass())
       case '\\':
@@ -105,43 +129,71 @@ export function partialOf({ source, flags }: RegExp): PartialExpression {
 
   function group(): Part {
     const opening = take(/\((?:\?(?:<?[=!]|<[^>]*>|[\w-]*:))?/y)
-    const start = place
+    if (/[=!]$/.test(opening)) return lookaround(opening)
+    const hasFlags = opening.endsWith(':')
+    if (!hasFlags) groupsSoFar++
     const inside = alternatives()
-    const original = source.slice(start, place)
     place++
-    switch (opening) {
-      case '(?=':
-        looksAhead = true
-        return assertion(`(?=${original})`, `(?=(?:${inside.source})${end})${rest}`)
-      case '(?!': {
-        looksAhead = true
-        const isOpen = `(?:${inside.source})${end}`
-        return assertion(`(?!${isOpen})(?!${original})`, `(?=${isOpen})(?!${original})${rest}`)
-      }
-      case '(?<=':
-      case '(?<!':
-        looksBehind = true
-        return assertion(`${opening}${original})`)
-      default: {
-        // Flags that hold for a group only may change what its first character can be.
-        const first = /^\(\?[\w-]+:/.test(opening) ? undefined : inside.first
-        return { ...inside, first, source: `${opening}${inside.source})` }
-      }
+    const plain = hasFlags ? opening : '(?:'
+    return {
+      source: `${opening}${inside.source})`,
+      sure: `${plain}${inside.sure})`,
+      possible: `${plain}${inside.possible})`,
+      // Flags that hold for a group only may change what its first character can be.
+      first: hasFlags && opening !== '(?:' ? undefined : inside.first,
+      canBeEmpty: inside.canBeEmpty
     }
   }
 
+  function lookaround(opening: string): Part {
+    const start = place
+    const groupsBefore = groupsSoFar
+    const lookaheadsBefore = lookaheadsSoFar
+    const inside = alternatives()
+    const original = source.slice(start, place)
+    place++
+    const isBehind = opening.startsWith('(?<')
+    const isNegative = opening.endsWith('!')
+    const hasLookaheads = lookaheadsSoFar > lookaheadsBefore
+    // The groups of a negative one never match.
+    const hasGroups = !isNegative && groupsSoFar > groupsBefore
+    if (isBehind) looksBehind = true
+    else lookaheadsSoFar++
+    if (hasGroups && hasLookaheads) hasOpenGroups = true
+
+    const sure = `${opening}${isNegative ? inside.possible : inside.sure})`
+    const maybe = `${opening}${isNegative ? inside.sure : inside.possible})`
+    // What its groups match may change also where it surely holds.
+    const reachesEnd = `(?=(?:${inside.possible})${end})`
+    let whole = `(?:${sure}|(?!${sure})${maybe}${open}|${end})`
+    // Before the end of the text, a lookbehind without a lookahead sees all that it looks at.
+    if (isBehind && !hasLookaheads) whole = `(?:${opening}${original})|${end})`
+    else if (hasGroups) whole = `(?:(?!${reachesEnd})${sure}|${reachesEnd}${open}|${end})`
+    return { source: whole, sure, possible: `(?:${maybe}|${end})`, first: '', canBeEmpty: true }
+  }
+
   function escaped(): Part {
-    if (take(/\\b/y)) return assertion('\\b')
-    if (take(/\\B/y)) return assertion('\\B')
+    const boundary = take(/\\[bB]/y)
+    if (boundary) return edge(boundary)
     const reference =
       groups > 0 ? take(/\\(?:[1-9]\d*|k<[^>]*>)/y) : take(isUnicode ? /\\k<[^>]*>/y : /(?!)/y)
     if (reference) {
       refersBack = true
-      return { source: `(?:${reference}|${rest}${end})`, first: undefined, canBeEmpty: true }
+      const either = `(?:${reference}|${open})`
+      return { source: either, sure: reference, possible: either, first: undefined, canBeEmpty: true }
     }
+    // In old syntax, a backslash before a `c` that names no control character is one itself.
+    if (!isUnicode && take(/\\(?=c(?![A-Za-z]))/y)) return atom('\\\\')
     // With the flags for it, an escaped surrogate pair is one atom too.
     const pair = isUnicode ? take(/\\u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}/y) : ''
-    return atom(pair || take(escapes))
+    return atom(pair || escapeSequence())
+  }
+
+  function escapeSequence(): string {
+    const found = take(isUnicode ? unicodeEscapes : escapes)
+    // A property of strings is known with the flag `v` only.
+    if (flags.includes('v') && /^\\p/.test(found) && !compiled(found, 'u')) takesStrings = true
+    return found
   }
 
   /** A class in brackets; with the flag `v` there may be others within it. */
@@ -150,8 +202,12 @@ export function partialOf({ source, flags }: RegExp): PartialExpression {
     let depth = 0
     do {
       const character = source[place]
-      if (character === '\\') place++
-      else if (character === '[' && (depth === 0 || flags.includes('v'))) depth++
+      if (character === '\\') {
+        if (flags.includes('v') && source[place + 1] === 'q') takesStrings = true
+        escapeSequence()
+        continue
+      }
+      if (character === '[' && (depth === 0 || flags.includes('v'))) depth++
       else if (character === ']') depth--
       place++
     } while (depth > 0)
@@ -166,27 +222,43 @@ export function partialOf({ source, flags }: RegExp): PartialExpression {
   }
 
   const whole = alternatives()
+  const looksAhead = lookaheadsSoFar > 0
   return {
     // A lookahead stands in it more than once, so that what refers to groups by their number would miss them.
-    source: refersBack && looksAhead ? rest : whole.source,
+    source: hasOpenGroups || (refersBack && looksAhead) ? rest : whole.source,
     first: whole.canBeEmpty ? undefined : whole.first,
     canBeEmpty: whole.canBeEmpty,
     looksAhead,
-    looksBehind
+    looksBehind,
+    takesStrings
   }
 }
 
 function atom(source: string): Part {
-  return { source: `(?:${source}|${end})`, first: source, canBeEmpty: false }
+  const possible = `(?:${source}|${end})`
+  return { source: possible, sure: source, possible, first: source, canBeEmpty: false }
 }
 
-/** What takes no character is possible, too, behind the end of the text, of which nothing is known yet. */
-function assertion(source: string, ...others: string[]): Part {
-  return { source: `(?:${[source, ...others, end].join('|')})`, first: '', canBeEmpty: true }
+/**
+ * What takes no character is possible, too, behind the end of the text, of which nothing is known yet. At the end it
+ * depends on the next character; only `^` does not.
+ */
+function edge(source: string, sure = `${source}(?=[\\s\\S])`): Part {
+  const possible = `(?:${source}|${end})`
+  return { source: possible, sure, possible, first: '', canBeEmpty: true }
 }
 
 /** One of several; undefined when one of them may be anything. */
 function either(sources: readonly (string | undefined)[]): string | undefined {
   if (sources.includes(undefined)) return undefined
   return [...new Set(sources.filter(source => source !== ''))].join('|')
+}
+
+/** Undefined for what is no expression by itself: in old syntax there are sources that mean more than they should. */
+export function compiled(source: string, flags: string): RegExp | undefined {
+  try {
+    return new RegExp(source, flags)
+  } catch {
+    return undefined
+  }
 }

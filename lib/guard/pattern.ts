@@ -1,4 +1,4 @@
-import { partialOf } from './partial-expression.js'
+import { compiled, partialOf } from './partial-expression.js'
 
 /** What a rule looks for. */
 export interface PatternOptions {
@@ -22,8 +22,8 @@ const edge = 2
 /**
  * A string or a regular expression that is looked for in a text of which more may come.
  *
- * At each place, it sees `longest` characters and the edges of them; a lookahead, `longest` more, and a lookbehind as
- * many before. That makes the work at each place bounded, and what is found the same wherever the text was cut. Of a
+ * At each place, it sees `longest` characters; a lookahead, `longest` more, and a lookbehind as many before; and the
+ * edges of all these. That makes the work at each place bounded, and what is found the same wherever the text was cut. Of a
  * match that is longer, only the first `longest` characters are seen, as if the text ended there.
  */
 export class Pattern {
@@ -49,8 +49,8 @@ export class Pattern {
     this.#whole = new RegExp(expression.source, `${flags}y`)
     this.#partial = compiled(source, `${flags}y`) ?? /.*/sy
     this.#first = first === undefined ? undefined : compiled(first, `${flags}g`)
-    this.#behind = looksBehind ? longest : edge
-    this.#ahead = isLiteral ? 0 : looksAhead ? longest : edge
+    this.#behind = looksBehind ? longest + edge : edge
+    this.#ahead = isLiteral ? 0 : looksAhead ? longest + edge : edge
     this.#isUnicode = /[uv]/.test(flags)
     this.#measure = measure
   }
@@ -114,6 +114,11 @@ export function canBeEmpty(expression: RegExp): boolean {
   return partialOf(expression).canBeEmpty
 }
 
+/** Whether an expression has a class that may match several characters as one, as the flag `v` allows. */
+export function takesStrings(expression: RegExp): boolean {
+  return partialOf(expression).takesStrings
+}
+
 /** Whether a place is in the middle of a surrogate pair. */
 function isWithinPair(text: string, place: number): boolean {
   const last = text.charCodeAt(place - 1)
@@ -123,13 +128,4 @@ function isWithinPair(text: string, place: number): boolean {
 
 function escaped(text: string): string {
   return text.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&')
-}
-
-/** Undefined for what is no expression by itself: in old syntax there are sources that mean more than they should. */
-function compiled(source: string, flags: string): RegExp | undefined {
-  try {
-    return new RegExp(source, flags)
-  } catch {
-    return undefined
-  }
 }

@@ -3,15 +3,15 @@ import { CompletionError } from '../errors.js'
 import { checkFunction, invalid, show } from '../options.js'
 import { type Stage, stage } from '../stage.js'
 import { HoldBack, type Stretch } from './hold-back.js'
-import { canBeEmpty, Pattern } from './pattern.js'
+import { canBeEmpty, Pattern, takesStrings } from './pattern.js'
 
 /** What is not to be shown, and what is shown in its place. */
 export interface RedactionRule {
   /** A text, or a regular expression. */
   match: string | RegExp
   /**
-   * The longest match that a regular expression has, in characters (UTF-16 code units): as many may be held back. Of a
-   * longer one, the first `longest` characters are taken as if the text ended there. Default for a text: its length.
+   * The longest match that a regular expression has, in characters (UTF-16 code units): as many may be held back, and
+   * with a lookahead twice as many. Of a longer one, the first `longest` characters are taken as if the text ended there. Default for a text: its length.
    */
   longest?: number
   /**
@@ -40,7 +40,9 @@ export interface RedactStage extends Stage<string, string> {
  * in what was put in its place. Of the flags, `g`, `y` and `d` have no bearing, the others hold. `^` and `$` are the
  * beginning and the end of the whole text, `\b` sees the characters at both edges, a lookahead sees `longest` characters
  * behind the match, a lookbehind as many before it, in the text as it was before any replacement. An expression that can
- * match without taking a character throws `CS_ERR_INVALID_OPTION`.
+ * match without taking a character throws `CS_ERR_INVALID_OPTION`, and so does one with the flag `v` in which a class can
+ * match several characters as one: `\q{…}`, or a property of strings such as `\p{RGI_Emoji}`. Write alternatives instead:
+ * `(?:…|…)`.
  *
  * It emits at most one string for each that it reads, never half of a surrogate pair. When the stream before it fails, what is
  * held then is not shown, since it may be the beginning of a match. Fails with what a function of a rule
@@ -135,5 +137,11 @@ function patternOf(
     )
   if (canBeEmpty(match))
     throw invalid(`match of ${name}`, match, 'an expression that takes at least one character')
+  if (takesStrings(match))
+    throw invalid(
+      `match of ${name}`,
+      match,
+      'an expression without \\q{…} and properties of strings, such as RGI_Emoji: write alternatives, (?:…|…)'
+    )
   return new Pattern({ match, longest: Number(longest), measure })
 }

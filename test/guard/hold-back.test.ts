@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { HoldBack, type Stretch } from '#lib/guard/hold-back.js'
+import { partialOf } from '#lib/guard/partial-expression.js'
 import { Pattern } from '#lib/guard/pattern.js'
 import { cutAt, places } from '../pieces.js'
 
@@ -36,6 +37,21 @@ const expressions: readonly (readonly [RegExp, number])[] = [
   [/(?<=ab)c/, 3],
   [/(?<!a)b/, 1],
   [/(?<!ab)c/, 3],
+  [/a(?=b\b)/, 3],
+  [/a(?=b\B)/, 3],
+  [/a(?=b$)/, 3],
+  [/a(?=b$)/m, 3],
+  [/a(?=b(?!c))/, 3],
+  [/a(?!b\b)/, 3],
+  [/a(?!b$)[ab]{1,3}/, 4],
+  [/a(?!b(?!c))/, 3],
+  [/a(?=b\w(?!(?<=b)))/, 4],
+  [/\b(?!ab\b)[ab]{1,5}c/, 6],
+  [/(?<=a(?=bca))b/, 3],
+  [/(?<!a(?!bca))b/, 3],
+  [/(?<=a\b)[^a]/, 2],
+  [/(?<=^ab)c/, 2],
+  [/ab(?=ca\b)/, 2],
   [/(a|b)\1/, 2],
   [/(a{1,2})c\1/, 5],
   [/(?<x>[ab])c\k<x>/, 3],
@@ -123,6 +139,48 @@ function patternOf([match, longest]: readonly [string | RegExp, number]): Patter
   return new Pattern({ match, longest })
 }
 
+/** Expressions at random, with all that looks at the edges of a text inside all that looks ahead and behind. */
+const { expression: source } = fc.letrec<{ expression: string; part: string; around: string }>(tie => ({
+  expression: fc.oneof(
+    { maxDepth: 4 },
+    {
+      weight: 4,
+      arbitrary: fc.array(tie('part'), { minLength: 1, maxLength: 4 }).map(parts => parts.join(''))
+    },
+    {
+      weight: 1,
+      arbitrary: fc.array(tie('expression'), { minLength: 2, maxLength: 2 }).map(parts => parts.join('|'))
+    }
+  ),
+  part: fc.oneof(
+    { maxDepth: 4 },
+    {
+      weight: 5,
+      arbitrary: fc.constantFrom('a', 'b', 'c', '[ab]', '\\w', '.', ' ', '[^a]', 'a+', 'b?', '\\w{1,3}?')
+    },
+    { weight: 3, arbitrary: fc.constantFrom('\\b', '\\B', '$', '^') },
+    { weight: 4, arbitrary: tie('around') },
+    {
+      weight: 2,
+      arbitrary: fc
+        .tuple(fc.constantFrom('(?:', '('), tie('expression'), fc.constantFrom('', '?', '*', '{1,2}', '+?'))
+        .map(([opening, inside, quantifier]) => `${opening}${inside})${quantifier}`)
+    }
+  ),
+  around: fc
+    .tuple(fc.constantFrom('(?=', '(?!', '(?<=', '(?<!'), tie('expression'))
+    .map(([opening, inside]) => `${opening}${inside})`)
+}))
+
+const randomExpression = fc
+  .tuple(source, fc.constantFrom('', '', 'm', 'i', 'u', 'su'))
+  .map(([source, flags]) => new RegExp(source, flags))
+  .filter(expression => !partialOf(expression).canBeEmpty)
+
+const words = fc
+  .array(fc.constantFrom('a', 'a', 'b', 'b', 'c', ' ', '\n', 'A', '😀'), { maxLength: 12 })
+  .map(characters => characters.join(''))
+
 describe('HoldBack', () => {
   for (const expression of expressions) {
     it(`gives the matches that ${expression[0]} has in the whole text, wherever it is cut`, () => {
@@ -142,6 +200,51 @@ describe('HoldBack', () => {
       )
     })
   }
+
+  it('gives the matches of any expression with edges in what it looks at, and their groups, wherever the text is cut', () => {
+    fc.assert(
+      fc.property(
+        fc.array(words, { minLength: 8, maxLength: 8 }),
+        places,
+        randomExpression,
+        (wholes, cuts, match) => {
+          const holdBack = new HoldBack([new Pattern({ match, longest: 30 })])
+          const everywhere = new RegExp(match.source, `${match.flags}g`)
+          for (const whole of wholes) {
+            const stretches = [...cutAt(whole, cuts).flatMap(piece => holdBack.add(piece)), ...holdBack.end()]
+            expect(shown(stretches)).to.equal(marked(whole, [match]))
+            const groups = stretches.filter(({ rule }) => rule === 0).map(stretch => stretch.groups)
+            expect(groups).to.deep.equal([...whole.matchAll(everywhere)].map(([, ...groups]) => groups))
+          }
+        }
+      ),
+      { numRuns: 1000 }
+    )
+  })
+
+  it('gives the same for any expression and any longest match wherever the text is cut, and holds no more than it sees', () => {
+    fc.assert(
+      fc.property(
+        words,
+        places,
+        randomExpression,
+        fc.integer({ min: 1, max: 4 }),
+        (whole, cuts, match, longest) => {
+          const give = (pieces: readonly string[]) => {
+            const holdBack = new HoldBack([new Pattern({ match, longest })])
+            let output = ''
+            for (const piece of pieces) {
+              output += shown(holdBack.add(piece))
+              expect(holdBack.held).to.be.at.most(2 * longest + 2)
+            }
+            return output + shown(holdBack.end())
+          }
+          expect(give(cutAt(whole, cuts))).to.equal(give([...whole]))
+        }
+      ),
+      { numRuns: 1000 }
+    )
+  })
 
   it('gives the leftmost match, and of several at one place that of the first rule, wherever the text is cut', () => {
     const rules = fc.array(fc.constantFrom(...expressions), { minLength: 1, maxLength: 4 })
@@ -216,7 +319,15 @@ describe('HoldBack', () => {
     { rule: [/\bsk-\w{4,40}/, 43], before: 'a sk', held: 2 },
     { rule: [/a(?=bc)/, 3], before: 'xa', held: 1 },
     { rule: [/a(?=bc)/, 3], before: 'xab', held: 2 },
-    { rule: [/a(?=bc)/, 3], before: 'xabd', held: 0 }
+    { rule: [/a(?=bc)/, 3], before: 'xabd', held: 0 },
+    { rule: [/a(?=bc)/, 3], before: 'xabc', held: 0 },
+    { rule: [/a(?=b\b)/, 3], before: 'xab', held: 2 },
+    { rule: [/a(?=b\b)/, 3], before: 'xabc', held: 0 },
+    { rule: [/a(?!b\b)/, 3], before: 'xab', held: 2 },
+    { rule: [/a(?!b\b)/, 3], before: 'xabc', held: 0 },
+    { rule: [/\bkey-(?!test\b)\w{1,20}/, 60], before: 'a key-te ', held: 0 },
+    { rule: [/(?<=a(?=bcd))b/, 3], before: 'ab', held: 1 },
+    { rule: [/(?<=a(?=bcd))b/, 3], before: 'abd', held: 0 }
   ] as const) {
     it(`holds ${held} characters of ${JSON.stringify(before)} for ${rule[0]}`, () => {
       const holdBack = new HoldBack([patternOf(rule)])

@@ -33,6 +33,11 @@ function cuts(whole: string): string[][] {
   return all
 }
 
+/** The compiler and the linter refuse such expressions as literals. */
+function withoutUnicode(source: string): RegExp {
+  return new RegExp(source)
+}
+
 describe('redact', () => {
   const secret: RedactionRule = { match: 'hunter2', replacement: '[password]' }
   const dates: RedactionRule = {
@@ -46,6 +51,31 @@ describe('redact', () => {
     for (const pieces of cuts(whole))
       expect(await redacted(pieces, [secret, dates])).to.equal('It is [password] since xxxx-xx-xx, hunter.')
   })
+
+  for (const [match, pieces, wanted] of [
+    [/\bkey-(?!test\b)\w{1,20}/, ['key-test', '99 key-live1 key-test'], '[x] [x] key-test'],
+    [/\b(?!none\b)\w{1,30}@corp/, ['ask none', 'ssential@corp now'], 'ask [x] now'],
+    [/(?!password: admin$)password: \w{1,30}/m, ['password: admin', 'istrator!'], '[x]!'],
+    [/sec(?!ret\b)/, ['He said sec', 'ret', 's'], 'He said [x]rets'],
+    [/(?<=a(?=bcd))b/, ['ab', 'cd'], 'a[x]cd'],
+    [/(?<!a(?!bcd))b/, ['ab', 'cd'], 'a[x]cd'],
+    [/x(?=ab\b)/, ['xab', 'c'], 'xabc'],
+    [/x(?=ab$)/, ['xab', 'c'], 'xabc'],
+    [/x(?=ab(?!c))/, ['xab', 'c'], 'xabc'],
+    [/a(?=b\w(?!(?<=b)))/, ['xab', 'c'], 'x[x]bc'],
+    // In old syntax, these are several characters.
+    [withoutUnicode('x\\u{2}'), ['xu', 'u'], '[x]'],
+    [withoutUnicode('\\p{L}'), ['p', '{L}'], '[x]'],
+    [withoutUnicode('[\\u{a]b}'), ['{', 'b}'], '[x]'],
+    [withoutUnicode('\\1411'), ['a', '1'], '[x]'],
+    [withoutUnicode('x\\c{2}'), ['x\\', 'cc'], '[x]']
+  ] as const) {
+    it(`decides by what follows whether ${match} matches in ${JSON.stringify(pieces)}`, async () => {
+      expect(await redacted(pieces, [{ match, longest: 60, replacement: '[x]' }])).to.equal(wanted)
+      for (const cut of cuts(pieces.join('')))
+        expect(await redacted(cut, [{ match, longest: 60, replacement: '[x]' }])).to.equal(wanted)
+    })
+  }
 
   it('emits what can be no match at once', async () => {
     const stage = redact([secret])
@@ -220,6 +250,18 @@ describe('redact', () => {
     expect(error.message).to.include('toText()')
   })
 
+  for (const source of [
+    '[\\p{L}--c]',
+    '\\p{Emoji_Presentation}',
+    '[\\\\q\\{]',
+    '\\P{Script=Greek}',
+    '\\p{Lu}'
+  ]) {
+    it(`takes ${source} with the flag v`, () => {
+      redact([{ match: new RegExp(source, 'v'), longest: 5, replacement: '' }])
+    })
+  }
+
   const wrong: Record<string, unknown> = {
     'no rules': undefined,
     'an empty list': [],
@@ -249,6 +291,20 @@ describe('redact', () => {
     /(?<=a)/
   ]) {
     wrong[`${expression}, which can match nothing`] = [{ match: expression, longest: 5, replacement: '' }]
+  }
+  // The compiler knows the flag `v` of later targets only.
+  for (const source of [
+    '\\b[\\q{falcon|osprey}]\\b',
+    '[\\q{abc|}]',
+    '[a[b\\q{cd}]]',
+    '[\\\\\\q{cd}]',
+    'x\\p{RGI_Emoji}',
+    '\\p{Emoji_Keycap_Sequence}',
+    '[\\p{L}\\p{RGI_Emoji_Flag_Sequence}]',
+    '[\\p{RGI_Emoji}--\\p{L}]'
+  ]) {
+    const match = new RegExp(source, 'v')
+    wrong[`${match}, which matches several characters as one`] = [{ match, longest: 5, replacement: '' }]
   }
   for (const [name, rules] of Object.entries(wrong)) {
     it(`throws CS_ERR_INVALID_OPTION for ${name}`, () => {
