@@ -1,9 +1,9 @@
 import { additionsOf, writtenItems } from '../chunk/additions.js'
 import { choicesOf, indexOf, type LooseChunk } from '../chunk/fields.js'
-import { jsonOf } from '../chunk/json.js'
 import { beforeOf, type EventsBefore } from '../chunk/resumed.js'
 import { CompletionError } from '../errors.js'
-import { ToolCallList } from './chat/tool-call-list.js'
+import { argumentsText } from './chat/tool-arguments.js'
+import { ToolCallList, toolIn } from './chat/tool-call-list.js'
 import { isObject } from './merged-fields.js'
 
 /** The names under which a response has the arguments of a call that the caller is to run. */
@@ -49,13 +49,20 @@ export class ArgumentsText {
       for (const call of Array.isArray(calls) ? calls : []) {
         if (!isObject(call)) continue
         for (const _started of this.#list.add([call])) this.#start()
-        text += argumentsIn(isObject(call.function) ? call.function : call.custom)
+        text += this.#piece(toolIn(call))
       }
       // The legacy form has one call at most.
       if (!isObject(old)) continue
       this.#calls ||= 1
-      text += argumentsIn(old)
+      text += this.#piece(old)
     }
+    return text
+  }
+
+  #piece(tool: Record<string, unknown> = {}): string {
+    const { arguments: given = tool.input } = tool
+    const text = argumentsText(given, this.#length === 0)
+    this.#length += text.length
     return text
   }
 
@@ -116,12 +123,4 @@ function opensCall(event: object): boolean {
   const { type, item } = event as { type?: unknown; item?: unknown }
   const isCall = isObject(item) && (item.type === 'function_call' || item.type === 'custom_tool_call')
   return type === 'response.output_item.added' && isCall
-}
-
-/** Arguments are text; some servers give them parsed. */
-function argumentsIn(tool: unknown): string {
-  if (!isObject(tool)) return ''
-  const { arguments: given = tool.input } = tool
-  if (isObject(given)) return jsonOf('the arguments of a tool call', given)
-  return typeof given === 'string' ? given : ''
 }

@@ -15,8 +15,8 @@ export interface ArgumentsOptions {
  * Reads chunks and emits the arguments of the answer's tool call as they are written: strings, one for each delta. For
  * structured output by a function call, in all three APIs; put `toElements` or `toPartials` behind it.
  *
- * Fails with `CS_ERR_INVALID_CHUNK` for what is no chunk, for a second tool call, whose arguments would run into those of
- * the first, and when there was none.
+ * Fails with `CS_ERR_INVALID_CHUNK` for what is no chunk, for a piece that cannot be read, for a second tool call, whose
+ * arguments would run into those of the first, and when there was none.
  *
  * @example
  * const request = requestCompletion(client, { ...question, tools, tool_choice: 'required' })

@@ -13,6 +13,8 @@ export type { ToolCall } from './chat/tool-call-list.js'
  * finishes. A call that is cut off, by a length limit, a content filter or the end of the input, is not emitted;
  * where a choice ends without a finish reason, a call is taken for whole if its arguments are JSON.
  *
+ * Fails with `CS_ERR_INVALID_CHUNK` for what is no chunk, and for a piece of arguments that cannot be read.
+ *
  * @example
  * for await (const { name, arguments: text } of compose(request, toChunks(), toToolCalls())) console.log(name, text)
  */

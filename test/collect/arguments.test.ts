@@ -52,6 +52,35 @@ describe('toArguments', () => {
     expect((await read(whole)).items.join('')).to.equal('{"a":1}')
   })
 
+  for (const legacy of [false, true]) {
+    const piece = (fields: object) =>
+      legacy ? delta({ function_call: fields }) : call({ index: 0, function: fields })
+    const name = legacy ? 'function_call' : 'tool_calls'
+
+    it(`takes numbers, true and false for pieces that were parsed: ${name}`, async () => {
+      const body = ['{"n":1', 6, ',"is":', false, '}']
+        .map(text => piece({ name: 'f', arguments: text }))
+        .join('')
+      expect((await read(body + finish('tool_calls'))).items.join('')).to.equal('{"n":16,"is":false}')
+    })
+
+    it(`fails with CS_ERR_INVALID_CHUNK for an object or a list between pieces: ${name}`, async () => {
+      for (const token of [{}, { a: 1 }, []]) {
+        const body =
+          piece({ name: 'f', arguments: '{"n":' }) + piece({ arguments: token }) + piece({ arguments: '}' })
+        const { items, error } = await read(body + finish('tool_calls'))
+        expect(items).to.deep.equal(['{"n":'])
+        expect(error).to.include({ code: 'CS_ERR_INVALID_CHUNK' })
+        expect(error?.message).to.include('arguments of a tool call')
+      }
+    })
+  }
+
+  it('reads a call that has its name and arguments beside its index', async () => {
+    const body = call({ index: 0, name: 'f', arguments: '{"a"' }) + call({ index: 0, arguments: ':1}' })
+    expect((await read(body + finish('tool_calls'))).items).to.deep.equal(['{"a"', ':1}'])
+  })
+
   it('gives once what a response says again at its end', async () => {
     const event = (type: string, fields: object) => `data: ${JSON.stringify({ type, ...fields })}\n\n`
     const item = { type: 'function_call', id: 'x', call_id: 'y', name: 'f', arguments: '{"a":1}' }
@@ -81,6 +110,18 @@ describe('toArguments', () => {
       )
       expect(items.join('')).to.equal('{"a":1}')
       expect(error).to.include({ code: 'CS_ERR_INVALID_CHUNK' })
+      expect(error?.message).to.include('parallel_tool_calls')
+    }
+  })
+
+  it('fails at a second call that has no id of its own', async () => {
+    for (const id of [undefined, '', 'a']) {
+      const { items, error } = await read(
+        call({ index: 0, id, function: { name: 'f', arguments: '{"a":1}' } }) +
+          call({ index: 0, id, function: { name: 'g', arguments: '{"a":2}' } }) +
+          finish('tool_calls')
+      )
+      expect(items.join('')).to.equal('{"a":1}')
       expect(error?.message).to.include('parallel_tool_calls')
     }
   })

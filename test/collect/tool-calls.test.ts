@@ -1,8 +1,9 @@
 import { on } from 'node:events'
 import { Readable } from 'node:stream'
 import { expect } from 'chai'
-import { compose, type ToolCall, toChunks, toToolCalls } from 'completion-streams'
+import { compose, type ToolCall, toChunks, toCompletion, toToolCalls } from 'completion-streams'
 import { type Script, type ScriptedChoice, script } from 'completion-streams/testing'
+import type { ChatCompletion } from 'openai/resources'
 import {
   all,
   ask,
@@ -41,6 +42,23 @@ function piece(fields: object, choice = 0): string {
 
 function start(name: string, text: string, index = 0): object {
   return { index, id: `call_${name}`, type: 'function', function: { name, arguments: text } }
+}
+
+/** A piece of a function's call. */
+function part(name: string | undefined, text: unknown, fields: object = { index: 0 }): string {
+  return piece({ ...fields, function: { ...(name !== undefined && { name }), arguments: text } })
+}
+
+const readers = {
+  toToolCalls: async (body: string[]) => {
+    const calls = await all<ToolCall>(Readable.from(body), toChunks(), toToolCalls())
+    return calls.map(({ name, arguments: text }) => `${name}(${text})`)
+  },
+  toCompletion: async (body: string[]) => {
+    const [completion] = await all<ChatCompletion>(Readable.from(body), toChunks(), toCompletion())
+    const calls = completion?.choices[0]?.message.tool_calls ?? []
+    return calls.map(call => call.type === 'function' && `${call.function.name}(${call.function.arguments})`)
+  }
 }
 
 /** The names of the calls that a body gives. */
@@ -153,6 +171,130 @@ describe('toToolCalls', () => {
     ]
     const calls = await all(Readable.from(body), toChunks(), toToolCalls())
     expect(calls).to.deep.equal([call({ id: '', ...weather })])
+  })
+
+  for (const [reader, callsIn] of Object.entries(readers)) {
+    const calls = (...pieces: string[]) => callsIn([...pieces, finish('tool_calls')])
+
+    for (const token of [6, true, false]) {
+      it(`takes ${token} for a piece of the arguments that was parsed (${reader})`, async () => {
+        expect(await calls(part('f', '{"n":'), part(undefined, token), part(undefined, '}'))).to.deep.equal([
+          `f({"n":${token}})`
+        ])
+      })
+    }
+
+    for (const token of [{}, { a: 1 }, [], [1]]) {
+      it(`fails for ${JSON.stringify(token)} between pieces of arguments (${reader})`, async () => {
+        const failure = await calls(part('f', '{"n":'), part(undefined, token), part(undefined, '}')).catch(
+          error => error
+        )
+        expect(failure).to.include({ code: 'CS_ERR_INVALID_CHUNK' })
+        expect(failure.message).to.include('arguments of a tool call')
+      })
+    }
+
+    it(`takes an object, a list, or no value for what it is where nothing has come (${reader})`, async () => {
+      expect(await calls(part('f', { n: 1 }))).to.deep.equal(['f({"n":1})'])
+      expect(await calls(part('f', [1]))).to.deep.equal(['f([1])'])
+      expect(await calls(part('f', null), part(undefined, false), part(undefined, '{}'))).to.deep.equal([
+        'f({})'
+      ])
+    })
+
+    it(`keeps arguments that are whole though an object follows in which there is nothing (${reader})`, async () => {
+      expect(await calls(part('f', '{"n":1}'), part(undefined, {}))).to.deep.equal(['f({"n":1})'])
+      expect(await calls(part('f', '{"n":1}'), part(undefined, []))).to.deep.equal(['f({"n":1})'])
+    })
+
+    for (const [what, fields] of [
+      ['no ids', { index: 0 }],
+      ['empty ids', { index: 0, id: '' }],
+      ['ids that are null', { index: 0, id: null }],
+      ['one id', { index: 0, id: 'x' }],
+      ['one id and no index', { id: 'x' }],
+      ['neither index nor ids', {}]
+    ] as const) {
+      it(`tells whole calls apart that have ${what} (${reader})`, async () => {
+        expect(await calls(part('f', '{"a":1}', fields), part('g', '{"b":2}', fields))).to.deep.equal([
+          'f({"a":1})',
+          'g({"b":2})'
+        ])
+        expect(await calls(part('f', '{"a":1}', fields), part('f', '{"a":2}', fields))).to.deep.equal([
+          'f({"a":1})',
+          'f({"a":2})'
+        ])
+        expect(
+          await calls(
+            part('f', '{"a"', fields),
+            piece({ ...fields, function: { arguments: ':1}' } }),
+            part('f', { a: 2 }, fields)
+          )
+        ).to.deep.equal(['f({"a":1})', 'f({"a":2})'])
+      })
+    }
+
+    it(`tells a call apart that comes in pieces behind a whole one, without an id (${reader})`, async () => {
+      const first = part('f', '{"a":1}')
+      expect(await calls(first, part('f', '{"'), part('f', 'a":2'), part('f', '}'))).to.deep.equal([
+        'f({"a":1})',
+        'f({"a":2})'
+      ])
+      expect(await calls(first, part('g', ''), part(undefined, '{}'))).to.deep.equal(['f({"a":1})', 'g({})'])
+      expect(await calls(first, part('g', undefined), part(undefined, '{}'))).to.deep.equal([
+        'f({"a":1})',
+        'g({})'
+      ])
+    })
+
+    for (const id of [undefined, '', 'x']) {
+      const fields = { index: 0, id }
+      it(`takes what is sent again under the id ${JSON.stringify(id)} for the same call (${reader})`, async () => {
+        const whole = part('f', '{"a":1}', fields)
+        for (const pieces of [
+          [whole, whole, whole],
+          [whole, part('f', '', fields)],
+          [whole, part('f', undefined, fields)],
+          [whole, part('f', { a: 1 }, fields)],
+          [whole, part('f', '{ "a": 1 }', fields), whole],
+          [part('f', '{', fields), part('f', '{"a"', fields), whole],
+          [part('f', '{"a"', fields), part('f', ':1}', fields), whole],
+          [part('f', '{}', fields), whole],
+          [part('f', '{}', fields), part('f', '{"a"', fields), part('f', ':1}', fields)],
+          [part('f', {}, fields), whole]
+        ]) {
+          expect(await calls(...pieces)).to.deep.equal(['f({"a":1})'])
+        }
+        expect(await calls(part('get', '{}', fields), part('get_time', '{}', fields))).to.deep.equal([
+          'get_time({})'
+        ])
+        expect(await calls(whole, part('f', '}', fields))).to.deep.equal(['f({"a":1}})'])
+      })
+    }
+
+    it(`puts a name together whose pieces come before the arguments, without an id (${reader})`, async () => {
+      expect(await calls(part('edit_ex', ''), part('isting_file', ''), part(undefined, '{}'))).to.deep.equal([
+        'edit_existing_file({})'
+      ])
+    })
+
+    for (const fields of [{ index: 0 }, { id: 'x' }, {}]) {
+      it(`reads a call that has its name and arguments beside ${Object.keys(fields)[0] ?? 'nothing'} (${reader})`, async () => {
+        const flat = (text: unknown, name?: string) => piece({ ...fields, name, arguments: text })
+        expect(await calls(flat({ a: 1 }, 'f'))).to.deep.equal(['f({"a":1})'])
+        expect(await calls(flat('{"a"', 'f'), flat(':1}'))).to.deep.equal(['f({"a":1})'])
+        expect(await calls(flat('{"a":1}', 'f'), flat('{}', 'g'))).to.deep.equal(['f({"a":1})', 'g({})'])
+        expect(await calls(piece({ ...fields, name: 'f', input: {} }))).to.deep.equal(['f({})'])
+      })
+    }
+  }
+
+  it('tells the names and arguments of a call once where they stand beside its id', async () => {
+    const body = [piece({ index: 0, id: 'x', name: 'f', arguments: '{}', more: 1 }), finish('tool_calls')]
+    const [completion] = await all<ChatCompletion>(Readable.from(body), toChunks(), toCompletion())
+    expect(completion?.choices[0]?.message.tool_calls).to.deep.equal([
+      { id: 'x', type: 'function', more: 1, function: { name: 'f', arguments: '{}' } }
+    ])
   })
 
   it('emits arguments that are no JSON as text, without parsed', async () => {

@@ -83,8 +83,8 @@ class ChoiceCalls {
     this.#isFinished = !isCut(reason)
     const open: PartialToolCall[] = []
     for (const partial of this.#open) {
-      const call = toToolCall(this.#choice, partial)
-      if ('parsed' in call || (this.#isFinished && call.type === 'custom')) whole.push(call)
+      const call = this.#whole(partial, this.#isFinished)
+      if (call) whole.push(call)
       else open.push(partial)
     }
     this.#open = open
@@ -102,10 +102,16 @@ class ChoiceCalls {
   /** Takes the newest open call if it is whole. */
   #takeLast(whole: ToolCall[]): void {
     const last = this.#open.at(-1)
-    if (!last) return
-    const call = toToolCall(this.#choice, last)
-    if (call.type !== 'custom' && !('parsed' in call)) return
+    const call = last && this.#whole(last, true)
+    if (!call) return
     whole.push(call)
     this.#open.pop()
+  }
+
+  /** A call if it is whole: whether the input of a custom tool is, its text does not say. */
+  #whole(partial: PartialToolCall, isInputWhole: boolean): ToolCall | undefined {
+    if (partial.type === 'custom') return isInputWhole ? toToolCall(this.#choice, partial) : undefined
+    const settled = partial.arguments.whole()
+    return settled && toToolCall(this.#choice, partial, settled)
   }
 }

@@ -1,6 +1,5 @@
-import { jsonOf } from '../../chunk/json.js'
 import { isObject, MergedFields, type Pieces } from '../merged-fields.js'
-import { ToolArguments } from './tool-arguments.js'
+import { argumentsText, isSaidAgain, type SettledArguments, ToolArguments } from './tool-arguments.js'
 
 const callNames: ReadonlySet<string> = new Set(['index', 'id', 'type', 'function', 'custom'])
 const functionNames: ReadonlySet<string> = new Set(['name', 'arguments', 'input'])
@@ -56,9 +55,9 @@ export class PartialToolCall {
     if (isText(id)) this.id = id
     if (isText(type)) this.type = type
     if (isObject(delta.extra_content)) this.extra = delta.extra_content
-    this.#fields.add(delta)
-    const tool = isObject(called) ? called : custom
-    if (!isObject(tool)) return
+    const tool = toolIn(delta)
+    this.#fields.add(tool === called || tool === custom ? delta : withoutTool(delta))
+    if (!tool) return
     this.type ||= tool === custom ? 'custom' : 'function'
     this.addFunction(tool)
   }
@@ -67,23 +66,38 @@ export class PartialToolCall {
   addFunction(called: Record<string, unknown>): void {
     const { name, arguments: given = called.input } = called
     if (isText(name)) this.#addName(name)
-    if (typeof given === 'string') this.arguments.add(given)
-    // Arguments are text with a JSON object in it; some servers send the object itself.
-    else if (isObject(given)) this.arguments.replace(jsonOf('the arguments of a tool call', given))
+    this.arguments.add(given)
     this.#functionFields.add(called)
   }
 
   /** Takes what a provider says once more as a whole. Arguments that it leaves out there stay as they came. */
   replaceFunction(called: Record<string, unknown>): void {
     const { arguments: given = called.input } = called
-    if (isText(given)) this.arguments.replace('')
+    if (isText(given) || isObject(given)) this.arguments.replace('')
     if (isText(called.name)) this.name = called.name
     this.addFunction(called)
   }
 
   /** Whether another id at its index begins another call: this one is whole then. Others give each piece an id of its own. */
   get isWhole(): boolean {
-    return this.type === 'custom' ? !this.arguments.isEmpty : 'parsed' in this.arguments.settle()
+    return this.type === 'custom' ? !this.arguments.isEmpty : this.arguments.whole() !== undefined
+  }
+
+  /**
+   * Whether a delta that names a function, at the place of this call and not under another id, begins another call: this
+   * one is whole then, and the delta does not say it again.
+   */
+  endsBefore(id: unknown, name: string, text: string): boolean {
+    const isOther = !name.startsWith(this.name)
+    // Under its own id, a name without arguments is more of the name.
+    if (text.trim() === '' && (!isOther || (isText(id) && id === this.id))) return false
+    if (!isOther && !/^\s*\{/.test(text)) return false
+    const whole = this.type === 'custom' ? undefined : this.arguments.whole()
+    if (!isObject(whole?.parsed)) return false
+    if (isOther) return true
+    // Some servers send `{}` first, and then the arguments.
+    const isFirst = name === this.name && Object.keys(whole.parsed).length === 0
+    return !isFirst && !isSaidAgain(whole, text)
   }
 
   /** A name may come in pieces (vLLM), be repeated in every delta, or be repeated as far as it has come. */
@@ -125,8 +139,10 @@ export class FunctionCall implements Pieces {
  *
  * A call goes by its index. The same index under a new id is a new call (Gemini and Ollama give all calls the index 0) if
  * the delta names a function and the arguments so far are JSON; else it is the same call, whose pieces each have an id of
- * their own (Mistral's GLM, vLLM). Without an index, a new id starts a call, or a name where there is no id either, and
- * bare arguments belong to the last call. An index is data from outside: it is looked up, never used as a place in an array.
+ * their own (Mistral's GLM, vLLM). Under the same id or none, it is a new call if the arguments so far are a JSON object,
+ * and the delta names a function and does not say the same again. Without an index, a new id starts a call, or a name
+ * where there is no id either, and bare arguments belong to the last call. An index is data from outside: it is looked
+ * up, never used as a place in an array.
  */
 export class ToolCallList implements Pieces {
   readonly #calls: PartialToolCall[] = []
@@ -155,21 +171,27 @@ export class ToolCallList implements Pieces {
 
   #find(delta: Record<string, unknown>): PartialToolCall | undefined {
     const { index, id } = delta
-    const name = nameIn(delta)
-    if (isIndex(index)) {
-      const call = this.#byIndex.get(index)
-      return call && isText(id) && call.id !== '' && call.id !== id && this.#isAnother(call, name)
-        ? undefined
-        : call
-    }
-    if (isText(id)) return this.#byId.get(id)
+    const tool = toolIn(delta)
+    const name = isText(tool?.name) ? tool.name : undefined
+    const call = isIndex(index)
+      ? this.#byIndex.get(index)
+      : isText(id)
+        ? this.#byId.get(id)
+        : this.#last(name)
+    return call && tool && name !== undefined && this.#isAnother(call, id, name, tool) ? undefined : call
+  }
+
+  #last(name: string | undefined): PartialToolCall | undefined {
     const last = this.#calls.at(-1)
     return name !== undefined && last?.name ? undefined : last
   }
 
-  #isAnother(call: PartialToolCall, name: string | undefined): boolean {
-    if (name === undefined) return false
-    return call.isWhole || (call.arguments.isEmpty && name !== call.name)
+  /** Whether a delta that names a function begins another call than the one at its place. */
+  #isAnother(call: PartialToolCall, id: unknown, name: string, tool: Record<string, unknown>): boolean {
+    if (isText(id) && call.id !== '' && call.id !== id)
+      return call.isWhole || (call.arguments.isEmpty && name !== call.name)
+    const { arguments: given = tool.input } = tool
+    return call.endsBefore(id, name, argumentsText(given, true))
   }
 
   #start(index: unknown): PartialToolCall {
@@ -180,9 +202,18 @@ export class ToolCallList implements Pieces {
   }
 }
 
-function nameIn({ function: called, custom }: Record<string, unknown>): string | undefined {
-  const tool = isObject(called) ? called : custom
-  return isObject(tool) && isText(tool.name) ? tool.name : undefined
+/** What a call says of its function or custom tool. Some servers say it beside the id, and leave out `function`. */
+export function toolIn(call: Record<string, unknown>): Record<string, unknown> | undefined {
+  const { function: called, custom, name, arguments: given, input } = call
+  if (isObject(called)) return called
+  if (isObject(custom)) return custom
+  return name === undefined && given === undefined && input === undefined
+    ? undefined
+    : { name, arguments: given, input }
+}
+
+function withoutTool({ name, arguments: given, input, ...rest }: Record<string, unknown>): object {
+  return rest
 }
 
 function isIndex(value: unknown): value is number {
@@ -197,9 +228,9 @@ function isText(value: unknown): value is string {
 const providerTools = /^(?:x_(?:user|keyword|semantic)_search|x_thread_fetch|view_x_video)$/
 
 /** The call in the shape that all three APIs share. */
-export function toToolCall(choice: number, partial: PartialToolCall): ToolCall {
+export function toToolCall(choice: number, partial: PartialToolCall, settled?: SettledArguments): ToolCall {
   const { position, id, type, name, extra } = partial
-  const { text, ...rest } = partial.arguments.settle()
+  const { text, ...rest } = settled ?? partial.arguments.settle()
   const call: ToolCall = { choice, index: position, id, type: type || 'function', name, arguments: text }
   if (call.type !== 'custom' && 'parsed' in rest) call.parsed = rest.parsed
   if (extra !== undefined) call.extra_content = extra

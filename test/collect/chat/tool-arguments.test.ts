@@ -57,6 +57,25 @@ describe('ToolArguments', () => {
     })
   }
 
+  it('gives the same whether it is asked at every piece or at the end only', () => {
+    const part = fc.oneof(
+      fc.constantFrom('{', '}', '[', ']', '"', '\\', ',', '"a":', '1', 'x', ' ', '\u00a0', '{}', '{"a":"}"}'),
+      object
+    )
+    fc.assert(
+      fc.property(fc.array(part, { maxLength: 8 }), pieces => {
+        const args = new ToolArguments()
+        for (const [place, piece] of pieces.entries()) {
+          args.add(piece)
+          const found = args.settle()
+          expect(found).to.deep.equal(settled(pieces.slice(0, place + 1)))
+          expect(args.whole()).to.deep.equal('parsed' in found ? found : undefined)
+        }
+      }),
+      { numRuns: 500 }
+    )
+  })
+
   it('takes time that is linear in the pieces', () => {
     const { text } = settled(Array.from({ length: 300_000 }, () => '{'))
     expect(text).to.have.lengthOf(300_000)

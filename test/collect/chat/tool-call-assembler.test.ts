@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
+import { CompletionAssembler } from '#lib/collect/assemble.js'
 import { ToolCallAssembler } from '#lib/collect/chat/tool-call-assembler.js'
 
 function deltas(...calls: unknown[]): object {
@@ -30,6 +31,22 @@ function cutOff(chunks: object[]): string[] {
   for (const chunk of chunks) assembler.add(chunk)
   expect(assembler.end()).to.deep.equal([])
   return assembler.unfinished.map(call => `${call.name} ${call.arguments}`)
+}
+
+/** How many characters `JSON.parse` is given. */
+function parsedCharacters(work: () => void): number {
+  const { parse } = JSON
+  let characters = 0
+  JSON.parse = (text, reviver) => {
+    characters += text.length
+    return parse(text, reviver)
+  }
+  try {
+    work()
+  } finally {
+    JSON.parse = parse
+  }
+  return characters
 }
 
 describe('ToolCallAssembler', () => {
@@ -218,7 +235,7 @@ describe('ToolCallAssembler', () => {
     expect({}).to.not.have.property('polluted')
   })
 
-  it('throws at nothing that is JSON', () => {
+  it('has no failure but CS_ERR_INVALID_CHUNK for what is JSON', () => {
     const call = fc.record({
       index: fc.jsonValue(),
       id: fc.jsonValue(),
@@ -246,7 +263,11 @@ describe('ToolCallAssembler', () => {
     )
     fc.assert(
       fc.property(fc.array(chunk), chunks => {
-        steps(chunks)
+        try {
+          steps(chunks)
+        } catch (error) {
+          expect(error).to.have.property('code', 'CS_ERR_INVALID_CHUNK')
+        }
       }),
       { numRuns: 100 }
     )
@@ -414,6 +435,50 @@ describe('ToolCallAssembler', () => {
     expect(calls.map(call => call.extra_content)).to.deep.equal([extra_content, undefined, undefined])
     expect(calls.map(call => call.isProviderRun)).to.deep.equal([undefined, true, true])
   })
+
+  it('fails with CS_ERR_INVALID_CHUNK for arguments that are a bigint', () => {
+    const assembler = new ToolCallAssembler()
+    expect(() => assembler.add(deltas(piece('a', 'f', 1n))))
+      .to.throw()
+      .with.property('code', 'CS_ERR_INVALID_CHUNK')
+  })
+
+  for (const [what, pieceAt, finish_reason] of [
+    ['an id of its own', (place: number, text: string) => piece(`a${place}`, 'f', text), null],
+    [
+      'a finish reason',
+      (place: number, text: string) => piece('a', place === 0 ? 'f' : undefined, text),
+      'stop'
+    ],
+    ['the name', (_: number, text: string) => piece(undefined, 'f', text), null]
+  ] as const) {
+    it(`parses the arguments a few times at most where each piece has ${what}`, () => {
+      for (const [first, more, last] of [
+        ['{"a":"', 'abcdefghij', '"}'],
+        ['{"a":["', '\\"]}{[\\\\', '"]}'],
+        ['{"a":[0', ',{"b":[]}', ']}'],
+        ['no JSON', ' {}', ' ']
+      ] as const) {
+        const pieces = [first, ...Array.from({ length: 500 }, () => more), last]
+        const chunks = pieces.map((text, place) => ({
+          choices: [{ index: 0, delta: { tool_calls: [pieceAt(place, text)] }, finish_reason }]
+        }))
+        const text = pieces.join('')
+        let calls: string[] = []
+        const characters = parsedCharacters(() => {
+          calls = steps([...chunks, finish('tool_calls')]).flat()
+        })
+        expect(calls).to.deep.equal([`f ${text}`])
+        expect(characters).to.be.at.most(4 * text.length)
+        const assembler = new CompletionAssembler()
+        const ofCompletion = parsedCharacters(() => {
+          for (const chunk of chunks) assembler.add(chunk)
+          assembler.result()
+        })
+        expect(ofCompletion).to.be.at.most(4 * text.length)
+      }
+    })
+  }
 
   it('has no failure but CS_ERR_INVALID_CHUNK for arguments that are a deep object', () => {
     let deep: unknown = {}
