@@ -110,6 +110,12 @@ function additionsOfChoice(chunk: Loose, choice: LooseChoice): Addition[] {
       const withCall = (text: string) => ({ tool_calls: [{ ...call, [key]: { ...holder, [field]: text } }] })
       add('arguments', name, argumentsText(holder[field]), withCall)
     }
+    if (isLoose(call.function) || isLoose(call.custom)) continue
+    // Some servers leave out `function`.
+    for (const field of ['arguments', 'input']) {
+      const withField = (text: string) => ({ tool_calls: [{ ...call, [field]: text }] })
+      add('arguments', name, argumentsText(call[field]), withField)
+    }
   }
   return found
 }
@@ -237,8 +243,9 @@ function numberOf(index: unknown): number {
   return typeof index === 'number' ? index : 0
 }
 
-/** Arguments are text; some servers give them parsed. */
+/** Arguments are text; some servers give them parsed, or parse each token of them. */
 function argumentsText(value: unknown): string {
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value)
   return isLoose(value) ? JSON.stringify(value) : plain(value)
 }
 

@@ -452,6 +452,8 @@ describe('moderate', () => {
       { function_call: { name: 'f', arguments: 'BAD' } },
       { tool_calls: [{ index: 0, type: 'custom', custom: { name: 'f', input: 'BAD' } }] },
       { tool_calls: [{ index: 0, function: { name: 'f', arguments: { text: 'BAD' } } }] },
+      { tool_calls: [{ index: 0, name: 'f', arguments: 'BAD' }] },
+      { tool_calls: [{ index: 0, name: 'f', input: { text: 'BAD' } }] },
       { audio: { transcript: 'BAD' } },
       { refusal: 'BAD' }
     ]
