@@ -45,6 +45,18 @@ function failingAt(count: number): Transform {
   })
 }
 
+/** A source of nothing, and how often it was read. */
+function emptySource(): { source: Readable; reads: () => number } {
+  let reads = 0
+  const source = new Readable({
+    read() {
+      reads++
+      this.push(null)
+    }
+  })
+  return { source, reads: () => reads }
+}
+
 describe('compose', () => {
   allowNoComplaints()
 
@@ -108,18 +120,12 @@ describe('compose', () => {
   })
 
   it('reads nothing before it is read', async () => {
-    let reads = 0
-    const source = new Readable({
-      read() {
-        reads++
-        this.push(null)
-      }
-    })
+    const { source, reads } = emptySource()
     const composed = compose(source, toText())
     await turns(10)
-    expect(reads).to.equal(0)
+    expect(reads()).to.equal(0)
     expect(await composed.toArray()).to.deep.equal([])
-    expect(reads).to.equal(1)
+    expect(reads()).to.equal(1)
   })
 
   it('sends no request before it is read', async () => {
@@ -256,18 +262,12 @@ describe('compose', () => {
   })
 
   it('reads nothing for an iterator that is asked for nothing', async () => {
-    let reads = 0
-    const source = new Readable({
-      read() {
-        reads++
-        this.push(null)
-      }
-    })
+    const { source, reads } = emptySource()
     const composed = compose(source, toText())
     const items = composed[Symbol.asyncIterator]()
     await turns(10)
     expect(await items.return?.()).to.deep.equal({ value: undefined, done: true })
-    expect(reads).to.equal(0)
+    expect(reads()).to.equal(0)
     expect(composed.destroyed).to.equal(false)
     expect(await composed.toArray()).to.deep.equal([])
   })

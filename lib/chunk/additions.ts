@@ -101,20 +101,17 @@ function additionsOfChoice(chunk: Loose, choice: LooseChoice): Addition[] {
   for (const [place, call] of calls.entries()) {
     if (!isLoose(call)) continue
     const name = `call ${typeof call.index === 'number' ? call.index : place}`
-    for (const [key, field] of [
-      ['function', 'arguments'],
-      ['custom', 'input']
-    ] as const) {
-      const holder = call[key]
-      if (!isLoose(holder)) continue
-      const withCall = (text: string) => ({ tool_calls: [{ ...call, [key]: { ...holder, [field]: text } }] })
-      add('arguments', name, argumentsText(holder[field]), withCall)
-    }
-    if (isLoose(call.function) || isLoose(call.custom)) continue
-    // Some servers leave out `function`.
-    for (const field of ['arguments', 'input']) {
-      const withField = (text: string) => ({ tool_calls: [{ ...call, [field]: text }] })
-      add('arguments', name, argumentsText(call[field]), withField)
+    const keys = ['function', 'custom'].filter(key => isLoose(call[key]))
+    // Some servers leave out `function`, and say in the call itself what stands there.
+    for (const key of keys.length > 0 ? keys : [undefined]) {
+      const tool = (key === undefined ? call : call[key]) as Loose
+      for (const field of ['arguments', 'input']) {
+        const withCall = (text: string) => {
+          const filled = { ...tool, [field]: text }
+          return { tool_calls: [key === undefined ? filled : { ...call, [key]: filled }] }
+        }
+        add('arguments', name, argumentsText(tool[field]), withCall)
+      }
     }
   }
   return found

@@ -41,6 +41,8 @@ const messageNames = [
 const codeNames = ['code', 'errorcode', 'errcode', 'errno', 'retcode']
 const statusNames = ['status', 'statuscode', 'httpstatus', 'httpcode', 'code']
 const typeNames = ['type', 'errortype', 'exceptiontype']
+/** What a member is called that holds nothing but a failure. */
+const failureName = /(?:^err|errors?|exceptions?)$/
 /** Where an error, or a part of it, is an object of its own, the outermost last. */
 const innerNames = [
   'error',
@@ -70,7 +72,7 @@ export function providerErrorIn(payload: object): object | string | undefined {
   // MiniMax sends the status of every good chunk too, as 0.
   if (isObject(base_resp) && isFailing((base_resp as { status_code?: unknown }).status_code)) return base_resp
   // Groq says in it why it stops a stream, beside whatever the chunk holds.
-  if (x_groq !== undefined && isObject(x_groq) && saysAnything(x_groq.error)) return x_groq
+  if (isObject(x_groq) && saysAnything(x_groq.error)) return x_groq
   if (!Array.isArray(choices)) return payloadError(payload)
   return choices.length > 0 ? choiceError(choices) : codedError(payload)
 }
@@ -86,7 +88,8 @@ export function isErrorOfChoice(payload: object): boolean {
  * the bare `{message, type, code}`, an `error` that is text, Google's `[{error}]`, the `error` and
  * `response.failed` events of the Responses API, `{detail}` (FastAPI), `{errors: [...]}`, `{error_code, error_msg}`
  * (Baidu), `{base_resp: {status_code, status_msg}}` (MiniMax), `{code, msg}` (Zhipu), `{Message}` and `{__type}` (AWS),
- * `{errorMessage, errorType}` (Lambda), `{throttlingException: {message}}` (Bedrock), `{fault: {faultstring}}` (Apigee), RFC 9457's `{title, status}`, or plain text.
+ * `{errorMessage, errorType}` (Lambda), `{throttlingException: {message}}` (Bedrock), `{fault: {faultstring}}` (Apigee),
+ * RFC 9457's `{title, status}`, or plain text.
  *
  * @param payload what the provider sent, parsed if it is JSON; kept as `cause`, but for keys in it
  * @param status the HTTP status of a refused request; without one, the status that the payload names
@@ -159,15 +162,14 @@ function codedError(payload: object): object | undefined {
   return isCoded || failuresIn(said).length > 0 ? payload : undefined
 }
 
-/** What stands under the name of a failure: `errors`, or `throttlingException` (Bedrock). */
-function failuresIn(said: Said): unknown[] {
-  return [...said]
-    .filter(
-      ([name, value]) =>
-        /(?:^err|errors?|exceptions?)$/.test(name) && (isObject(value) || (text(value) && isFailing(value)))
-    )
-    .map(([, value]) => value)
-    .filter(value => (Array.isArray(value) ? value.length > 0 : saysAnything(value)))
+/** The names of failures under which something stands: `errors`, or `throttlingException` (Bedrock). */
+function failuresIn(said: Said): string[] {
+  return [...said.keys()].filter(name => failureName.test(name) && saysFailure(said.get(name)))
+}
+
+function saysFailure(value: unknown): boolean {
+  if (Array.isArray(value)) return value.length > 0
+  return isObject(value) ? saysAnything(value) : text(value) !== undefined && isFailing(value)
 }
 
 function isChunk({ object, usage, response, delta }: LooseChunk): boolean {
@@ -212,11 +214,10 @@ function levelsOf(payload: unknown, depth = 6): Said[] {
   if (Array.isArray(payload)) return levelsOf(payload[0], depth - 1)
   const said = saidIn(payload)
   const levels: Said[] = []
-  for (const name of innerNames) {
+  for (const name of new Set([...innerNames, ...failuresIn(said)])) {
     const inner = said.get(name)
     if (isObject(inner)) levels.push(...levelsOf(inner, depth - 1))
   }
-  for (const failure of failuresIn(said)) if (isObject(failure)) levels.push(...levelsOf(failure, depth - 1))
   levels.push(...levelsOf(errorWithin(said), depth - 1))
   const choices = said.get('choices')
   if (Array.isArray(choices)) levels.push(...levelsOf(choiceError(choices), depth - 1))

@@ -151,11 +151,7 @@ export class ChunkParser implements CompletionReader {
   }
 
   takeHeld(): void {
-    const last = this.#events?.end()
-    const { whole } = last ? lastDataOf(last.data) : {}
-    if (!last || whole === undefined) return
-    this.#events = undefined
-    this.#takeEvent(whole, last.event ?? '')
+    this.#takeLastEvent()
     this.#reader.goesOn = false
   }
 
@@ -206,13 +202,19 @@ export class ChunkParser implements CompletionReader {
   }
 
   #endEvents(): void {
-    const last = this.#events?.end()
-    if (last) {
-      const { whole, residue } = lastDataOf(last.data)
-      if (whole !== undefined) this.#takeEvent(whole, last.event ?? '')
-      if (residue !== undefined) this.#reader.truncated(residue)
-    }
+    const residue = this.#takeLastEvent()
+    if (residue !== undefined) this.#reader.truncated(residue)
     this.#takeStray(this.#stray.take(true, this.#sawEvent), true)
+  }
+
+  /** Takes what is whole of an event that lacks its blank line, and gives what is left of it. */
+  #takeLastEvent(): string | undefined {
+    const last = this.#events?.end()
+    if (!last) return undefined
+    this.#events = undefined
+    const { whole, residue } = lastDataOf(last.data)
+    if (whole !== undefined) this.#takeEvent(whole, last.event ?? '')
+    return residue
   }
 
   /** What the event holds; undefined when it is no JSON, or has several lines: the plain parser reads those. */

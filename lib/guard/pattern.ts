@@ -109,16 +109,6 @@ export class Pattern {
   }
 }
 
-/** Whether an expression matches without taking a character. */
-export function canBeEmpty(expression: RegExp): boolean {
-  return partialOf(expression).canBeEmpty
-}
-
-/** Whether an expression has a class that may match several characters as one, as the flag `v` allows. */
-export function takesStrings(expression: RegExp): boolean {
-  return partialOf(expression).takesStrings
-}
-
 /** Whether a place is in the middle of a surrogate pair. */
 function isWithinPair(text: string, place: number): boolean {
   const last = text.charCodeAt(place - 1)

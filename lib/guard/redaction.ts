@@ -3,7 +3,8 @@ import { CompletionError } from '../errors.js'
 import { checkFunction, invalid, show } from '../options.js'
 import { type Stage, stage } from '../stage.js'
 import { HoldBack, type Stretch } from './hold-back.js'
-import { canBeEmpty, Pattern, takesStrings } from './pattern.js'
+import { partialOf } from './partial-expression.js'
+import { Pattern } from './pattern.js'
 
 /** What is not to be shown, and what is shown in its place. */
 export interface RedactionRule {
@@ -11,7 +12,8 @@ export interface RedactionRule {
   match: string | RegExp
   /**
    * The longest match that a regular expression has, in characters (UTF-16 code units): as many may be held back, and
-   * with a lookahead twice as many. Of a longer one, the first `longest` characters are taken as if the text ended there. Default for a text: its length.
+   * with a lookahead twice as many. Of a longer one, the first `longest` characters are taken as if the text ended there.
+   * Default for a text: its length.
    */
   longest?: number
   /**
@@ -135,9 +137,9 @@ function patternOf(
       longest,
       'how many characters its longest match has, a whole number over zero'
     )
-  if (canBeEmpty(match))
-    throw invalid(`match of ${name}`, match, 'an expression that takes at least one character')
-  if (takesStrings(match))
+  const { canBeEmpty, takesStrings } = partialOf(match)
+  if (canBeEmpty) throw invalid(`match of ${name}`, match, 'an expression that takes at least one character')
+  if (takesStrings)
     throw invalid(
       `match of ${name}`,
       match,

@@ -171,9 +171,8 @@ class ResponseSource extends Readable {
 
   #finish(failure?: BodyFailure): void {
     if (this.#isOver || this.#isFailing || this.destroyed) return
-    const error = failure && (this.#isHttp ? connectionError(failure.error, this.#isWeb) : failure.error)
-    if (failure && !(this.#mayEnd() && isLostConnection(error))) return this.#fail(error)
-    this.#end()
+    if (!failure) return this.#end()
+    this.#fail(this.#isHttp ? connectionError(failure.error, this.#isWeb) : failure.error)
   }
 
   /**
@@ -189,7 +188,7 @@ class ResponseSource extends Readable {
     // What was asked for is there; how its connection ends is of no interest.
     if (this.#isOver) return
     this.#isFailing = true
-    // The last event may lack only its blank line: a stage behind takes it when all else was taken.
+    // Asked again when all else was taken: a stage behind takes a last event then that lacks only its blank line.
     const isWhole = () => isLostConnection(error) && this.#mayEnd()
     failInOrder(
       this,

@@ -1,4 +1,4 @@
-import { arrayStart, brackets, firstStart, objectStart, type Start } from './json-start.js'
+import { brackets, startOf } from './json-start.js'
 import { ValueEnd } from './value-end.js'
 
 /** What a scanner calls back for. */
@@ -198,7 +198,7 @@ export class ElementScanner {
   }
 
   #decideBracket(isLast: boolean): void {
-    const start = this.#startOf(this.#held, isLast)
+    const start = startOf(this.#held, this.#isLineStart, this.#isPure, isLast)
     if (start === 'unknown') return
     if (start === 'prose') {
       const length = brackets(this.#held)
@@ -208,13 +208,6 @@ export class ElementScanner {
       this.#open()
       this.#feedAgain(0)
     }
-  }
-
-  #startOf(text: string, isLast: boolean): Start {
-    if (this.#isPure && this.#isLineStart) return firstStart(text, isLast)
-    // Text that is JSON lines goes on with values, in which a bracket is one of them.
-    if (text[0] === '{') return objectStart(text, this.#isLineStart)
-    return arrayStart(text, this.#isLineStart, isLast)
   }
 
   /** Begins to read JSON, at the bracket that the held text begins with. */

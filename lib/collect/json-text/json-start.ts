@@ -4,6 +4,12 @@ export type Start = 'json' | 'prose' | 'unknown'
 /** White space behind a bracket that is waited through, in characters. */
 const longestWait = 1024
 
+/** What the bracket begins that a text begins with. `isPure` says that nothing but JSON and fences stands before it. */
+export function startOf(text: string, isLineStart: boolean, isPure: boolean, isLast: boolean): Start {
+  if (isPure && isLineStart) return firstStart(text, isLast)
+  return text[0] === '{' ? objectStart(text, isLineStart) : arrayStart(text, isLineStart, isLast)
+}
+
 /**
  * Whether a line begins an object or array, with nothing but JSON and fences before it. One that holds what is no JSON is
  * JSON here too, so that its reader fails: taken for prose, it would be lost up to the next bracket, and what stands in a
@@ -40,8 +46,7 @@ function brokenArray(text: string, isLast: boolean): Start {
     const before = text.slice(0, at).trimEnd()
     const isLineStart = text.slice(before.length, at).includes('\n')
     if (!isLineStart && !/(?:,|\*\/)$/.test(before)) continue
-    const rest = text.slice(at)
-    const start = character === '{' ? objectStart(rest, isLineStart) : arrayStart(rest, isLineStart, isLast)
+    const start = startOf(text.slice(at), isLineStart, false, isLast)
     if (start === 'json') return 'json'
     if (start === 'unknown' && !isLast) return 'unknown'
   }

@@ -1,4 +1,4 @@
-import { arrayStart, brackets, firstStart, objectStart, type Start } from './json-start.js'
+import { brackets, startOf } from './json-start.js'
 
 /** What the next character may be, within an object or array. */
 type Place =
@@ -119,7 +119,7 @@ export class PartialValue {
       const character = this.#piece[at] as string
       if (character === '{' || character === '[') {
         const rest = this.#piece.slice(at)
-        const start = this.#startOf(rest, isLast)
+        const start = startOf(rest, this.#isLineStart, this.#isPure, isLast)
         if (start === 'json') return this.#begin(at)
         if (start === 'unknown') break
         at += brackets(rest)
@@ -141,12 +141,6 @@ export class PartialValue {
       at++
     }
     this.#piece = this.#piece.slice(at)
-  }
-
-  #startOf(text: string, isLast: boolean): Start {
-    if (this.#isPure && this.#isLineStart) return firstStart(text, isLast)
-    if (text[0] === '{') return objectStart(text, this.#isLineStart)
-    return arrayStart(text, this.#isLineStart, isLast)
   }
 
   #begin(at: number): void {
