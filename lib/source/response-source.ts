@@ -26,7 +26,7 @@ export interface ResponseOptions {
   signal?: AbortSignal
   /**
    * Whether the source ends at the end mark of the first completion, even if the server holds the connection open after
-   * it. Default: true; false for a file, which may be a log of many completions.
+   * it. Usage and costs that come behind the mark in the same read are emitted, too. Default: true; false for a file, which may be a log of many completions.
    */
   endAtMark?: boolean
   /**
