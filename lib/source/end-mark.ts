@@ -1,3 +1,5 @@
+import { ValueEnd } from '../decode/json/value-end.js'
+
 /** How much of a line is kept between two reads, in characters: as much as a mark, cut anywhere, can need. */
 const longestTail = 64
 
@@ -7,6 +9,7 @@ const cut = '\0'
 /** The longest line that is an end mark. */
 const longestMark = 32
 
+const dataStart = /^data: *(?=\{)/
 const endMark = /^data: *\[DONE\] *$/
 const terminalName = /response\.(?:completed|incomplete|failed|done)(?![\w.])/
 /** The type of a terminal, wherever it stands in its event; in a text it would have backslashes before its quotes. */
@@ -37,7 +40,8 @@ export interface CompletionEnd {
 
 /**
  * Tells from the bytes of an event stream when a completion is over, since servers may hold the connection open behind it:
- * at the end mark `[DONE]`, or at the blank line behind the terminal event of a Responses stream.
+ * at the end mark `[DONE]`, or behind the terminal event of a Responses stream, which is over at its blank line or, where that
+ * does not come, at the last bracket of its data.
  *
  * What nearly all reads hold, neither of the two, is told by two searches. Only where one of them finds something are lines
  * looked at.
@@ -48,6 +52,8 @@ export class EndMark {
   #endsWithCarriageReturn = false
   /** Whether the event at hand is the last one. */
   #isLast = false
+  /** Where the JSON ends that the last event has as its data. */
+  #valueEnd: ValueEnd | undefined
 
   /** Takes the next bytes. Gives the end of the completion once it is there. */
   find(bytes: Uint8Array): CompletionEnd | undefined {
@@ -94,29 +100,52 @@ export class EndMark {
     // The second half of a line end that was cut in two.
     let at = this.#endsWithCarriageReturn && text[0] === '\n' ? 1 : 0
     let line = this.#line
-    let isMarked = false
+    let isWhole = false
     lineEnds.lastIndex = at
     for (let found = lineEnds.exec(text); found; found = lineEnds.exec(text)) {
-      line += text.slice(at, found.index)
+      const added = text.slice(at, found.index)
+      line += added
       at = found.index + found[0].length
       if (line === '' && this.#isLast) return { length: withAfterword(text, at), missing: '' }
-      isMarked = this.#look(line)
+      isWhole = this.#look(line, added)
       line = ''
     }
-    line += text.slice(at)
-    // The line ends that a mark lacks may never come. A line feed alone would only make the carriage return before it a
+    const added = text.slice(at)
+    line += added
+    // The line ends that are missing may never come. A line feed alone would only make the carriage return before it a
     // line end of two bytes.
     if (line === '') {
-      if (isMarked) return { length: text.length, missing: text.endsWith('\r') ? '\n\n' : '\n' }
-    } else if (this.#look(line)) return { length: text.length, missing: '\n\n' }
+      if (isWhole) return { length: text.length, missing: text.endsWith('\r') ? '\n\n' : '\n' }
+    } else if (this.#look(line, added)) return { length: text.length, missing: '\n\n' }
     this.#keep(line)
     return undefined
   }
 
-  /** Whether a line is an end mark. Takes notice of a terminal, too. */
-  #look(line: string): boolean {
-    const isMark = line.length <= longestMark && endMark.test(line)
-    if (isMark || terminal.test(line)) this.#isLast = true
-    return isMark
+  /**
+   * Whether a line is an end mark, or ends where the data of a terminal does. Takes notice of a terminal, too. `added` is what
+   * of the line is new.
+   */
+  #look(line: string, added: string): boolean {
+    if (line.length <= longestMark && endMark.test(line)) {
+      this.#isLast = true
+      return true
+    }
+    if (terminal.test(line)) this.#isLast = true
+    return this.#isLast && this.#endsValue(line, added)
   }
+
+  /** Whether a line of the last event ends where its JSON does, which may have begun some lines before. */
+  #endsValue(line: string, added: string): boolean {
+    if (this.#valueEnd) return isEndOf(this.#valueEnd.find(added, 0), added)
+    const start = dataStart.exec(line)?.[0].length
+    if (start === undefined) return false
+    this.#valueEnd = new ValueEnd()
+    this.#valueEnd.begin('{')
+    return isEndOf(this.#valueEnd.find(line, start), line)
+  }
+}
+
+/** Whether a place is the end of a line, but for spaces. */
+function isEndOf(place: number, line: string): boolean {
+  return place !== -1 && line.slice(place).trim() === ''
 }

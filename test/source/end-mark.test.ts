@@ -25,6 +25,10 @@ const ends = {
   '[DONE] without a space': ['data:[DONE]\n\n', ''],
   '[DONE] with spaces round it': ['data:   [DONE]  \n\n', ''],
   '[DONE] under an event name': ['event: done\ndata: [DONE]\n\n', ''],
+  'a terminal and one line end': ['event: response.completed\ndata: {"type":"response.completed"}\n', '\n'],
+  'a terminal and nothing': ['data: {"type":"response.completed","response":{"output":["}\\""]}}', '\n\n'],
+  'a terminal whose type is its last member, and CR': ['data: {"a":{},"type":"response.done"} \r', '\n\n'],
+  'a terminal of many lines': ['event: response.done\ndata: {"a":\ndata: [{}\ndata: ,{}\ndata: ]}', '\n\n'],
   'a named response.completed': ['event: response.completed\ndata: {"type":"response.completed"}\n\n', ''],
   'a named response.incomplete': ['event: response.incomplete\ndata: {}\n\n', ''],
   'a named response.failed': ['event: response.failed\ndata: {}\n\n', ''],
@@ -82,10 +86,21 @@ describe('EndMark', () => {
     })
   }
 
-  it('waits for the blank line behind a terminal event', () => {
-    expect(findIn(['event: response.completed\n', 'data: {"type":"response.completed"}\n'])).to.equal(
-      undefined
-    )
+  for (const [name, begun, rest] of [
+    ['a terminal', 'data: {"type":"response.completed","response":{}', '}'],
+    ['a terminal in the line of its name', 'event: response.completed\n', 'data: {}'],
+    ['a terminal behind its first line', 'event: response.done\ndata: {\n', 'data: }']
+  ] as const) {
+    it(`waits for the rest of ${name}`, () => {
+      expect(findIn([begun])).to.equal(undefined)
+      expect(findIn([begun, rest])).to.deep.equal({ length: rest.length, missing: '\n\n' })
+    })
+  }
+
+  it('waits for the blank line behind a terminal whose beginning is no longer known', () => {
+    const event = `data: {"output":"${'x'.repeat(99)}","type":"response.completed"}`
+    expect(findIn([event.slice(0, 90), event.slice(90)])).to.equal(undefined)
+    expect(findIn([event.slice(0, 90), event.slice(90), '\n\n'])).to.deep.equal({ length: 2, missing: '' })
   })
 
   it('finds the end behind a line of megabytes', () => {
