@@ -17,6 +17,7 @@ import { answersInRedis, idleFollowers } from './redis.js'
 import { relay } from './relay.js'
 import { replayAtOnce, replayTiming } from './replay.js'
 import { stages } from './stages.js'
+import { startUp } from './start.js'
 import { throughput } from './throughput.js'
 
 const benches: ReadonlyMap<string, (isShort: boolean) => Promise<Table>> = new Map([
@@ -39,7 +40,8 @@ const benches: ReadonlyMap<string, (isShort: boolean) => Promise<Table>> = new M
   ['replay-at-once', replayAtOnce],
   ['redis', answersInRedis],
   ['redis-idle', idleFollowers],
-  ['added-delay', addedDelay]
+  ['added-delay', addedDelay],
+  ['start', startUp]
 ])
 
 const loadBefore = load()
