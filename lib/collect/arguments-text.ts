@@ -2,7 +2,7 @@ import { additionsOf, writtenItems } from '../chunk/additions.js'
 import { choicesOf, indexOf, type LooseChunk } from '../chunk/fields.js'
 import { beforeOf, type EventsBefore } from '../chunk/resumed.js'
 import { CompletionError } from '../errors.js'
-import { argumentsText } from './chat/tool-arguments.js'
+import { argumentsText, ToolArguments } from './chat/tool-arguments.js'
 import { ToolCallList, toolIn } from './chat/tool-call-list.js'
 import { isObject } from './merged-fields.js'
 
@@ -17,6 +17,10 @@ export class ArgumentsText {
   readonly #choice: number
   readonly #list = new ToolCallList()
   #calls = 0
+  /** Of a choice: what the pieces come to, should some of them say the arguments again. */
+  #whole: ToolArguments | undefined
+  /** A first piece that may not be all. */
+  #held = ''
   readonly #items = writtenItems()
   /** Of a response: the names of the call's text. */
   readonly #lanes = new Set<string>()
@@ -48,12 +52,17 @@ export class ArgumentsText {
       const { tool_calls: calls, function_call: old } = choice.delta as Record<string, unknown>
       for (const call of Array.isArray(calls) ? calls : []) {
         if (!isObject(call)) continue
-        for (const _started of this.#list.add([call])) this.#start()
+        for (const started of this.#list.add([call])) {
+          this.#start()
+          this.#whole = started.arguments
+        }
         text += this.#piece(toolIn(call))
       }
       // The legacy form has one call at most.
       if (!isObject(old)) continue
       this.#calls ||= 1
+      this.#whole ??= new ToolArguments()
+      this.#whole.add(old.arguments)
       text += this.#piece(old)
     }
     return text
@@ -62,8 +71,24 @@ export class ArgumentsText {
   #piece(tool: Record<string, unknown> = {}): string {
     const { arguments: given = tool.input } = tool
     const text = argumentsText(given, this.#length === 0)
-    this.#length += text.length
-    return text
+    if (text === '') return ''
+    // Some servers send `{}` first, and then the arguments (Bedrock).
+    const mayBeAll = this.#length === 0 && this.#held === '' && text.trim() === '{}'
+    this.#held = mayBeAll ? text : ''
+    return mayBeAll ? '' : this.#add(text)
+  }
+
+  /**
+   * What is held when the input ends. Throws where pieces have said the arguments again: what was given is not the arguments
+   * then, and cannot be taken back.
+   */
+  end(): string {
+    const held = this.#add(this.#held)
+    this.#held = ''
+    const whole = this.#whole?.settle().text
+    if (whole !== undefined && (whole.length !== this.#length || !whole.endsWith(this.#tail)))
+      throw notAsGiven()
+    return held
   }
 
   #ofResponse(event: object): string {
@@ -98,10 +123,7 @@ export class ArgumentsText {
   /** What a whole text holds beyond what was given of it. */
   #rest(whole: string): string {
     if (whole.slice(0, this.#length).endsWith(this.#tail)) return this.#add(whole.slice(this.#length))
-    throw new CompletionError(
-      'CS_ERR_INVALID_CHUNK',
-      'the arguments of the tool call are not at their end what they were in their pieces'
-    )
+    throw notAsGiven()
   }
 
   #add(text: string): string {
@@ -116,6 +138,12 @@ export class ArgumentsText {
       'there is more than one tool call: ask with parallel_tool_calls: false, or take whole calls with toToolCalls()'
     throw new CompletionError('CS_ERR_INVALID_CHUNK', message)
   }
+}
+
+function notAsGiven(): CompletionError {
+  const message =
+    'the arguments of the tool call are not at their end what they were in their pieces: take the whole call with toToolCalls()'
+  return new CompletionError('CS_ERR_INVALID_CHUNK', message)
 }
 
 /** Whether an event begins a call that the caller is to run. */

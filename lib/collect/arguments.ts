@@ -16,7 +16,8 @@ export interface ArgumentsOptions {
  * structured output by a function call, in all three APIs; put `toElements` or `toPartials` behind it.
  *
  * Fails with `CS_ERR_INVALID_CHUNK` for what is no chunk, for a piece that cannot be read, for a second tool call, whose
- * arguments would run into those of the first, and when there was none.
+ * arguments would run into those of the first, when there was none, and at the end of a call whose pieces have said its
+ * arguments again.
  *
  * @example
  * const request = requestCompletion(client, { ...question, tools, tool_choice: 'required' })
@@ -32,7 +33,9 @@ export function toArguments(options?: ArgumentsOptions): Stage<Chunk, string> {
       const text = reader.read(chunk)
       if (text !== '') push(text)
     },
-    flush() {
+    flush(push) {
+      const text = reader.end()
+      if (text !== '') push(text)
       if (reader.hasCall) return
       const message = 'the model called no function: ask with tool_choice, or read its text with toText()'
       throw new CompletionError('CS_ERR_INVALID_CHUNK', message)

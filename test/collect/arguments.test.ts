@@ -76,6 +76,38 @@ describe('toArguments', () => {
     })
   }
 
+  for (const [name, pieces, given] of [
+    ['`{}` before the arguments (Bedrock)', ['{}', '{"n"', ':1}'], ['{"n"', ':1}']],
+    ['`{}` alone', ['', '{}', ''], ['{}']]
+  ] as const) {
+    it(`gives the arguments once: ${name}`, async () => {
+      const body = pieces.map(text => call({ index: 0, function: { name: 'f', arguments: text } })).join('')
+      expect(await read(body + finish('tool_calls'))).to.deep.equal({ items: given })
+    })
+  }
+
+  for (const [name, pieces] of [
+    ['again at the end', ['{"n"', ':1}', '{"n":1}']],
+    ['again in each piece, as far as they have come', ['{"n"', '{"n":1', '{"n":1}']],
+    ['twice', ['{"n":1}', '{"n":1}']]
+  ] as const) {
+    for (const legacy of [false, true]) {
+      const piece = (text: string) =>
+        delta(
+          legacy
+            ? { function_call: { arguments: text } }
+            : { tool_calls: [{ index: 0, function: { arguments: text } }] }
+        )
+
+      it(`fails at the end where they come ${name}: ${legacy ? 'function_call' : 'tool_calls'}`, async () => {
+        const { items, error } = await read(pieces.map(piece).join('') + finish('tool_calls'))
+        expect(items).to.deep.equal(pieces)
+        expect(error).to.include({ code: 'CS_ERR_INVALID_CHUNK' })
+        expect(error?.message).to.include('toToolCalls()')
+      })
+    }
+  }
+
   it('reads a call that has its name and arguments beside its index', async () => {
     const body = call({ index: 0, name: 'f', arguments: '{"a"' }) + call({ index: 0, arguments: ':1}' })
     expect((await read(body + finish('tool_calls'))).items).to.deep.equal(['{"a"', ':1}'])

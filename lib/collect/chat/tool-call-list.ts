@@ -137,12 +137,13 @@ export class FunctionCall implements Pieces {
 /**
  * The tool calls of one choice, put together from deltas.
  *
- * A call goes by its index. The same index under a new id is a new call (Gemini and Ollama give all calls the index 0) if
- * the delta names a function and the arguments so far are JSON; else it is the same call, whose pieces each have an id of
- * their own (Mistral's GLM, vLLM). Under the same id or none, it is a new call if the arguments so far are a JSON object,
- * and the delta names a function and does not say the same again. Without an index, a new id starts a call, or a name
- * where there is no id either, and bare arguments belong to the last call. An index is data from outside: it is looked
- * up, never used as a place in an array.
+ * A call goes by its index, and among those of one index by its id. The same index under a new id is a new call (Gemini
+ * and Ollama give all calls the index 0) if the delta names another function, or any where the arguments so far are JSON; else
+ * it is the same call, whose pieces each have an id of their own (Mistral's GLM, vLLM). Under the same id or none, it is a
+ * new call if the arguments so far are a JSON object, and the delta names a function and does not say the same again.
+ * Without an index, a new id starts a call, or a name where there is no id either. Arguments without an id and a name
+ * begin no call: where none has their index, or they have none, they belong to the last one. An index is data from outside:
+ * it is looked up, never used as a place in an array.
  */
 export class ToolCallList implements Pieces {
   readonly #calls: PartialToolCall[] = []
@@ -173,23 +174,22 @@ export class ToolCallList implements Pieces {
     const { index, id } = delta
     const tool = toolIn(delta)
     const name = isText(tool?.name) ? tool.name : undefined
-    const call = isIndex(index)
-      ? this.#byIndex.get(index)
-      : isText(id)
-        ? this.#byId.get(id)
-        : this.#last(name)
+    const byId = isText(id) ? this.#byId.get(id) : undefined
+    let call = byId
+    if (isIndex(index) && byId?.index !== index) call = this.#byIndex.get(index)
+    if (!call && !isText(id)) call = this.#last(name, index)
     return call && tool && name !== undefined && this.#isAnother(call, id, name, tool) ? undefined : call
   }
 
-  #last(name: string | undefined): PartialToolCall | undefined {
+  /** The last call, if a delta without an id and of this name, at an index where there is no call, goes on with it. */
+  #last(name: string | undefined, index: unknown): PartialToolCall | undefined {
     const last = this.#calls.at(-1)
-    return name !== undefined && last?.name ? undefined : last
+    return name !== undefined && (isIndex(index) || last?.name) ? undefined : last
   }
 
   /** Whether a delta that names a function begins another call than the one at its place. */
   #isAnother(call: PartialToolCall, id: unknown, name: string, tool: Record<string, unknown>): boolean {
-    if (isText(id) && call.id !== '' && call.id !== id)
-      return call.isWhole || (call.arguments.isEmpty && name !== call.name)
+    if (isText(id) && call.id !== '' && call.id !== id) return call.isWhole || name !== call.name
     const { arguments: given = tool.input } = tool
     return call.endsBefore(id, name, argumentsText(given, true))
   }

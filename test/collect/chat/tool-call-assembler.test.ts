@@ -97,6 +97,44 @@ describe('ToolCallAssembler', () => {
     expect(steps(chunks)).to.deep.equal([[], ['f {}'], ['f {"x":1}'], []])
   })
 
+  for (const [how, pieces] of Object.entries({
+    'announced before': [
+      start(0, 'a', 'f'),
+      start(0, 'b', 'g'),
+      start(0, 'a', '', '{"x":1}'),
+      start(0, 'b', '', '{"y":2}')
+    ],
+    'named in each piece': [
+      start(0, 'a', 'f'),
+      start(0, 'b', 'g'),
+      start(0, 'a', 'f', '{"x":1}'),
+      start(0, 'b', 'g', '{"y":2}')
+    ],
+    'in pieces': [
+      start(0, 'a', 'f', '{"x":'),
+      start(0, 'b', 'g', '{"y":'),
+      start(0, 'a', '', '1}'),
+      start(0, 'b', '', '2}')
+    ]
+  })) {
+    it(`keeps calls of other names and ids under the same index apart, whose arguments come in turn: ${how}`, () => {
+      const chunks = [...pieces.map(piece => deltas(piece)), finish('tool_calls')]
+      expect(steps(chunks).flat()).to.have.ordered.members(['f {"x":1}', 'g {"y":2}'])
+    })
+  }
+
+  it('gives arguments at another index than that of their call to the last call, where they have no id and no name', () => {
+    const chunks = [
+      deltas(start(0, 'a', 'f')),
+      deltas(more(1, '{"x":')),
+      deltas(more(1, '1}')),
+      deltas(start(1, 'b', 'g')),
+      deltas(more(2, '{}')),
+      finish('tool_calls')
+    ]
+    expect(steps(chunks)).to.deep.equal([[], [], [], ['f {"x":1}'], [], ['g {}'], []])
+  })
+
   it('takes the same id again for the same call', () => {
     const chunks = [
       deltas(start(0, 'a', 'f', '{"x"')),
