@@ -86,7 +86,14 @@ function additionsOfChoice(chunk: Loose, choice: LooseChoice): Addition[] {
   // Perplexity repeats the whole answer so far beside each delta.
   if (isLoose(message)) add('content', 'content', contentText(message.content), withContent, true)
   if (!isLoose(delta)) return found
-  for (const name of ['reasoning_content', 'reasoning', 'reasoning_text', 'reasoning_details']) {
+  for (const name of [
+    'reasoning_content',
+    'reasoning',
+    'reasoning_text',
+    'reasoning_details',
+    'thinking',
+    'thinking_blocks'
+  ]) {
     const other = reasoningText(delta[name])
     if (other !== reasoning) add('reasoning', name, other, withReasoning)
   }

@@ -44,6 +44,8 @@ export interface LooseDelta {
   reasoning_content?: unknown
   reasoning_text?: unknown
   reasoning_details?: unknown
+  thinking?: unknown
+  thinking_blocks?: unknown
   extra_content?: { google?: { thought?: unknown } | null } | null
   tool_calls?: unknown
   function_call?: unknown

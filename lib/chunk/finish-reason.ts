@@ -1,6 +1,7 @@
 /** The finish reasons of an answer that the model itself ended, or stopped to call a tool. */
 const good: ReadonlySet<string> = new Set([
   'stop',
+  'normal',
   'stop_sequence',
   'stop_token',
   'eos',

@@ -91,7 +91,8 @@ const textMembers: ReadonlySet<string> = new Set([
   'result',
   'token',
   'parts',
-  'generated_text'
+  'generated_text',
+  'tool_calls'
 ])
 
 /**
@@ -120,7 +121,7 @@ export function mayHoldText(payload: object): boolean {
 }
 
 function isFilled(value: unknown): boolean {
-  return isLoose(value) || (typeof value === 'string' && value !== '')
+  return isLoose(value) ? Object.keys(value).length > 0 : typeof value === 'string' && value !== ''
 }
 
 function isLoose(value: unknown): value is Loose {

@@ -11,6 +11,7 @@ const longestText = 200
 
 /** The shapes of an error have little in common: each of these fields may be there or not, and be of any type. */
 interface LooseError extends LooseChunk {
+  delta?: { error?: unknown } | null
   base_resp?: unknown
   param?: unknown
 }
@@ -33,16 +34,19 @@ const messageNames = [
   'statusmsg',
   'faultstring',
   'detail',
+  'details',
   'description',
   'title',
   'err',
   'exception'
 ]
 const codeNames = ['code', 'errorcode', 'errcode', 'errno', 'retcode']
-const statusNames = ['status', 'statuscode', 'httpstatus', 'httpcode', 'code']
+const statusNames = ['status', 'statuscode', 'httpstatus', 'httpstatuscode', 'httpcode', 'code']
 const typeNames = ['type', 'errortype', 'exceptiontype']
 /** What a member is called that holds nothing but a failure. */
-const failureName = /(?:^err|errors?|exceptions?)$/
+const failureName = /(?:^err|errors?|exceptions?|^err(?:or)?(?:message|msg|text|description|type))$/
+/** What an event is called whose data is one, whatever that is. */
+const failureEvent = /^(?:error|\w*exception)$/i
 /** Where an error, or a part of it, is an object of its own, the outermost last. */
 const innerNames = [
   'error',
@@ -122,10 +126,15 @@ export function toProviderError(
   )
 }
 
+/** Whether the name of an event says that its data is an error: `error`, or as AWS names them, such as `throttlingException`. */
+export function isFailureName(event: string): boolean {
+  return event !== '' && failureEvent.test(event)
+}
+
 /** OpenRouter also reports the failure of a choice within the choice. */
 function choiceError(choices: (LooseError | null)[]): object | string | undefined {
   for (const choice of choices) {
-    const error = choice?.error
+    const error = choice?.error || choice?.delta?.error
     if (error && saysAnything(error) && (typeof error === 'object' || typeof error === 'string')) return error
   }
   return undefined
@@ -142,7 +151,7 @@ function payloadError(payload: object): object | string | undefined {
   if (type === 'error' || object === 'error') return payload
   // In a chunk, a field of such a name may mean something else; in an object that is no chunk, it reports an error.
   if (isChunk(payload)) return codedError(payload)
-  return !isKeepAlive(payload) && complains(saidIn(payload)) ? payload : undefined
+  return !isKeepAlive(payload) && (isEmptyError(payload) || complains(saidIn(payload))) ? payload : undefined
 }
 
 /** Besides `response.failed`, some gateways end a response that has failed with `response.completed` or `response.done`. */
@@ -155,14 +164,17 @@ function responseError(event: LooseChunk): object | undefined {
   return error || response?.status === 'failed' ? event : undefined
 }
 
-/** The error in what has the form of a chunk without a choice: a code that says so, beside a message, or errors by name. */
+/**
+ * The error in what has the form of a chunk without a choice: a code that says so, beside a message, no success, or errors
+ * by name.
+ */
 function codedError(payload: object): object | undefined {
   const said = saidIn(payload)
-  const isCoded = !said.has('usage') && isFailing(anyOf(said, codeNames)) && firstOf(said, messageNames, text)
-  return isCoded || failuresIn(said).length > 0 ? payload : undefined
+  const isCoded = said.get('usage') == null && isFailing(anyOf(said, codeNames)) && firstOf(said, messageNames, text)
+  return isCoded || said.get('success') === false || failuresIn(said).length > 0 ? payload : undefined
 }
 
-/** The names of failures under which something stands: `errors`, or `throttlingException` (Bedrock). */
+/** The names of failures under which something stands: `errors`, `error_message` (DeepInfra), or `throttlingException` (Bedrock). */
 function failuresIn(said: Said): string[] {
   return [...said.keys()].filter(name => failureName.test(name) && saysFailure(said.get(name)))
 }
@@ -172,8 +184,13 @@ function saysFailure(value: unknown): boolean {
   return isObject(value) ? saysAnything(value) : text(value) !== undefined && isFailing(value)
 }
 
+/** Whether there is nothing but an error that says nothing, as Python's `str` gives for many: `{"error": ""}`. */
+function isEmptyError({ error }: LooseError): boolean {
+  return typeof error === 'string' || isObject(error)
+}
+
 function isChunk({ object, usage, response, delta }: LooseChunk): boolean {
-  return [object, usage, response, delta].some(field => field !== undefined)
+  return [object, usage, response, delta].some(field => field != null)
 }
 
 /** Whether an object that is no chunk complains: by a code other than 0, a message, or an error within it. */
@@ -199,8 +216,8 @@ function isFailing(code: unknown): boolean {
   return typeof code === 'string' && !/^\s*(0*|2\d\d|ok|success|none|null)\s*$/i.test(code)
 }
 
-/** Some gateways send the error of every good chunk too, as an object in which nothing is filled in. */
-function saysAnything(error: unknown): boolean {
+/** Whether an error is one: some gateways send one with every good chunk too, as an object in which nothing is filled in. */
+export function saysAnything(error: unknown): boolean {
   return isObject(error) ? Object.values(error).some(Boolean) : Boolean(error)
 }
 

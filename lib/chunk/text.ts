@@ -53,7 +53,7 @@ export function choiceText({ delta, text }: LooseChoice, kind: TextKind): string
       return contentText(content) || contentText(text)
     }
     case 'refusal':
-      return plainText(delta?.refusal)
+      return plainText(delta?.refusal) || partsText(delta?.content, 'refusal')
     case 'reasoning':
       if (!delta) return ''
       if (delta.extra_content != null && isThought(delta)) return contentText(delta.content)
@@ -64,6 +64,8 @@ export function choiceText({ delta, text }: LooseChoice, kind: TextKind): string
         reasoningText(delta.reasoning) ||
         reasoningText(delta.reasoning_text) ||
         reasoningText(delta.reasoning_details) ||
+        reasoningText(delta.thinking) ||
+        reasoningText(delta.thinking_blocks) ||
         partsText(delta.content, 'reasoning')
       )
   }
@@ -114,12 +116,16 @@ export function reasoningText(reasoning: unknown, depth: number = deepest): stri
  * the model thinks; the text of any other is the answer. A part of a type that has no text, such as a reference or an
  * image, is none of either.
  */
-function partsText(parts: unknown, kind: 'content' | 'reasoning', depth: number = deepest): string {
+function partsText(parts: unknown, kind: TextKind, depth: number = deepest): string {
   if (!Array.isArray(parts)) return ''
   let text = ''
   for (const part of parts) {
     if (!isLoose(part)) {
       if (kind === 'content') text += contentText(part, depth - 1)
+      continue
+    }
+    if (part.type === 'refusal' && part.text == null) {
+      if (kind === 'refusal') text += plainText(part.refusal)
       continue
     }
     const isReasoning = part.type === 'thinking' || part.type === 'reasoning'
@@ -130,9 +136,9 @@ function partsText(parts: unknown, kind: 'content' | 'reasoning', depth: number 
 }
 
 /** The text of a part that is no reasoning. Throws for one that is filled and cannot be read. */
-export function partText({ type, text, refusal }: Record<string, unknown>): string {
+export function partText({ type, text, refusal, content }: Record<string, unknown>): string {
   // The Assistants API has the text of a part one level deeper.
-  const found = isLoose(text) ? text.value : text
+  const found = isLoose(text) ? text.value : (text ?? (type === 'text' ? content : undefined))
   if (typeof found === 'string' || typeof found === 'number') return String(found)
   if ((found === undefined || found === null) && !isLoose(text)) {
     if (typeof type === 'string' && type !== 'text') return ''

@@ -24,9 +24,7 @@ export function tokensOf(usage: Usage): TokenCounts {
   // The same object under the names of all three APIs.
   const loose = usage as Usage & Record<string, unknown>
   const input = count(loose.prompt_tokens) ?? count(loose.input_tokens)
-  const output = count(loose.completion_tokens) ?? count(loose.output_tokens)
-  const total =
-    count(loose.total_tokens) ?? (input !== undefined && output !== undefined ? input + output : undefined)
+  const written = count(loose.completion_tokens) ?? count(loose.output_tokens)
   const cached =
     detail(loose.prompt_tokens_details, 'cached_tokens') ??
     detail(loose.input_tokens_details, 'cached_tokens') ??
@@ -36,6 +34,11 @@ export function tokensOf(usage: Usage): TokenCounts {
     detail(loose.completion_tokens_details, 'reasoning_tokens') ??
     detail(loose.output_tokens_details, 'reasoning_tokens') ??
     count(loose.reasoning_tokens)
+  const sum = input !== undefined && written !== undefined ? input + written : undefined
+  const total = count(loose.total_tokens) ?? sum
+  // xAI counts what was written without the reasoning, and both in the total.
+  const isWithout = reasoning !== undefined && sum !== undefined && total === sum + reasoning
+  const output = isWithout ? total - input : written
   return {
     ...(input !== undefined && { input }),
     ...(output !== undefined && { output }),

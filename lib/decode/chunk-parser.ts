@@ -2,7 +2,7 @@ import { type Chunk, isResponsesEvent, type LooseChunk } from '../chunk/fields.j
 import { adviceFor } from '../chunk/foreign.js'
 import { isKeepAliveName, isKeepAliveText } from '../chunk/keep-alive.js'
 import { otherFormOfText } from '../chunk/other-form.js'
-import { providerErrorIn } from '../chunk/provider-error.js'
+import { isFailureName, providerErrorIn, saysAnything } from '../chunk/provider-error.js'
 import { Recalled } from '../chunk/recalled.js'
 import { markResumed } from '../chunk/resumed.js'
 import { isWholeCompletion } from '../chunk/whole.js'
@@ -17,6 +17,9 @@ import { EventParser, type ServerSentEvent } from './sse/event-parser.js'
 import type { EventScanner } from './sse/event-scanner.js'
 import { type Stray, StrayLines } from './stray-lines.js'
 
+/** Data that is a message, as several servers write one: `data: error: …`, `data: [ERROR] …`. */
+const textError = /^[[<(]?error\b/i
+
 /** The options of `toChunks`, settled. */
 export interface ChunkParserOptions extends PayloadOptions {
   maxEventSize: number
@@ -28,7 +31,7 @@ export interface ChunkParserOptions extends PayloadOptions {
  * top of the chunk.
  */
 const indifferent =
-  /^(?:created|delta|obfuscation|p|sequence_number|(?:timings|usage|choices,\d+,delta(?!,refusal)),.+)$/
+  /^(?:created|delta|obfuscation|p|sequence_number|(?:timings|usage|choices,\d+,delta(?!,(?:refusal|error))),.+)$/
 
 /**
  * Makes chunks of the text of a body, of events, or of chunks, and knows whether they are a whole completion. Chunks that
@@ -123,7 +126,7 @@ export class ChunkParser implements CompletionReader {
         if (this.#isEvents && scanner.skipIdle()) continue
         return
       }
-      if (scanner.event === 'error' || isKeepAliveName(scanner.event)) return
+      if (isFailureName(scanner.event) || isKeepAliveName(scanner.event)) return
       const value = this.#payloadIn(scanner)
       if (value === undefined) return
       this.#isEvents = true
@@ -151,7 +154,8 @@ export class ChunkParser implements CompletionReader {
   }
 
   takeHeld(): void {
-    this.#takeLastEvent()
+    if (this.#json) this.#json.takeHeld()
+    else this.#takeLastEvent()
     this.#reader.goesOn = false
   }
 
@@ -183,7 +187,10 @@ export class ChunkParser implements CompletionReader {
 
   #newEventParser(): EventParser {
     const events = new EventParser(this.#maxEventSize, {
-      onEvent: (data, event) => this.#takeEvent(data, event),
+      onEvent: (data, event, _id, comment) => this.#takeEvent(data, event, comment),
+      onBareEvent: (event, comment) => {
+        if (isFailureName(event)) this.#reader.fail(comment)
+      },
       onStrayLine: line => this.#takeStrayLine(line),
       isWhole: isPayload,
       splitsData: true
@@ -228,12 +235,16 @@ export class ChunkParser implements CompletionReader {
     }
   }
 
-  #takeEvent(data: string, event: string): void {
-    if (!this.#stray.isEmpty) this.#takeStray(this.#stray.take(false, this.#sawEvent), false)
-    this.#sawEvent = true
+  #takeEvent(data: string, event: string, comment = ''): void {
     const payload = data.trim()
-    if (payload === endMark) return this.#reader.end()
-    if (event !== 'error' && isKeepAliveText(payload)) return
+    const isEnd = payload === endMark
+    // Behind a text of its own, a gateway's end mark says nothing of how the completion has ended.
+    const isLast = isEnd && !this.#reader.progress.complete
+    if (!this.#stray.isEmpty) this.#takeStray(this.#stray.take(isLast, this.#sawEvent), isLast)
+    this.#sawEvent = true
+    if (isEnd) return this.#reader.end()
+    const isFailure = isFailureName(event)
+    if (!isFailure && isKeepAliveText(payload)) return
     let value: unknown
     try {
       value = this.#payloads.parse(payload)
@@ -241,13 +252,15 @@ export class ChunkParser implements CompletionReader {
       if (cause instanceof CompletionError) throw cause
       return this.#takeOddData(payload, event, cause)
     }
-    if (event === 'error' && value !== null) this.#reader.fail(value)
+    if (isFailure && value !== null) this.#reader.fail(value, statusIn(comment))
     else if (!this.#takeNamed(value, event)) this.#doubt(value, payload)
   }
 
   /** Data that is no JSON. */
   #takeOddData(payload: string, event: string, cause: unknown): void {
-    if (event === 'error') return this.#reader.fail(payload)
+    const error = errorBehind(payload, event)
+    if (error) return this.#reader.fail(error)
+    if (isFailureName(event) || textError.test(payload)) return this.#reader.fail(payload)
     if (isKeepAliveName(event)) return
     const payloads = payloadsIn(payload)
     if (payloads) for (const each of payloads) this.#takeEvent(each, '')
@@ -352,8 +365,21 @@ export class ChunkParser implements CompletionReader {
   #takeErrorField(text: string): void {
     const json = parsed(text)
     const error = json === undefined ? text : json
-    if (providerErrorIn({ error }) !== undefined) this.#reader.fail(error)
+    if (saysAnything(error)) this.#reader.fail(error)
   }
+}
+
+/** The status in a comment before the data of an error (DashScope). */
+function statusIn(comment: string): number | undefined {
+  const [, status] = /^HTTP_STATUS\/(\d{3})$/.exec(comment) ?? []
+  return status === undefined ? undefined : Number(status)
+}
+
+/** The error in the last line of data, where the lines before are an event that was cut. */
+function errorBehind(data: string, event: string): object | undefined {
+  const lineFeed = data.lastIndexOf('\n')
+  const last = lineFeed === -1 ? undefined : parsed(data.slice(lineFeed + 1))
+  return isObject(last) && (isFailureName(event) || providerErrorIn(last) !== undefined) ? last : undefined
 }
 
 function isIndifferent(path: readonly string[]): boolean {

@@ -1,3 +1,4 @@
+import { isFailureName } from '../chunk/provider-error.js'
 import { CompletionError } from '../errors.js'
 import { checkLimit, checkOneOf, settled, show } from '../options.js'
 import type { Bytes, Stage } from '../stage.js'
@@ -18,7 +19,7 @@ export interface EventsOptions {
   maxEventSize?: number
   /**
    * What becomes of what servers send outside of the grammar: a last event that lacks its blank line (Azure, llama.cpp and
-   * several gateways end that way), an error in a line `error: …`, JSON in a line without `data:`, a text behind the
+   * several gateways end that way), an error in a line `error: …`, or in a comment under the name `error`, JSON in a line without `data:`, a text behind the
    * events. `emit` makes events of it; an error gets the name `error`. `discard` ignores it, as the standard says.
    * Default: `emit`.
    */
@@ -57,10 +58,14 @@ export function toEvents(options?: EventsOptions): Stage<Bytes, ServerSentEvent>
       strays.take(false)
       add(serverSentEvent(data, event, id))
     }
+    // An error may be told in a comment alone (NVIDIA Dynamo).
+    const onBareEvent = (event: string, comment: string) => {
+      if (isFailureName(event)) onEvent(comment, event, parser.lastEventId)
+    }
     const isStrict = unterminated === 'discard'
     const handlers = isStrict
       ? { onEvent }
-      : { onEvent, onStrayLine: (line: string) => strays.add(line), isWhole: isPayload }
+      : { onEvent, onBareEvent, onStrayLine: (line: string) => strays.add(line), isWhole: isPayload }
     const parser = new EventParser(maxEventSize, handlers)
     const skipsIdle = (scanner: EventScanner) => {
       if (scanner.isDone || !scanner.skipIdle()) return false

@@ -34,9 +34,9 @@ export class HeldFailure {
     return this.#isOfChoice
   }
 
-  /** Takes a payload that reports an error, of one choice or of all. */
-  report(payload: unknown, isOfChoice: boolean): void {
-    this.#hold(toProviderError(payload), isOfChoice)
+  /** Takes a payload that reports an error, of one choice or of all, and a status that came beside it. */
+  report(payload: unknown, isOfChoice: boolean, status?: number): void {
+    this.#hold(toProviderError(payload, { status }), isOfChoice)
   }
 
   /** Takes a chunk: its finish reasons may be failures, and with `failsCut` those that say that the answer is not whole. */

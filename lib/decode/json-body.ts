@@ -1,3 +1,4 @@
+import { parsed } from './event-data.js'
 import { JoinedText } from './joined-text.js'
 import { checkDensity } from './json/density.js'
 import { eventTooLarge } from './sse/event-parser.js'
@@ -48,6 +49,13 @@ export class JsonBody {
       else this.#check(this.#lines.carriedBytes)
     }
     this.#skipsLineFeed = text.endsWith('\r')
+  }
+
+  /** Takes what is whole, though its input has broken off. */
+  takeHeld(): void {
+    const text = this.isDocument ? this.#document.take() : this.#lines.end()
+    const value = parsed(text)
+    if (value !== undefined) this.#handlers.onValue(value, text)
   }
 
   end(): void {

@@ -129,9 +129,9 @@ export class PayloadReader {
   }
 
   /** Takes a payload that reports an error. It may sit beside text or usage (OpenRouter, `response.failed`), which are not lost. */
-  fail(payload: unknown): void {
+  fail(payload: unknown, status?: number): void {
     const isOfChoice = isObject(payload) && isErrorOfChoice(payload)
-    const report = () => this.#held.report(payload, isOfChoice)
+    const report = () => this.#held.report(payload, isOfChoice, status)
     const chunks = this.#chunksIn(payload)
     for (const [place, chunk] of chunks.entries())
       this.#emit(chunk, place === chunks.length - 1 ? report : undefined)
@@ -213,7 +213,7 @@ export class PayloadReader {
   #takeOdd(value: object): boolean {
     const form = isKeepAlive(value) ? undefined : otherFormOf(value)
     if (form) this.invalid(`the input holds no completion chunks: ${form}`)
-    else if (isChunk(value)) {
+    else if (isChunk(value) && !isForeign(value)) {
       admit(value)
       this.#emit(value)
     } else return isKeepAlive(value)
@@ -270,6 +270,11 @@ export function isChunk(value: object): boolean {
     object === 'text_completion' ||
     isWholeCompletion(value)
   )
+}
+
+/** Whether what reports usage holds an answer as well, in no form of ours: to take it for a chunk would lose that. */
+function isForeign({ object, usage, ...rest }: LooseChunk): boolean {
+  return object === undefined && isObject(usage) && mayHoldText(rest)
 }
 
 function tooManyChoices(limit: number): CompletionError {

@@ -1,6 +1,6 @@
 import { isTerminal } from '../chunk/fields.js'
 import { isKeepAlive } from '../chunk/keep-alive.js'
-import { providerErrorIn } from '../chunk/provider-error.js'
+import { providerErrorIn, saysAnything } from '../chunk/provider-error.js'
 import { CompletionError } from '../errors.js'
 import { endMark, parsed } from './event-data.js'
 import { isCutOff } from './json-body.js'
@@ -56,7 +56,7 @@ export class StrayEvents {
     } else if (kind === 'error') {
       const json = parsed(text)
       const error = json === undefined ? text : json
-      if (providerErrorIn({ error }) !== undefined) this.#add({ data: text, event: 'error' })
+      if (saysAnything(error)) this.#add({ data: text, event: 'error' })
     } else if (kind === 'damaged' && this.#isBehindEvents) this.#takeDamaged(text, isLast)
     else if (isLast) this.#takeText(text)
   }

@@ -1,4 +1,5 @@
 import { toProviderError } from '../chunk/provider-error.js'
+import { parsed } from '../decode/event-data.js'
 import type { CompletionError } from '../errors.js'
 import type { BodyReader } from './body.js'
 import { headerFacts } from './headers.js'
@@ -8,13 +9,18 @@ const longestErrorBody = 65_536
 
 /** The error for a response that is not 2xx: its body usually says why. */
 export function refusal(body: string, status: number, headers: unknown): CompletionError {
-  let payload: unknown = body
-  try {
-    payload = JSON.parse(body)
-  } catch {
-    // A proxy's page, or nothing: then the text itself is the message.
-  }
+  // What is no JSON is a proxy's page, or nothing: then the text itself is the message.
+  const payload = parsed(body) ?? dataIn(body) ?? body
   return toProviderError(payload, { status, ...headerFacts(headers) })
+}
+
+/** The JSON of the first event that has any: who asks DashScope for a stream is refused in one. */
+function dataIn(body: string): unknown {
+  for (const [, data = ''] of body.matchAll(/^(?:data|error):(.*)$/gm)) {
+    const value = parsed(data)
+    if (value !== undefined) return value
+  }
+  return undefined
 }
 
 /** The same, of a body that is still to be read. */

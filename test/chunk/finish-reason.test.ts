@@ -49,7 +49,16 @@ describe('isCut', () => {
     })
   }
 
-  for (const reason of ['stop', 'STOP', 'eos', 'end_turn', 'tool_calls', 'function_call', 'stop_sequence']) {
+  for (const reason of [
+    'stop',
+    'STOP',
+    'normal',
+    'eos',
+    'end_turn',
+    'tool_calls',
+    'function_call',
+    'stop_sequence'
+  ]) {
     it(`is false for ${reason}`, () => {
       expect(isCut(reason)).to.equal(false)
     })

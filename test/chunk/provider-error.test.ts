@@ -294,6 +294,78 @@ const shapes: Shape[] = [
     facts: { providerCode: 'server_error' }
   },
   {
+    name: 'a message by the name of an error, in an envelope of nulls (DeepInfra)',
+    payload: {
+      id: 'x',
+      choices: null,
+      created: 0,
+      object: null,
+      error_type: 'BadRequestError',
+      error_message: 'Too long'
+    },
+    message: 'Too long',
+    facts: { type: 'BadRequestError' }
+  },
+  {
+    name: 'a message by the name of an error in a chunk',
+    payload: {
+      object: 'chat.completion.chunk',
+      choices: [],
+      error_type: 'BadRequestError',
+      error_message: 'Too long'
+    },
+    message: 'Too long',
+    facts: { type: 'BadRequestError' }
+  },
+  {
+    name: 'a message by the name of an error in a chunk without choices',
+    payload: { object: 'chat.completion.chunk', error_message: 'Too long' },
+    message: 'Too long',
+    facts: {}
+  },
+  {
+    name: 'no success in a chunk',
+    payload: { choices: [], success: false, msg: 'Quota used up' },
+    message: 'Quota used up',
+    facts: {}
+  },
+  {
+    name: 'a code in a chunk without usage',
+    payload: { object: 'chat.completion.chunk', choices: [], message: 'died', code: 500, usage: null },
+    message: 'died',
+    facts: { providerCode: 500, status: 500 }
+  },
+  {
+    name: 'an error within a delta',
+    payload: { choices: [{ index: 0, delta: { error: { message: 'No', code: 429 } } }] },
+    message: 'No',
+    facts: { providerCode: 429, status: 429 }
+  },
+  {
+    name: 'nothing but an error without a word',
+    payload: { error: '' },
+    message: 'no message given',
+    facts: {}
+  },
+  {
+    name: 'nothing but an error in which nothing is filled in',
+    payload: { error: { message: '' } },
+    message: 'no message given',
+    facts: {}
+  },
+  {
+    name: 'details',
+    payload: { code: 400, details: 'No logprobs here' },
+    message: 'No logprobs here',
+    facts: { providerCode: 400, status: 400 }
+  },
+  {
+    name: 'the status under its full name',
+    payload: { error: { message: 'Overloaded', http_status_code: 429 } },
+    message: 'Overloaded',
+    facts: { status: 429 }
+  },
+  {
     name: 'response.failed without an error',
     payload: { type: 'response.failed' },
     message: 'no message given',
@@ -313,6 +385,12 @@ const good: [name: string, payload: object][] = [
   ['an empty list of errors', { id: 'c', errors: [] }],
   ['an empty list of errors beside no choices', { choices: [], errors: [], stream_error: 'none' }],
   ['what else Groq says', { choices: [{ index: 0, delta: {} }], x_groq: { id: 'req_1', error: null } }],
+  [
+    'a message of an error that says that there is none',
+    { choices: [], error_message: '', error_msg: 'success' }
+  ],
+  ['a null error within a delta', { choices: [{ index: 0, delta: { error: null } }] }],
+  ['a null error alone', { error: null }],
   ['a null choice', { choices: [null] }],
   ['a null error within a choice', { choices: [{ index: 0, error: null }] }],
   ['a usage chunk', { id: 'c', usage: { total_tokens: 3 } }],

@@ -22,6 +22,8 @@ describe('textOf', () => {
         'a'
       ],
       ['text beside an empty delta', { choices: [{ text: 'a', delta: { content: '' } }] }, 'a'],
+      ['text parts that call it content', delta({ content: [{ type: 'text', content: 'a' }] }), 'a'],
+      ['a part that is a refusal', delta({ content: [{ type: 'refusal', refusal: 'no' }] }), ''],
       ['text beside a null delta', { choices: [{ text: 'a', delta: null }] }, 'a'],
       [
         'a delta beside a cumulative message (Perplexity)',
@@ -107,6 +109,7 @@ describe('textOf', () => {
   describe('refusal', () => {
     for (const [name, chunk, text] of [
       ['delta.refusal', delta({ refusal: 'no' }), 'no'],
+      ['a part of the content', delta({ content: [{ type: 'refusal', refusal: 'no' }] }), 'no'],
       ['delta.refusal that is null', delta({ refusal: null, content: 'a' }), ''],
       ['response.refusal.delta', { type: 'response.refusal.delta', delta: 'no' }, 'no'],
       ['response.output_text.delta', { type: 'response.output_text.delta', delta: 'a' }, '']
@@ -148,6 +151,8 @@ describe('textOf', () => {
         reasoning: 'why',
         reasoning_details: [{ type: 'reasoning.text', text: 'why' }]
       }),
+      'thinking (Ollama)': delta({ content: '', thinking: 'why' }),
+      'thinking_blocks alone (LiteLLM)': delta({ thinking_blocks: [{ type: 'thinking', thinking: 'why' }] }),
       'reasoning parts (Databricks)': delta({
         content: [{ type: 'reasoning', summary: [{ type: 'summary_text', text: 'why' }] }]
       }),

@@ -31,6 +31,26 @@ describe('tokensOf', () => {
       { input: 5, output: 7, total: 12, cached: 4 }
     ],
     [
+      'xAI, which leaves the reasoning out of what was written, but not out of the total',
+      {
+        prompt_tokens: 10120,
+        completion_tokens: 1499,
+        total_tokens: 14428,
+        completion_tokens_details: { reasoning_tokens: 2809 }
+      },
+      { input: 10120, output: 4308, total: 14428, reasoning: 2809 }
+    ],
+    [
+      'a provider whose total is another sum',
+      {
+        prompt_tokens: 5,
+        completion_tokens: 7,
+        total_tokens: 15,
+        completion_tokens_details: { reasoning_tokens: 2 }
+      },
+      { input: 5, output: 7, total: 15, reasoning: 2 }
+    ],
+    [
       'fields that are null',
       { prompt_tokens: null, completion_tokens: 7, prompt_tokens_details: null },
       { output: 7 }

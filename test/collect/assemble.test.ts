@@ -383,6 +383,17 @@ describe('CompletionAssembler', () => {
       }
     })
 
+    for (const role of [null, '', undefined]) {
+      it(`names the assistant where the role is ${JSON.stringify(role)} (SGLang, MiniMax)`, () => {
+        expect(messageOf([chunk({ role, content: 'a' })])).to.include({ role: 'assistant', content: 'a' })
+      })
+    }
+
+    it('joins thinking that comes in pieces', () => {
+      const pieces = ['w', 'hy'].map(thinking => chunk({ content: '', thinking }))
+      expect(messageOf(pieces)).to.include({ thinking: 'why' })
+    })
+
     it('reads parts of content as toText does', () => {
       const [choice] = choicesIn(
         assemble([

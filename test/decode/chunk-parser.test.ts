@@ -259,7 +259,13 @@ describe('ChunkParser', () => {
       'as unframed JSON over many lines': JSON.stringify(error, null, 2),
       'as unframed JSON before [DONE]': `${JSON.stringify(error)}\n\n${eventStream(done)}`,
       'as plain text behind the events': 'Overloaded\n',
-      'in an array (Google)': eventStream([error])
+      'in an array (Google)': eventStream([error]),
+      'under the event name error, in a comment (NVIDIA Dynamo)': `event: error\n: Overloaded\n\n${eventStream(done)}`,
+      'under the event name error, in a comment, without a blank line': 'event: error\n: Overloaded\n',
+      'under the name of an exception': 'event: throttlingException\ndata: {"message":"Overloaded"}\n\n',
+      'behind an event that was cut': `data: {"id":"a","choices":[{"delta":{"content":"secret\n${eventStream(error)}`,
+      'behind an event that was cut, under the event name error': `data: {"id":"a","choices":[{"delta":{"content":"secret\nevent: error\n${eventStream(error)}`,
+      'as plain text before an end mark, where no choice has finished': `Overloaded\n\n${eventStream(done)}`
     })) {
       it(`is CS_ERR_PROVIDER ${name}`, () => {
         for (const size of [1, 7, 10_000]) {
@@ -270,6 +276,43 @@ describe('ChunkParser', () => {
             message
           })
         }
+      })
+    }
+
+    for (const said of ['error: engine died', '[ERROR] engine died', 'Error - engine died']) {
+      it(`is CS_ERR_PROVIDER in data that begins with the word: ${said}`, () => {
+        expect(parse([eventStream(text, said, done)])).to.deep.include({
+          chunks: [text],
+          code: 'CS_ERR_PROVIDER',
+          message: `provider reported an error: ${said}`
+        })
+      })
+    }
+
+    it('is CS_ERR_PROVIDER under the event name error, without data and without a comment', () => {
+      expect(parse([eventStream(text), 'event: error\n\n', eventStream(done)]).code).to.equal(
+        'CS_ERR_PROVIDER'
+      )
+    })
+
+    it('has the status of the comment before its data (DashScope)', () => {
+      const parser = new ChunkParser(defaults, { onChunk() {}, onSkip() {} })
+      const frame = 'id:1\nevent:error\n:HTTP_STATUS/429\ndata:{"code":"Throttling","message":"quota"}\n\n'
+      parser.feed(frame)
+      expect(() => parser.end())
+        .to.throw(CompletionError)
+        .that.includes({ status: 429, providerCode: 'Throttling' })
+    })
+
+    for (const [name, event] of Object.entries({
+      'an event with another name and no data': 'event: close\n: error\n\n',
+      'a text before the end mark of a choice that has finished': 'bye\n\n'
+    })) {
+      it(`is not seen in ${name}`, () => {
+        expect(parse([eventStream(text, finish), event, eventStream(done)])).to.deep.equal({
+          chunks: [text, finish],
+          skipped: 0
+        })
       })
     }
 
@@ -388,6 +431,36 @@ describe('ChunkParser', () => {
       const nested = '['.repeat(200_000) + ']'.repeat(200_000)
       const payload = `{"choices":[{"delta":{"content":${nested}},"finish_reason":"stop"}]}`
       expect(parse([eventStream(payload)]).chunks).to.have.length(1)
+    })
+  })
+
+  describe('a payload with usage that holds an answer in another form', () => {
+    const counts = { prompt_tokens: 3, completion_tokens: 1, total_tokens: 4 }
+    for (const payload of [
+      { response: 'Hello', usage: counts },
+      { generated_text: 'Hello', usage: counts },
+      { output: { message: { content: [{ text: 'Hello' }] } }, stopReason: 'end_turn', usage: counts },
+      { id: 'q', result: 'Hello', is_end: true, usage: counts }
+    ]) {
+      it(`fails with CS_ERR_INVALID_CHUNK for ${JSON.stringify(payload)}`, () => {
+        for (const body of [eventStream(payload, done), eventStream(payload), JSON.stringify(payload)])
+          expect(parse([body]).code, body).to.equal('CS_ERR_INVALID_CHUNK')
+      })
+    }
+
+    it('fails with CS_ERR_INVALID_CHUNK for a call of a tool in another form (Workers AI)', () => {
+      const call = { response: '', tool_calls: [{ name: 'w', arguments: { city: 'Paris' } }] }
+      expect(parse([eventStream(call, { response: '', usage: counts }, done)]).code).to.equal(
+        'CS_ERR_INVALID_CHUNK'
+      )
+    })
+
+    it('is a chunk where it holds none', () => {
+      const chunk = { id: 'u', output: [], usage: counts }
+      expect(parse([eventStream(text, finish, chunk)])).to.deep.equal({
+        chunks: [text, finish, chunk],
+        skipped: 0
+      })
     })
   })
 

@@ -47,6 +47,7 @@ describe('toEvents', () => {
       'error: {"message":"No"}',
       { event: 'error', data: '{"message":"No"}' }
     ],
+    ['an error in a comment alone', 'event: error\n: gone', { event: 'error', data: 'gone' }],
     ['an error that is text', 'error: no', { event: 'error', data: 'no' }],
     ['a chunk without data:', '{"choices":[]}', { data: '{"choices":[]}' }],
     ['a chunk under a damaged name', 'ata: {"choices":[]}', { data: '{"choices":[]}' }],

@@ -144,6 +144,32 @@ describe('fromResponse of a body that breaks', () => {
       })
     }
 
+    for (const [name, body, expected] of [
+      [
+        'a whole answer in JSON',
+        '{"object":"chat.completion","choices":[{"index":0,"message":{"content":"one two "},"finish_reason":"stop"}]}',
+        { text: 'one two ' }
+      ],
+      [
+        'an error in JSON',
+        '{"error":{"message":"Too long","code":400}}',
+        { code: 'CS_ERR_PROVIDER', status: 400 }
+      ],
+      [
+        'a last line of JSON',
+        '{"choices":[{"index":0,"delta":{"content":"one two "}}]}\n{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}',
+        { text: 'one two ' }
+      ],
+      ['a part of an answer in JSON', '{"object":"chat.completion","choices":[', { code: 'CS_ERR_TRUNCATED' }]
+    ] as const) {
+      it(`takes ${name} for what it is, though the connection ends within the chunked body (${client})`, async () => {
+        await using server = await serveBytes(socket => void socket.end(chunked + chunk(body)))
+        const { text, error } = await read(fromResponse(signal => send(server.url, signal)))
+        expect({ text, ...error }).to.include(expected)
+        if ('text' in expected) expect(error).to.equal(undefined)
+      })
+    }
+
     it(`tells the server of an abort before the head has come (${client})`, async () => {
       await using server = await serveBytes(() => {})
       const controller = new AbortController()
@@ -262,6 +288,24 @@ describe('fromResponse', () => {
       .that.includes({ 'x-request-id': 'q1' })
       .and.not.has.property('set-cookie')
   })
+
+  for (const [name, body] of Object.entries({
+    'as an event': 'event:error\ndata:{"code":"InvalidParameter","message":"bad"}\n\n',
+    'as a field': 'error: {"code":"InvalidParameter","message":"bad"}\n\n'
+  })) {
+    it(`reads what a refused request is told ${name}`, async () => {
+      await using server = await serveBytes(
+        socket => void socket.end(`HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n${body}`)
+      )
+      const { error } = await read(fromResponse(fetch(server.url)))
+      expect(error).to.include({
+        code: 'CS_ERR_PROVIDER',
+        status: 400,
+        providerCode: 'InvalidParameter',
+        message: 'provider reported an error: bad'
+      })
+    })
+  }
 
   for (const [name, end] of Object.entries({
     'whose keys are in order':

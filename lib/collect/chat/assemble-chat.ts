@@ -39,6 +39,7 @@ const deltaFields: PieceFields = new Map<string, () => Pieces>([
   ['reasoning', () => new MessageContent(reasoningText)],
   ['reasoning_content', () => new MessageContent(reasoningText)],
   ['reasoning_text', () => new MessageContent(reasoningText)],
+  ['thinking', () => new MessageContent(reasoningText)],
   ['reasoning_details', () => new ReasoningList()],
   ['thinking_blocks', () => new ReasoningList()],
   ['tool_calls', () => new ToolCallList()],
@@ -80,12 +81,14 @@ export class ChatChoice {
 
   toObject(index: number): Record<string, unknown> {
     const fields = this.#fields.value
+    const { role, ...message } = this.#message.value
     return {
       logprobs: null,
       ...fields,
       finish_reason: finishReasonOf(fields) ?? null,
       index,
-      message: { role: 'assistant', content: null, refusal: null, ...this.#message.value }
+      // SGLang sends `null` for the role, MiniMax `''`.
+      message: { role: role || 'assistant', content: null, refusal: null, ...message }
     }
   }
 }

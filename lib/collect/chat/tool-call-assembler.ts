@@ -65,6 +65,8 @@ class ChoiceCalls {
   }
 
   add({ tool_calls, function_call }: Record<string, unknown>, whole: ToolCall[]): void {
+    // What comes behind a finish reason shows that it was not the end.
+    if (this.#isFinished && (tool_calls || function_call)) this.#isFinished = false
     for (const started of this.#list.add(tool_calls)) {
       this.#takeLast(whole)
       this.#open.push(started)

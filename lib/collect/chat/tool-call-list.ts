@@ -154,8 +154,10 @@ export class ToolCallList implements Pieces {
   add(deltas: unknown): PartialToolCall[] {
     const started: PartialToolCall[] = []
     if (!Array.isArray(deltas)) return started
-    for (const delta of deltas) {
-      if (!isObject(delta)) continue
+    for (const given of deltas) {
+      if (!isObject(given)) continue
+      // Some servers count their calls; the answer to a call is to name it by a text.
+      const delta = typeof given.id === 'number' ? { ...given, id: `${given.id}` } : given
       const known = this.#find(delta)
       const call = known ?? this.#start(delta.index)
       call.add(delta)

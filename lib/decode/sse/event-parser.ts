@@ -14,7 +14,10 @@ export interface ServerSentEvent {
 
 /** What a parser calls back for. */
 export interface EventHandlers {
-  onEvent(data: string, event: string, id: string): void
+  /** An event; `comment` is the last comment between its name and its end. */
+  onEvent(data: string, event: string, id: string, comment: string): void
+  /** An event that has a name and no data: the standard drops it. */
+  onBareEvent?(event: string, comment: string): void
   /** A line that is neither blank, nor a comment, nor a field of the standard: the standard ignores it. */
   onStrayLine?(line: string): void
   /**
@@ -51,6 +54,7 @@ export class EventParser {
   #event = ''
   /** The name from a line after the data: it may belong to the next event. */
   #nextEvent: string | undefined
+  #comment = ''
   #id = ''
   /** Bytes of the lines of this event, but for those that are yet to be measured. */
   #size = 0
@@ -90,7 +94,10 @@ export class EventParser {
   end(): ServerSentEvent | undefined {
     const line = this.#lines.end()
     if (line !== '') this.#takeLine(line)
-    if (this.#data === undefined) return undefined
+    if (this.#data === undefined) {
+      this.#dispatch()
+      return undefined
+    }
     const data = this.#joined.count === 0 ? this.#data : this.#joined.take()
     return serverSentEvent(data, this.#nextEvent ?? this.#event, this.#id)
   }
@@ -111,7 +118,10 @@ export class EventParser {
       this.#check(this.#measured() + Buffer.byteLength(line))
     }
     const colon = line.indexOf(':')
-    if (colon === 0) return
+    if (colon === 0) {
+      if (this.#event !== '') this.#comment = line.slice(1).trim()
+      return
+    }
     if (this.#unmeasured.length > mostUnmeasured) this.#measured()
     this.#unmeasured += line
     if (colon === -1) this.#takeField(line, '', line)
@@ -171,12 +181,15 @@ export class EventParser {
   #dispatch(): void {
     const data = this.#joined.count === 0 ? this.#data : this.#joined.take()
     const event = this.#nextEvent ?? this.#event
+    const comment = this.#comment
     this.#data = undefined
     this.#event = ''
     this.#nextEvent = undefined
+    this.#comment = ''
     this.#size = 0
     this.#unmeasured = ''
-    if (data !== undefined) this.#handlers.onEvent(data, event, this.#id)
+    if (data !== undefined) this.#handlers.onEvent(data, event, this.#id, comment)
+    else if (event !== '') this.#handlers.onBareEvent?.(event, comment)
   }
 
   #measured(): number {

@@ -229,6 +229,18 @@ describe('ToolCallAssembler', () => {
     expect(steps([finish('tool_calls'), deltas(start(0, 'a', 'f', '{}'))])).to.deep.equal([[], [], ['f {}']])
   })
 
+  it('gives no call that goes on behind the finish reason and is cut off', () => {
+    const chunks = [deltas(start(0, 'a', 'f')), finish('stop'), deltas(more(0, '{"path":"/tmp/x'))]
+    expect(cutOff(chunks)).to.deep.equal(['f {"path":"/tmp/x'])
+    expect(steps([...chunks, deltas(more(0, '"}'))]).flat()).to.deep.equal(['f {"path":"/tmp/x"}'])
+  })
+
+  it('gives an id that is a number as text', () => {
+    const assembler = new ToolCallAssembler()
+    assembler.add(deltas({ index: 0, id: 0, function: { name: 'f', arguments: '{}' } }))
+    expect(assembler.end()[0]).to.include({ id: '0' })
+  })
+
   it('gives each call once though the finish reason is repeated', () => {
     const chunks = [deltas(start(0, 'a', 'f', '{}')), finish('tool_calls'), finish('stop')]
     expect(steps(chunks)).to.deep.equal([[], ['f {}'], [], []])
