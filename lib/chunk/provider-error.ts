@@ -170,7 +170,8 @@ function responseError(event: LooseChunk): object | undefined {
  */
 function codedError(payload: object): object | undefined {
   const said = saidIn(payload)
-  const isCoded = said.get('usage') == null && isFailing(anyOf(said, codeNames)) && firstOf(said, messageNames, text)
+  const isCoded =
+    said.get('usage') == null && isFailing(anyOf(said, codeNames)) && firstOf(said, messageNames, text)
   return isCoded || said.get('success') === false || failuresIn(said).length > 0 ? payload : undefined
 }
 
