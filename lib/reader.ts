@@ -38,6 +38,11 @@ export function markReader<Stream extends object>(stream: Stream, itself: Comple
   Object.defineProperty(stream, reader, { value: itself })
 }
 
+/** What a stream is known by that reads completions itself. */
+export function readerOf(stream: object): CompletionReader | undefined {
+  return (stream as Neighbour)[reader]
+}
+
 /**
  * The stages behind a source that read completions. Pipes are laid in the same turn in which a pipeline is made, so a source
  * asks when its response is there, not when it is made. What reads a source by iteration, as an async generator does, is

@@ -170,7 +170,7 @@ function isTrailer(chunk: object, last: unknown): boolean {
   const choices = choicesOf(chunk)
   if (choices.length === 0) return !('prompt_filter_results' in chunk)
   const { id } = chunk as LooseChunk
-  return Boolean(id) && id === last && !choices.some(goesOn)
+  return Boolean(id) && id === last && !choices.some(isFilled)
 }
 
 /** Whether two ids are there, and differ. */
@@ -180,7 +180,11 @@ function isOther(id: unknown, last: unknown): boolean {
 
 /** Whether a choice has more to say, other than the empty delta that some providers send behind the finish. */
 export function goesOn(choice: LooseChoice | null): boolean {
-  if (!choice || finishReasonOf(choice)) return false
+  return isFilled(choice) && finishReasonOf(choice) === undefined
+}
+
+function isFilled(choice: LooseChoice | null): choice is LooseChoice {
+  if (!choice) return false
   if (choice.text) return true
   return Object.values(choice.delta ?? {}).some(value => value && (!Array.isArray(value) || value.length > 0))
 }

@@ -48,6 +48,14 @@ export function tokensOf(usage: Usage): TokenCounts {
   }
 }
 
+/** The tokens of two completions, each count that one of them has. */
+export function sumOf(one: TokenCounts, other: TokenCounts): TokenCounts {
+  const sum = { ...one }
+  for (const [name, tokens] of Object.entries(other) as [keyof TokenCounts, number][])
+    sum[name] = (sum[name] ?? 0) + tokens
+  return sum
+}
+
 function count(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isFinite(value) ? value : undefined
 }

@@ -1,6 +1,5 @@
 import type { Chunk } from '../chunk/fields.js'
 import { checkChunk } from '../chunk/foreign.js'
-import { tokensOf } from '../chunk/usage.js'
 import { checkBoolean, checkOneOf, invalid, settled } from '../options.js'
 import { type Stage, stage } from '../stage.js'
 import { isStopped } from '../stopping.js'
@@ -140,8 +139,8 @@ export function tapMetrics(options: MetricsOptions): Stage<Chunk, Chunk> {
     span.end()
   }
 
-  function measureTokens({ usage }: Summary): void {
-    const { input, output, cached, reasoning } = usage ? tokensOf(usage) : {}
+  function measureTokens({ usage, tokens }: Summary): void {
+    const { input, output, cached, reasoning } = (usage && tokens) ?? {}
     if (input !== undefined) measure('inputTokens', input, ofMetrics)
     if (output !== undefined) measure('outputTokens', output, ofMetrics)
     // Counters tell of each operation: one without usage counts as none.

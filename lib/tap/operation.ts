@@ -1,4 +1,3 @@
-import { tokensOf } from '../chunk/usage.js'
 import { CompletionError } from '../errors.js'
 import { names, requestAttributes } from './genai-conventions.js'
 import type { Summary } from './summary-record.js'
@@ -43,8 +42,8 @@ export function requestFacts(
 
 /** What a span says of the response. */
 export function responseAttributes(summary: Summary): Attributes {
-  const { id, model, usage, finishReasons, firstChunk, outcome, text } = summary
-  const { input, output, cached, reasoning } = usage ? tokensOf(usage) : {}
+  const { id, model, usage, tokens, finishReasons, firstChunk, outcome, text } = summary
+  const { input, output, cached, reasoning } = (usage && tokens) ?? {}
   const reasons = Object.values(finishReasons)
   const messages = text === undefined ? undefined : [outputMessage(text, reasons[0] ?? 'error')]
   return defined({

@@ -10,8 +10,9 @@ import {
   usageOf
 } from '../chunk/fields.js'
 import { isCut } from '../chunk/finish-reason.js'
+import { isOpening } from '../chunk/progress.js'
 import { choiceText } from '../chunk/text.js'
-import { type TokenCounts, tokensOf } from '../chunk/usage.js'
+import { sumOf, type TokenCounts, tokensOf } from '../chunk/usage.js'
 import { JoinedText } from '../collect/joined-text.js'
 import { TokenEstimate } from './token-estimate.js'
 
@@ -36,13 +37,17 @@ export interface Summary {
   usage?: Usage
   /** Whether the provider reported any usage; if not, whether the output tokens were estimated (`estimate`). */
   usageStatus: 'reported' | 'estimated' | 'missing'
-  /** The tokens of the usage in one shape for all APIs; where they are estimated, `output` alone. Absent when missing. */
+  /**
+   * The tokens of the usage in one shape for all APIs, those of many completions added up; where they are estimated, `output`
+   * alone. Absent when missing.
+   */
   tokens?: TokenCounts
   /** What the answer cost, as `cost` says; absent without one, and when no tokens are known. */
   cost?: number
   /**
    * Whether the answer is whole: the stream is complete, and the model itself ended every choice. False where `length`,
-   * `content_filter` or their like ended one (see `finishReasons`), and where the model refused.
+   * `content_filter` or their like ended one (see `finishReasons`), where the model refused, and where `requireEnd: false` let
+   * pass what was cut: a choice beside others that have finished, and right behind `toChunks` any.
    */
   isWhole: boolean
   /** The finish reason of each choice that has one, by its index. */
@@ -81,6 +86,7 @@ export class SummaryRecord {
   readonly #text: JoinedText | undefined
   readonly #estimate: TokenEstimate | undefined
   readonly #cost: TokenMath['cost']
+  readonly #choices = new Set<number>()
   readonly #finishReasons = new Map<number, string>()
   readonly #answer = new ChoiceText(0, 'content')
   #hasRefusal = false
@@ -88,6 +94,9 @@ export class SummaryRecord {
   #id: string | undefined
   #model: string | undefined
   #usage: Usage | undefined
+  /** The usage of the completion at hand, and the tokens of those before it. */
+  #usageAtHand: Usage | undefined
+  #tokensBefore: TokenCounts | undefined
   #chunks = 0
   #characters = 0
   #firstChunk: number | undefined
@@ -118,7 +127,12 @@ export class SummaryRecord {
     this.#firstChunk ??= now
     this.#id ??= filled(id) ?? filled(response?.id)
     this.#model ??= filled(model) ?? filled(response?.model)
-    this.#usage = usageOf(chunk) ?? this.#usage
+    if (isOpening(chunk)) this.#closeUsage()
+    const usage = usageOf(chunk)
+    if (usage) {
+      this.#usage = usage
+      this.#usageAtHand = usage
+    }
     this.#estimate?.add(chunk)
     if (response) this.#addResponse(response)
     const hasToken = 'choices' in chunk ? this.#addChoices(chunk) : this.#addEvent(chunk)
@@ -128,7 +142,8 @@ export class SummaryRecord {
     this.#newestToken = now
   }
 
-  end(outcome: Outcome, error: Error | undefined, now: number): Summary {
+  /** @param isComplete whether nothing was cut, as far as the caller knows */
+  end(outcome: Outcome, error: Error | undefined, now: number, isComplete = true): Summary {
     const since = (time: number | undefined) => time && time - this.#start
     const total = now - this.#start
     const generating = this.#firstToken === undefined ? 0 : now - this.#firstToken
@@ -143,7 +158,7 @@ export class SummaryRecord {
       usageStatus: this.#usage ? 'reported' : tokens ? 'estimated' : 'missing',
       tokens,
       cost: tokens && this.#cost?.(tokens, this.#model),
-      isWhole: outcome === 'complete' && !this.#hasRefusal && ![...this.#finishReasons.values()].some(isCut),
+      isWhole: outcome === 'complete' && isComplete && this.#isWhole,
       finishReasons: Object.fromEntries(this.#finishReasons),
       chunks: this.#chunks,
       characters: this.#characters,
@@ -164,9 +179,27 @@ export class SummaryRecord {
     ) as typeof summary
   }
 
+  /** Whether the model has ended all choices that came; some providers never say so of any. */
+  get #isWhole(): boolean {
+    const reasons = [...this.#finishReasons.values()]
+    const isFinished =
+      reasons.length === 0 || [...this.#choices].every(index => this.#finishReasons.has(index))
+    return isFinished && !this.#hasRefusal && !reasons.some(isCut)
+  }
+
   #tokens(): TokenCounts | undefined {
-    if (this.#usage) return tokensOf(this.#usage)
-    return this.#estimate && { output: this.#estimate.end() }
+    return this.#reported() ?? (this.#estimate && { output: this.#estimate.end() })
+  }
+
+  #reported(): TokenCounts | undefined {
+    if (!this.#usageAtHand) return this.#tokensBefore
+    const tokens = tokensOf(this.#usageAtHand)
+    return this.#tokensBefore ? sumOf(this.#tokensBefore, tokens) : tokens
+  }
+
+  #closeUsage(): void {
+    this.#tokensBefore = this.#reported()
+    this.#usageAtHand = undefined
   }
 
   #addChoices(chunk: object): boolean {
@@ -174,8 +207,10 @@ export class SummaryRecord {
     this.#text?.add(this.#answer.read(chunk))
     for (const choice of choicesOf(chunk)) {
       if (!choice) continue
+      const index = indexOf(choice)
       const reason = finishReasonOf(choice)
-      if (reason !== undefined) this.#finishReasons.set(indexOf(choice), reason)
+      this.#choices.add(index)
+      if (reason !== undefined) this.#finishReasons.set(index, reason)
       const { length } = choiceText(choice, 'content')
       this.#characters += length
       if (length > 0) hasToken = true

@@ -3,6 +3,7 @@ import { checkChunk } from '../chunk/foreign.js'
 import type { TokenCounts } from '../chunk/usage.js'
 import { CompletionError } from '../errors.js'
 import { checkBoolean, checkFunction, settled } from '../options.js'
+import { type CompletionReader, readerOf } from '../reader.js'
 import { isPrematureClose } from '../sink.js'
 import { type Stage, stage } from '../stage.js'
 import { isStopped } from '../stopping.js'
@@ -51,11 +52,12 @@ export function tapSummary(
   if (cost !== undefined) checkFunction('cost', cost)
   const record = new SummaryRecord(text, performance.now(), { estimate, cost })
   let isReported = false
+  let reader: CompletionReader | undefined
 
   function report(outcome: Outcome, error?: Error): void | Promise<void> {
     if (isReported) return
     isReported = true
-    return onSummary(record.end(outcome, error, performance.now()))
+    return onSummary(record.end(outcome, error, performance.now(), reader?.isComplete))
   }
 
   const tap: Stage<Chunk, Chunk> = stage({
@@ -67,8 +69,11 @@ export function tapSummary(
     flush: () => report(isStopped(tap) ? 'stopped' : 'complete'),
     destroy: error => report(outcomeOf(error), error ?? undefined)
   })
-  // A pipeline may be built long before it runs.
-  tap.once('pipe', () => record.start(performance.now()))
+  tap.once('pipe', (source: object) => {
+    // A pipeline may be built long before it runs.
+    record.start(performance.now())
+    reader = readerOf(source)
+  })
   return tap
 }
 

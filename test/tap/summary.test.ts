@@ -10,6 +10,7 @@ import { expect } from 'chai'
 import { compose, type Summary, tapSummary, timeLimits, toChunks, toText } from 'completion-streams'
 import { type Script, script } from 'completion-streams/testing'
 import { all, ask, closed, delta, endpoints, failureOf, run, serve, settle, withFolder } from '../answers.js'
+import { eventStream } from '../pieces.js'
 
 const answer = 'one two three four five'
 const usage = { prompt_tokens: 5, completion_tokens: 5, total_tokens: 10 }
@@ -116,6 +117,50 @@ describe('tapSummary', () => {
     await all(Readable.from(bodies), toChunks(), tap)
     expect(summaries).to.have.lengthOf(1)
     expect(summaries[0]).to.include({ characters: 2 * answer.length, text: answer + answer })
+  })
+
+  it('adds up the tokens of an input that holds many completions, of which some have no usage', async () => {
+    const completion = (usage?: object) => {
+      const chunk = { id: 'a', choices: [{ index: 0, delta: { content: 'Hi' }, finish_reason: 'stop' }] }
+      return [chunk, ...(usage ? [{ id: 'a', choices: [], usage }] : []), '[DONE]']
+    }
+    const usage = (count: number) => ({ prompt_tokens: count, completion_tokens: 1, total_tokens: count + 1 })
+    const body = eventStream(
+      ...completion(usage(1)),
+      ...completion(),
+      ...completion({ ...usage(20), prompt_tokens_details: { cached_tokens: 4 } })
+    )
+    const { summaries, tap } = keep({ cost: ({ input = 0, output = 0 }) => input + 100 * output })
+    await all(Readable.from([Buffer.from(body)]), toChunks(), tap)
+    expect(summaries[0]).to.deep.include({
+      tokens: { input: 21, output: 2, total: 23, cached: 4 },
+      cost: 221,
+      usageStatus: 'reported'
+    })
+    expect(summaries[0]?.usage).to.include({ prompt_tokens: 20 })
+  })
+
+  describe('says that the answer is not whole, though requireEnd is false', () => {
+    const piece = (index: number, finish_reason: string | null) => ({
+      id: 'a',
+      choices: [{ index, delta: { content: 'Hi' }, finish_reason }]
+    })
+    for (const [name, body, isWhole] of [
+      ['where one of two choices has finished', eventStream(piece(0, 'stop'), piece(1, null)), false],
+      ['where no choice has finished', eventStream(piece(0, null)), false],
+      ['unless all have', eventStream(piece(0, 'stop'), piece(1, 'stop')), true],
+      [
+        'unless there is an end mark and no finish reason (Snowflake)',
+        eventStream(piece(0, null), '[DONE]'),
+        true
+      ]
+    ] as const) {
+      it(name, async () => {
+        const { summaries, tap } = keep()
+        await all(Readable.from([Buffer.from(body)]), toChunks({ requireEnd: false }), tap)
+        expect(summaries[0]).to.include({ outcome: 'complete', isWhole })
+      })
+    }
   })
 
   describe('calls once', () => {
