@@ -51,6 +51,7 @@ export class Progress {
   #terminal = false
   #ended = false
   #started = false
+  #isBare = true
   #leftIncomplete = false
   #hasReason = false
   #id: unknown
@@ -60,9 +61,9 @@ export class Progress {
     return this.#ended
   }
 
-  /** Whether the completion at hand has shown no choice yet. */
+  /** Whether the completion at hand has shown no choice yet, or none that has said anything. */
   get isNew(): boolean {
-    return this.#ended || this.#finished.size === 0
+    return this.#ended || this.#isBare
   }
 
   /** How many choices the completion at hand has shown. */
@@ -106,7 +107,9 @@ export class Progress {
       this.#terminal = true
       this.#hasReason = true
     }
-    for (const choice of choicesOf(chunk)) if (choice) this.#addChoice(choice)
+    const choices = choicesOf(chunk)
+    for (const choice of choices) if (choice) this.#addChoice(choice)
+    if (this.#isBare) this.#isBare = !choices.some(says)
     return opens
   }
 
@@ -154,6 +157,7 @@ export class Progress {
   #reset(): void {
     this.#leftIncomplete = this.#started && !this.complete
     this.#finished.clear()
+    this.#isBare = true
     this.#unfinished = 0
     this.#terminal = false
     this.#ended = false
@@ -181,6 +185,15 @@ function isOther(id: unknown, last: unknown): boolean {
 /** Whether a choice has more to say, other than the empty delta that some providers send behind the finish. */
 export function goesOn(choice: LooseChoice | null): boolean {
   return isFilled(choice) && finishReasonOf(choice) === undefined
+}
+
+/** Whether a choice says anything, be it that it has ended; who speaks is nothing yet. */
+function says(choice: LooseChoice | null): boolean {
+  if (!choice) return false
+  const { delta } = choice
+  const isObject = typeof delta === 'object' && delta !== null
+  const said = isObject ? { ...choice, delta: { ...delta, role: undefined } } : choice
+  return isFilled(said) || finishReasonOf(choice) !== undefined
 }
 
 function isFilled(choice: LooseChoice | null): choice is LooseChoice {

@@ -240,6 +240,26 @@ describe('ChunkParser', () => {
     }
   })
 
+  it('gives the chunks of a whole completion that comes behind a chunk that says no more than who speaks', () => {
+    const opening = {
+      id: 'a',
+      choices: [{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }]
+    }
+    const tool_calls = [{ id: 'c', type: 'function', function: { name: 'w', arguments: '{}' } }]
+    const message = { role: 'assistant', content: 'Hello', tool_calls }
+    const body = {
+      id: 'a',
+      object: 'chat.completion',
+      choices: [{ index: 0, message, finish_reason: 'tool_calls' }]
+    }
+    const { chunks, code } = parse([eventStream(opening, body, done)])
+    expect(code).to.equal(undefined)
+    expect(chunks[0]).to.deep.equal(opening)
+    expect(JSON.stringify(chunks.slice(1)))
+      .to.include('"delta":{"role":"assistant","content":"Hello"')
+      .and.include('"name":"w"')
+  })
+
   describe("a provider's error", () => {
     const message = 'provider reported an error: Overloaded'
     const error = { error: { message: 'Overloaded', type: 'server_error', code: 503 } }
