@@ -54,6 +54,8 @@ export class ResponseItems<Own> {
   readonly #fits: (own: Own, item: Loose) => boolean
   readonly #byId = new Map<string, NamedItem<Own>>()
   readonly #byIndex = new Map<number, NamedItem<Own>>()
+  /** Those that no event has said whole. */
+  readonly #open = new Set<NamedItem<Own>>()
   /** Of the last event, if it was a delta: the next one nearly always goes on with its item. */
   #last: Place<Own> | undefined
   /** In the order in which they came. */
@@ -75,6 +77,7 @@ export class ResponseItems<Own> {
   clear(): void {
     this.#byId.clear()
     this.#byIndex.clear()
+    this.#open.clear()
     this.#last = undefined
     this.all.length = 0
     this.isOver = false
@@ -91,10 +94,10 @@ export class ResponseItems<Own> {
     const step = stepOf(type)
     const named = step === 'added' || step === 'done' ? namesIn(event.item, id) : namesOfEvent(event, type)
     const index = typeof given === 'number' ? given : undefined
-    const item = this.#find(named, index, step, event) ?? this.#open(named, index)
+    const item = this.#find(named, index, step, event) ?? this.#make(named, index)
     this.#learn(item, named)
     if (step === 'added') item.isAdded = true
-    if (step === 'done') item.isDone = true
+    if (step === 'done') this.#finish(item)
     this.#last = step === 'delta' ? { type, id, index: given, item } : undefined
     return item
   }
@@ -119,14 +122,12 @@ export class ResponseItems<Own> {
       const at = this.#byIndex.get(index)
       return at && !isOtherThan(at, named) ? at : undefined
     })
-    const left = this.all.filter(item => !taken.has(item))
-    take((named, index) =>
-      left.find(item => !taken.has(item) && this.#says(item, named, asLoose(output[index])))
-    )
+    const left = new Set(this.all.filter(item => !taken.has(item)))
+    take((named, index) => this.#saidAmong(left, named, output[index]))
     return names.map((named, index) => {
-      const item = found.get(index) ?? this.#open(named, index)
+      const item = found.get(index) ?? this.#make(named, index)
       this.#learn(item, named)
-      item.isDone = true
+      this.#finish(item)
       return item
     })
   }
@@ -143,7 +144,7 @@ export class ResponseItems<Own> {
     }
     const at = index === undefined ? undefined : this.#byIndex.get(index)
     if (at && !this.#isOther(at, named, step, event)) return at
-    return step === 'done' ? this.#openItem(named, event) : undefined
+    return step === 'done' ? this.#saidAmong(this.#open, named, event.item) : undefined
   }
 
   /** Of an event that has neither an id nor a place. */
@@ -151,12 +152,17 @@ export class ResponseItems<Own> {
     if (step === 'added') return undefined
     const isDone = step === 'done'
     const last = this.all.findLast(item => !(isDone && item.isDone) && !isOtherType(item, named))
-    return (isDone ? this.#openItem(named, event) : undefined) ?? last
+    return (isDone ? this.#saidAmong(this.#open, named, event.item) : undefined) ?? last
   }
 
-  /** The item that is not done, and of which a whole one says what has come of it. */
-  #openItem(named: Names, { item }: Loose): NamedItem<Own> | undefined {
-    return this.all.find(known => !known.isDone && this.#says(known, named, asLoose(item)))
+  /** The first of some items of which a whole one says what has come of it. It is taken out. */
+  #saidAmong(items: Set<NamedItem<Own>>, named: Names, whole: unknown): NamedItem<Own> | undefined {
+    for (const item of items) {
+      if (!this.#says(item, named, asLoose(whole))) continue
+      items.delete(item)
+      return item
+    }
+    return undefined
   }
 
   #byIds(named: Names, index: number | undefined): NamedItem<Own> | undefined {
@@ -195,7 +201,7 @@ export class ResponseItems<Own> {
     return this.#fits(item.own, whole)
   }
 
-  #open({ ids, ...named }: Names, given: number | undefined): NamedItem<Own> {
+  #make({ ids, ...named }: Names, given: number | undefined): NamedItem<Own> {
     const index = given ?? (ids.length === 0 ? this.all.length : undefined)
     const [number, own] = [this.all.length, this.#create()]
     const { callId, type, name, arguments: said } = named
@@ -205,9 +211,15 @@ export class ResponseItems<Own> {
 
   #keep(item: NamedItem<Own>): NamedItem<Own> {
     this.all.push(item)
+    if (!item.isDone) this.#open.add(item)
     for (const id of item.ids) this.#byId.set(id, item)
     if (item.index !== undefined) this.#byIndex.set(item.index, item)
     return item
+  }
+
+  #finish(item: NamedItem<Own>): void {
+    item.isDone = true
+    this.#open.delete(item)
   }
 
   /** Keeps what else an event says of its item. */

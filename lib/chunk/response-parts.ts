@@ -321,6 +321,7 @@ function withTidied<Own extends Part, Text extends WholeText>(
 const partTypes: ReadonlyMap<unknown, PartText> = new Map<unknown, PartText>([
   ['output_text', ['content', 'text']],
   ['text', ['content', 'text']],
+  [undefined, ['content', 'text']],
   ['refusal', ['refusal', 'refusal']],
   ['reasoning_text', ['reasoning', 'text']],
   ['summary_text', ['reasoning', 'text']]
@@ -340,20 +341,10 @@ export function textOfPart(itemType: unknown, partType: unknown): PartText | und
   return found[0] === 'content' ? undefined : found
 }
 
-/** The parts in a list of an item. Some gateways have a text where a list of parts, or a part, belongs. */
+/** The parts in a list of an item. Some gateways have a text where a list belongs, or the only part of one. */
 export function partsIn(list: unknown): readonly Loose[] {
-  if (isText(list)) return [textPart(list)]
-  if (typeof list !== 'object' || list === null) return []
-  if (!Array.isArray(list)) return [list as Loose]
-  return list.flatMap(part =>
-    typeof part === 'object' && part !== null ? [part as Loose] : isText(part) ? [textPart(part)] : []
-  )
-}
-
-function isText(value: unknown): value is string | number {
-  return (typeof value === 'string' && value !== '') || typeof value === 'number'
-}
-
-function textPart(text: string | number): Loose {
-  return { type: 'output_text', text: String(text), annotations: [] }
+  if (Array.isArray(list)) return list.filter(part => typeof part === 'object' && part !== null)
+  if (typeof list === 'object' && list !== null) return [list as Loose]
+  const isText = (typeof list === 'string' && list !== '') || typeof list === 'number'
+  return isText ? [{ type: 'output_text', text: String(list), annotations: [] }] : []
 }

@@ -230,7 +230,7 @@ describe('the items of a response', () => {
 async function readings(body: string) {
   const [completion] = await all<{ output: Fields[] }>(Readable.from([body]), toChunks(), toCompletion())
   const textIn = (list: unknown) =>
-    Array.isArray(list) ? list.map(part => part.text ?? part.refusal).join('') : ''
+    Array.isArray(list) ? list.map(part => part.text ?? part.refusal).join('') : String(list ?? '')
   const of = (...types: unknown[]) => (completion?.output ?? []).filter(({ type }) => types.includes(type))
   return {
     text: await read(body),

@@ -82,13 +82,13 @@ export class ResponseAssembler {
   #last: DeltaPlace<KeptPart> | undefined
 
   add(event: LooseEvent, type: string): void {
+    this.#usage = usageOf(event) ?? this.#usage
     if (this.#last && isAt(this.#last, event, type)) {
       this.#last.part.addDelta(event)
       return
     }
     this.#last = undefined
     const { response } = event
-    this.#usage = usageOf(event) ?? this.#usage
     if (isObject(response)) {
       this.#response = response
       this.#isTerminated ||= isTerminal(event) || type === 'response.failed'
@@ -172,7 +172,9 @@ class Item {
   #fields: Record<string, unknown> = {}
   /** The item as it was said whole. */
   #whole: Record<string, unknown> | undefined
-  readonly #pairs = new Map<unknown, KeptPart>()
+  /** The lists of parts that it had then, and what is known of their parts. */
+  readonly #given = new Map<PartList, readonly LooseEvent[]>()
+  readonly #pairs = new Map<LooseEvent, KeptPart>()
   #type = 'message'
 
   /** Whether it has nothing that is worth to be kept where the terminal leaves it out. */
@@ -194,7 +196,11 @@ class Item {
     for (const name of this.#texts.keys()) if (item[name]) this.#texts.delete(name)
     this.#whole = item
     this.#pairs.clear()
-    for (const list of lists) this.#settle(list, partsIn(item[list]))
+    for (const list of lists) {
+      const parts = partsIn(item[list])
+      this.#given.set(list, parts)
+      this.#settle(list, parts)
+    }
   }
 
   fits(item: LooseEvent): boolean {
@@ -317,25 +323,42 @@ class Item {
   #withTexts(item: Record<string, unknown>): Record<string, unknown> {
     for (const [name, text] of this.#texts) item[name] = text.settle().text
     for (const list of lists) {
+      if (this.#isAsGiven(list)) continue
       const parts = this.#listOf(list)
       if (parts.length > 0) item[list] = parts
     }
     return item
   }
 
+  /** Whether a list was said whole, and there is no more to say of it. */
+  #isAsGiven(list: PartList): boolean {
+    const given = this.#given.get(list)
+    return (
+      given?.every(part => this.#pairs.get(part)?.isAsGiven(part) !== false) === true &&
+      this.#left(list).length === 0
+    )
+  }
+
+  /** The parts that have come, and were not said when the item was said whole. */
+  #left(list: PartList): KeptPart[] {
+    const used = new Set(this.#pairs.values())
+    const isLeft = (part: KeptPart) =>
+      part.list === list && !used.has(part) && !(this.#whole && part.length === 0)
+    return this.#allParts().filter(isLeft)
+  }
+
   /** The parts of a list: as they were said whole, with what came beyond that, and those that were not said. */
   #listOf(list: PartList): object[] {
     const placed: (readonly [index: number, part: object])[] = []
-    const used = new Set(this.#pairs.values())
-    const came = this.#allParts().filter(part => part.list === list && !used.has(part))
-    const texts = came.map(part => part.text).join('')
-    for (const [index, given] of partsIn(this.#whole?.[list]).entries()) {
+    const left = this.#left(list)
+    const texts = left.map(part => part.text).join('')
+    for (const [index, given] of this.#given.get(list)?.entries() ?? []) {
       const part = this.#pairs.get(given)
       if (part) placed.push([part.index, part.toWhole(given)])
       // The pieces of which it holds a part are there.
       else if (textIn(given) === '' || !texts.includes(textIn(given))) placed.push([index, given])
     }
-    for (const part of came) if (!this.#whole || part.length > 0) placed.push([part.index, part.toObject()])
+    for (const part of left) placed.push([part.index, part.toObject()])
     return placed.sort(([one], [other]) => byPlace(one, other)).map(([, part]) => part)
   }
 
@@ -398,6 +421,16 @@ class KeptPart extends Part {
     const part: Record<string, unknown> = { type: this.#type, ...this.#fields }
     if (part.type === 'output_text') part.annotations ??= []
     return this.#filled(part)
+  }
+
+  /** Whether a part that was said whole has all that came of it. */
+  isAsGiven(given: LooseEvent): boolean {
+    const { annotations, logprobs } = given
+    return (
+      textIn(given) === this.text &&
+      (this.annotations.length === 0 || isFilled(annotations)) &&
+      (this.#logprobs.length === 0 || isFilled(logprobs))
+    )
   }
 
   /** The part where its item was said whole. */
@@ -472,10 +505,9 @@ function withOutputText(response: Record<string, unknown>): Record<string, unkno
 function outputText(output: unknown): string {
   const texts: string[] = []
   for (const item of Array.isArray(output) ? output : []) {
-    if (item?.type !== 'message' || !Array.isArray(item.content)) continue
-    for (const part of item.content) {
-      if ((part?.type === 'output_text' || part?.type === 'text') && typeof part.text === 'string')
-        texts.push(part.text)
+    if (item?.type !== 'message') continue
+    for (const part of partsIn(item.content)) {
+      if (typeOf(part) === 'output_text') texts.push(textIn(part))
     }
   }
   return texts.join('')
