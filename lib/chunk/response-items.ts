@@ -116,14 +116,19 @@ export class ResponseItems<Own> {
         taken.add(item)
       }
     }
+    const atPlace = (named: Names, index: number) => {
+      const at = this.#byIndex.get(index)
+      return at && !isOtherType(at, named) && !isOtherCall(at, named) ? at : undefined
+    }
     // The surest first: an item that is known by less must not take the place of another.
     take((named, index) => this.#byIds(named, index))
     take((named, index) => {
-      const at = this.#byIndex.get(index)
-      return at && !isOtherThan(at, named) ? at : undefined
+      const at = atPlace(named, index)
+      return at && this.#says(at, named, asLoose(output[index])) ? at : undefined
     })
     const left = new Set(this.all.filter(item => !taken.has(item)))
     take((named, index) => this.#saidAmong(left, named, output[index]))
+    take(atPlace)
     return names.map((named, index) => {
       const item = found.get(index) ?? this.#make(named, index)
       this.#learn(item, named)
@@ -176,13 +181,13 @@ export class ResponseItems<Own> {
       ids.some(id => at?.ids.has(id)) ? at : undefined,
       ...ids.map(id => this.#byId.get(id))
     ]
-    const fitting = known.filter(item => item && !isOtherThan(item, named)) as NamedItem<Own>[]
+    const fitting = known.filter(item => item && !isOtherUnderId(item, named)) as NamedItem<Own>[]
     return fitting.find(({ ids: own }) => ids.every(id => own.has(id))) ?? fitting[0]
   }
 
   /** Whether an event whose ids are not known is about another item than the one at its place. */
   #isOther(item: NamedItem<Own>, named: Names, step: Step, event: Loose): boolean {
-    if (isOtherThan(item, named) || isOtherType(item, named)) return true
+    if (isOtherType(item, named) || isOtherCall(item, named)) return true
     const hasIds = named.ids.length > 0 && item.ids.size > 0
     if (step === 'done' && item.isDone) return hasIds || !this.#says(item, named, asLoose(event.item))
     if (!hasIds) return false
@@ -292,18 +297,21 @@ function stepOf(type: string): Step {
   return type.endsWith('.delta') ? 'delta' : 'part'
 }
 
-/** Whether an item is said to be of another type, or is another call. What an event alone says of the type is less than an id. */
-function isOtherThan<Own>(item: NamedItem<Own>, named: Names): boolean {
-  return (named.isItem && isOtherType(item, named)) || isOtherCall(item, named)
-}
-
 function isOtherType<Own>({ type }: NamedItem<Own>, named: Names): boolean {
   return type !== undefined && named.type !== undefined && familyOf(type) !== familyOf(named.type)
 }
 
+/** Whether an item under an id that is known is another: its id alone proves nothing where all items have the same. */
+function isOtherUnderId<Own>(item: NamedItem<Own>, named: Names): boolean {
+  const isItem = named.isItem && families.has(familyOf(item.type)) && families.has(familyOf(named.type))
+  return (isItem && isOtherType(item, named)) || isOtherCall(item, named)
+}
+
+const families: ReadonlySet<unknown> = new Set(['message', 'reasoning', 'call'])
+
 /** Servers differ in which call is a function's. */
-function familyOf(type: string): string {
-  return type.endsWith('_call') ? 'call' : type
+function familyOf(type: string | undefined): string | undefined {
+  return type?.endsWith('_call') ? 'call' : type
 }
 
 /** Whether two calls are two: they have other ids, and differ in what is known of their functions and arguments. */

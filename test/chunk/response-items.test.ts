@@ -230,7 +230,7 @@ describe('the items of a response', () => {
 async function readings(body: string) {
   const [completion] = await all<{ output: Fields[] }>(Readable.from([body]), toChunks(), toCompletion())
   const textIn = (list: unknown) =>
-    Array.isArray(list) ? list.map(part => part.text ?? part.refusal).join('') : String(list ?? '')
+    Array.isArray(list) ? list.map(part => part.text ?? part.refusal).join('') : ''
   const of = (...types: unknown[]) => (completion?.output ?? []).filter(({ type }) => types.includes(type))
   return {
     text: await read(body),
@@ -429,6 +429,17 @@ describe('what a response says again', () => {
     ],
     'without an id, elsewhere': [
       added(summary) + d('Yes', { output_index: 1 }) + completed({ ...msg('', 'Yes'), id: undefined }),
+      'Yes'
+    ],
+    'in an item that is called otherwise when it is done': [
+      added({ ...msg('m', ''), type: 'output_message' }) +
+        d('Yes') +
+        itemDone(msg('m', 'Yes')) +
+        completed(msg('m', 'Yes')),
+      'Yes'
+    ],
+    'behind an item of the gateway, under another id (LiteLLM)': [
+      d('Yes') + completed(fetched, msg('x', 'Yes')),
       'Yes'
     ],
     'poorer than its pieces (vLLM)': [

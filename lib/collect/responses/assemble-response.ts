@@ -179,8 +179,10 @@ class Item {
 
   /** Whether it has nothing that is worth to be kept where the terminal leaves it out. */
   get isEmpty(): boolean {
-    if (this.#whole || this.#fields.name) return false
-    return this.#texts.size === 0 && this.#allParts().every(part => part.length === 0)
+    const { type = this.#type, name } = this.#fields
+    if (name || this.#texts.size > 0 || this.#allParts().some(part => part.length > 0)) return false
+    if (type !== 'message' && type !== 'reasoning') return this.#whole === undefined
+    return [...this.#given.values()].every(parts => parts.length === 0)
   }
 
   open(item: unknown): void {
@@ -321,7 +323,10 @@ class Item {
   }
 
   #withTexts(item: Record<string, unknown>): Record<string, unknown> {
-    for (const [name, text] of this.#texts) item[name] = text.settle().text
+    for (const [name, text] of this.#texts) {
+      // The input of a custom tool, or code, may be several values of JSON, and none of them too many.
+      item[name] = name === 'arguments' ? text.settle().text : text.joined
+    }
     for (const list of lists) {
       if (this.#isAsGiven(list)) continue
       const parts = this.#listOf(list)
@@ -333,6 +338,7 @@ class Item {
   /** Whether a list was said whole, and there is no more to say of it. */
   #isAsGiven(list: PartList): boolean {
     const given = this.#given.get(list)
+    if (list === 'content' && typeof this.#whole?.content === 'string') return false
     return (
       given?.every(part => this.#pairs.get(part)?.isAsGiven(part) !== false) === true &&
       this.#left(list).length === 0
