@@ -149,11 +149,10 @@ export class ItemParts<Own extends Part = Part> {
   partSaid(type: string, list: PartList, index: number, isCut: boolean, text: string): Own {
     const place = placeOf(list, index)
     const known = this.#byPlace.get(place)
-    const isSaid = known !== undefined && known.said.size > 0
+    // What has been said, or is the only one of which a piece came, is not looked for elsewhere.
+    const isSure = known !== undefined && (known.said.size > 0 || this.#unsaid.size === 1)
     const part =
-      (isSaid ? known : this.#joined(list, text)) ??
-      known ??
-      this.#onlyPiece(list, text) ??
+      (isSure ? known : this.#joined(list, text, known)) ??
       this.#saidOtherwise(type, list, text) ??
       this.#keep(this.#create(list, index, isCut))
     this.#byPlace.set(place, part)
@@ -209,16 +208,21 @@ export class ItemParts<Own extends Part = Part> {
     return part.length === 0 ? part : this.#keep(this.#create(list, index, isCut))
   }
 
-  /** The pieces of a list that no event has said whole. */
-  #pieces(list: PartList): Own[] {
-    return [...this.#unsaid].filter(part => part.list === list && part.length > 0)
-  }
-
-  /** Several pieces as one part, where the text begins with all of them. */
-  #joined(list: PartList, text: string): Own | undefined {
-    if (this.#unsaid.size < 2) return undefined
-    const [first, ...others] = this.#pieces(list)
-    if (!first || others.length === 0 || !beginsWith([text], [first, ...others])) return undefined
+  /**
+   * The pieces of a list that no event has said whole, as one part, where a text begins with all of them; else the part at the
+   * place of the text, which a single piece elsewhere is no reason to doubt.
+   */
+  #joined(list: PartList, text: string, known: Own | undefined): Own | undefined {
+    const pieces: Own[] = []
+    let length = 0
+    for (const part of this.#unsaid) {
+      if (part.list !== list || part.length === 0) continue
+      if (!part.begins(text.slice(length))) return known
+      length += part.length
+      pieces.push(part)
+    }
+    const [first, ...others] = pieces
+    if (!first || others.length === 0) return known ?? first
     this.#join(first, others)
     return first
   }
@@ -232,11 +236,6 @@ export class ItemParts<Own extends Part = Part> {
     for (const part of left) this.all.push(part)
     for (const [place, part] of this.#byPlace) if (isJoined.has(part)) this.#byPlace.set(place, first)
     for (const part of others) this.#unsaid.delete(part)
-  }
-
-  #onlyPiece(list: PartList, text: string): Own | undefined {
-    const [piece, other] = this.#pieces(list)
-    return other === undefined && piece?.begins(text) ? piece : undefined
   }
 
   /** The newest part, if another event has said the same text of it. */
