@@ -22,16 +22,25 @@ export interface Addition {
 
 type Loose = Readonly<Record<string, unknown>>
 
-/** The places of the parts of an item that have come, by the names of their texts. */
-type Places = Map<string, Set<number>>
+/** What is known of the texts of an item. */
+interface Written {
+  /** The places of the parts that have come, by the names of their texts. */
+  readonly places: Map<string, Set<number>>
+  /** The text that the newest deltas are of, and whether it has been said whole since. */
+  newest: { readonly name: string; readonly place: number; isSaid: boolean } | undefined
+}
 
 /** The items of a response that its chunks have spoken of. */
-export type WrittenItems = ResponseItems<Places>
+export type WrittenItems = ResponseItems<Written>
+
+export function newlyWritten(): Written {
+  return { places: new Map(), newest: undefined }
+}
 
 export function writtenItems(): WrittenItems {
   return new ResponseItems(
-    () => new Map(),
-    own => own.size > 0
+    () => newlyWritten(),
+    ({ places }) => places.size > 0
   )
 }
 
@@ -160,18 +169,25 @@ function additionsOfEvent(event: Loose, type: string, items: WrittenItems): Addi
     const [kind, field] = known
     const item = items.of(event, type)
     const given = step === 'delta' ? event.delta : event[field]
-    const isFirst = step !== 'delta' || !item.own.has(name)
+    const isFirst = step !== 'delta' || !item.own.places.has(name)
     const text = kind === 'arguments' ? eventArguments(given, isFirst) : eventText(given)
-    return text === '' ? [] : [eventAddition(kind, item, name, index, text, step !== 'delta')]
+    if (text === '') return []
+    const isWhole = step !== 'delta'
+    return [eventAddition(kind, item, name, placeOf(item.own, name, index, isWhole), text, isWhole)]
   }
-  if (isLoose(event.part)) return partAdditions(event.part, items.of(event, type), index)
+  if (isLoose(event.part)) {
+    const item = items.of(event, type)
+    if (step === 'added') item.own.newest = undefined
+    const place = placeOf(item.own, nameOf(event.part, item.type), index, true)
+    return partAdditions(event.part, item, place)
+  }
   if (isLoose(event.item)) return itemAdditions(event.item, items.of(event, type))
   if (!isLoose(event.response) || !Array.isArray(event.response.output)) return []
   const output = event.response.output.filter(isLoose)
   return items.ofOutput(output).flatMap((item, place) => itemAdditions(output[place] ?? {}, item))
 }
 
-function itemAdditions(given: Loose, item: NamedItem<Places>): Addition[] {
+function itemAdditions(given: Loose, item: NamedItem<Written>): Addition[] {
   const name = ofItems.get(given.type)
   const [kind, field] = texts.get(name ?? '') ?? []
   const own = field === undefined ? '' : eventArguments(given[field], true)
@@ -188,12 +204,28 @@ function itemAdditions(given: Loose, item: NamedItem<Places>): Addition[] {
 }
 
 /**
+ * The place under which a text has come, or comes. vLLM counts the places on with each delta of a text, and with each event that
+ * says it again.
+ */
+function placeOf(own: Written, name: string, index: number, isWhole: boolean): number {
+  const { newest } = own
+  const isKnown = own.places.get(name)?.has(index) === true
+  const isSame = newest?.name === name && (newest.place === index || !isKnown)
+  if (isSame && (isWhole || !newest.isSaid)) {
+    if (isWhole) newest.isSaid = true
+    return newest.place
+  }
+  if (!isWhole) own.newest = { name, place: index, isSaid: false }
+  return index
+}
+
+/**
  * The places under which the parts of a whole list have come: their own, unless one came that is not among them (vLLM's
  * go on from one item to the next); then in the order in which they came.
  */
-function placesOf(list: readonly Loose[], { own, type }: NamedItem<Places>): number[] {
+function placesOf(list: readonly Loose[], { own, type }: NamedItem<Written>): number[] {
   const places = list.map((_part, index) => index)
-  for (const [name, came] of own) {
+  for (const [name, came] of own.places) {
     const here = places.filter(index => nameOf(list[index] ?? {}, type) === name)
     if ([...came].every(index => here.includes(index))) continue
     for (const [at, index] of [...came].entries()) {
@@ -204,7 +236,7 @@ function placesOf(list: readonly Loose[], { own, type }: NamedItem<Places>): num
   return places
 }
 
-function partAdditions(part: Loose, item: NamedItem<Places>, index: number): Addition[] {
+function partAdditions(part: Loose, item: NamedItem<Written>, index: number): Addition[] {
   const isModels = item.type === undefined || item.type === 'message' || item.type === 'reasoning'
   // LiteLLM has texts in items of its own, which are nothing of the model's.
   if (!isModels && textOfPart('message', part.type)?.[0] === 'content') return []
@@ -226,14 +258,14 @@ function nameOf({ type }: Loose, itemType: string | undefined): string {
 
 function eventAddition(
   kind: WrittenKind,
-  { number, index: output_index, ids: [item_id], own }: NamedItem<Places>,
+  { number, index: output_index, ids: [item_id], own }: NamedItem<Written>,
   name: string,
   index: number,
   text: string,
   isWhole: boolean
 ): Addition {
-  const places = own.get(name) ?? new Set()
-  own.set(name, places.add(index))
+  const places = own.places.get(name) ?? new Set()
+  own.places.set(name, places.add(index))
   const lane = `item ${number} ${name} ${index}`
   const alone = (delta: string) => {
     const part = name === 'reasoning_summary_text' ? { summary_index: index } : { content_index: index }

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import { expect } from 'chai'
 import {
+  guardRepetition,
   moderate,
   type ToolCall,
   toArguments,
@@ -128,8 +129,6 @@ describe('the items of a response', () => {
       expect(await read(cut)).to.equal('Hello')
     })
 
-    // Where each piece has a part of its own, each may be asked about alone.
-    if (name.startsWith('each piece')) continue
     it(`are asked about once where ${name}`, async () => {
       const asked: string[] = []
       await all(
@@ -522,6 +521,13 @@ describe('what a response says again', () => {
     const found = await readings(body)
     expect(found).to.deep.include({ text: 'Yes', reasoning: 'Hmm.', messages: ['Yes'], thoughts: ['Hmm.'] })
     expect(await askedOf(body)).to.deep.equal(['Hmm.', 'Yes'])
+  })
+
+  it('is asked about once, and watched as one text, under places of its own (vLLM)', async () => {
+    expect(await askedOf(moved + saidAgain + completed(msg('m', 'Hello')))).to.deep.equal(['Hello'])
+    const loop = Array.from({ length: 2000 }, (_, content_index) => d('ab', { content_index })).join('')
+    const { error } = await run(Readable.from([loop + completed()]), toChunks(), guardRepetition())
+    expect(error).to.have.property('code', 'CS_ERR_REPETITION')
   })
 
   it('is asked about as what it is (LiteLLM)', async () => {
