@@ -149,7 +149,8 @@ export class ResponseItems<Own> {
     }
     const at = index === undefined ? undefined : this.#byIndex.get(index)
     if (at && !this.#isOther(at, named, step, event)) return at
-    return step === 'done' ? this.#saidAmong(this.#open, named, event.item) : undefined
+    const said = step === 'done' ? this.#saidAmong(this.#open, named, event.item) : undefined
+    return said ?? (isPiece ? undefined : this.#openCall(named))
   }
 
   /** Of an event that has neither an id nor a place. */
@@ -166,6 +167,16 @@ export class ResponseItems<Own> {
       if (!this.#says(item, named, asLoose(whole))) continue
       items.delete(item)
       return item
+    }
+    return undefined
+  }
+
+  /** The first call that has begun, and whose arguments were not said whole, if it may be the one whose arguments are. */
+  #openCall(named: Names): NamedItem<Own> | undefined {
+    if (named.arguments === undefined || familyOf(named.type) !== 'call') return undefined
+    for (const item of this.#open) {
+      const isOpen = item.isAdded && item.arguments === undefined && familyOf(item.type) === 'call'
+      if (isOpen && isSame(item.name, named.name)) return item
     }
     return undefined
   }

@@ -312,6 +312,22 @@ describe('what a response says again', () => {
         completed(thought, pay('c', 'call_c')),
       [paid]
     ],
+    'under ids and at a place that are not known': [
+      streamed +
+        argumentsDone('{"n":1}', 'x', 1) +
+        itemDone(pay('y', 'call_b'), { output_index: 1 }) +
+        completed(pay('z', 'call_c')),
+      [paid]
+    ],
+    'two at the places behind their own (vLLM, gpt-oss)': [
+      streamed +
+        itemDone({ ...pay(undefined, 'call_x'), item_id: 'a' }, { output_index: 1 }) +
+        added(pay('b', 'call_b'), { output_index: 1 }) +
+        argued('{"n":1}', 'b', 1) +
+        itemDone({ ...pay(undefined, 'call_y'), item_id: 'b' }, { output_index: 2 }) +
+        completed(pay('c', 'call_c'), pay('d', 'call_d')),
+      paidTwice
+    ],
     'twice alone': [itemDone(pay('a', 'call_a')).repeat(2) + completed(pay('a', 'call_a')), [paid]],
     'two honest ones': [
       itemDone(pay('a', 'call_a')) +
