@@ -156,9 +156,9 @@ export class ResponseItems<Own> {
   /** Of an event that has neither an id nor a place. */
   #findUnnamed(named: Names, step: Step, event: Loose): NamedItem<Own> | undefined {
     if (step === 'added') return undefined
-    const isDone = step === 'done'
-    const last = this.all.findLast(item => !(isDone && item.isDone) && !isOtherType(item, named))
-    return (isDone ? this.#saidAmong(this.#open, named, event.item) : undefined) ?? last
+    const isFitting = (item: NamedItem<Own>) => !isOtherType(item, named)
+    if (step !== 'done') return this.all.findLast(isFitting)
+    return this.#saidAmong(this.#open, named, event.item) ?? [...this.#open].findLast(isFitting)
   }
 
   /** The first of some items of which a whole one says what has come of it. It is taken out. */

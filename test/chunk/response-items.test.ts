@@ -461,6 +461,10 @@ describe('what a response says again', () => {
       d('Hello') + d(' world') + d('!') + completed(msg('m', '!')),
       'Hello world!'
     ],
+    'poorer than its pieces, each of which has a place of its own': [
+      d('Hello', { content_index: 1 }) + d('!', { content_index: 2 }) + completed(msg('m', '!')),
+      'Hello!'
+    ],
     'before its last pieces': [
       d('cod') + textDone('cod') + itemDone(msg('m', 'cod')) + d('ex') + d('-') + d('ok') + completed(),
       'codex-ok'
@@ -502,6 +506,17 @@ describe('what a response says again', () => {
       expect(found.reasoning).to.equal(thoughts.join(''))
     })
   }
+
+  it('is a text that was tidied in a completion, and is there once', async () => {
+    for (const places of [
+      [0, 0],
+      [1, 2]
+    ]) {
+      const said = ['he', 'llo'].map((delta, at) => d(delta, { content_index: places[at] })).join('')
+      const found = await readings(created + said + completed(msg('m', 'Hello')))
+      expect(found).to.deep.include({ text: 'hello', messages: ['Hello'] })
+    }
+  })
 
   it('is reasoning that comes under a place of its own (vLLM)', async () => {
     const where = { item_id: 'rs', output_index: 0 }
