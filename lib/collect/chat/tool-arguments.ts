@@ -1,7 +1,7 @@
 import { jsonOf } from '../../chunk/json.js'
+import { ValueEnd } from '../../decode/json/value-end.js'
 import { CompletionError } from '../../errors.js'
 import { JoinedText } from '../joined-text.js'
-import { ValueEnd } from '../../decode/json/value-end.js'
 import { isObject } from '../merged-fields.js'
 
 const what = 'the arguments of a tool call'

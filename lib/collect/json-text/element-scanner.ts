@@ -1,5 +1,5 @@
-import { brackets, startOf } from './json-start.js'
 import { ValueEnd } from '../../decode/json/value-end.js'
+import { brackets, startOf } from './json-start.js'
 
 /** What a scanner calls back for. */
 export interface ElementHandlers {
