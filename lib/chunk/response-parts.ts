@@ -210,19 +210,21 @@ export class ItemParts<Own extends Part = Part> {
 
   /**
    * The pieces of a list that no event has said whole, as one part, where a text begins with all of them; else the part at the
-   * place of the text, which a single piece elsewhere is no reason to doubt.
+   * place of the text. A single piece elsewhere is no reason to doubt that, unless the part was announced before it came.
    */
   #joined(list: PartList, text: string, known: Own | undefined): Own | undefined {
     const pieces: Own[] = []
+    let isAnnounced = known === undefined
     let length = 0
     for (const part of this.#unsaid) {
+      if (part === known && pieces.length === 0) isAnnounced = true
       if (part.list !== list || part.length === 0) continue
       if (!part.begins(text.slice(length))) return known
       length += part.length
       pieces.push(part)
     }
     const [first, ...others] = pieces
-    if (!first || others.length === 0) return known ?? first
+    if (!first || (others.length === 0 && !isAnnounced)) return known
     this.#join(first, others)
     return first
   }

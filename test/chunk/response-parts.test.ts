@@ -54,6 +54,14 @@ describe('ItemParts', () => {
     expect(said(parts, 1, 'AB')).to.equal('AB')
   })
 
+  it('takes pieces for those of the part that was announced before them', () => {
+    for (const pieces of [['Hello'], ['Hel', 'lo']]) {
+      const parts = partsOf([0, ''], ...pieces.map((piece, at) => [at + 1, piece] as const))
+      expect(said(parts, 0, 'Hello!')).to.equal('!')
+      expect(said(parts, 0, 'Hello!', 'part.done')).to.equal('')
+    }
+  })
+
   it('gives a part that has been announced and begins as a piece elsewhere', () => {
     const parts = partsOf([0, 'A'])
     parts.part('content', 1, false)
