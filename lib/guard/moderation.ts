@@ -50,7 +50,7 @@ const kinds: readonly WrittenKind[] = ['content', 'reasoning', 'refusal', 'argum
  *
  * Fails with `CS_ERR_BLOCKED`, with what the check said as `reason`, or what it threw as `cause`, the `kind` of the text and
  * its `choice`, after everything that was approved is in the sink; with `CS_ERR_INVALID_CHUNK` when what it is given
- * is neither text nor a chunk.
+ * is neither text nor a chunk, or holds a text that cannot be read.
  *
  * @example
  * const polite = moderate<string>(text => (/\bdamn\b/i.test(text) ? 'rude' : true), { window: 200 })
