@@ -147,6 +147,7 @@ const texts: ReadonlyMap<string, readonly [kind: WrittenKind, field: string]> = 
   ['text', ['content', 'text']],
   ['refusal', ['refusal', 'refusal']],
   ['reasoning_text', ['reasoning', 'text']],
+  ['reasoning', ['reasoning', 'text']],
   ['reasoning_summary_text', ['reasoning', 'text']],
   ['audio.transcript', ['content', 'transcript']],
   ['audio_transcript', ['content', 'transcript']],

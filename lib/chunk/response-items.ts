@@ -283,6 +283,7 @@ const typesOfEvents: ReadonlyMap<string, string> = new Map([
   ['response.output_text', 'message'],
   ['response.refusal', 'message'],
   ['response.reasoning_text', 'reasoning'],
+  ['response.reasoning', 'reasoning'],
   ['response.reasoning_summary_text', 'reasoning'],
   ['response.reasoning_summary_part', 'reasoning'],
   ['response.function_call_arguments', 'function_call'],

@@ -49,6 +49,7 @@ const texts: ReadonlyMap<string, readonly [kind: TextKind, field: string, list: 
   ['response.output_text', ['content', 'text', 'content']],
   ['response.refusal', ['refusal', 'refusal', 'content']],
   ['response.reasoning_text', ['reasoning', 'text', 'content']],
+  ['response.reasoning', ['reasoning', 'text', 'content']],
   ['response.reasoning_summary_text', ['reasoning', 'text', 'summary']]
 ])
 

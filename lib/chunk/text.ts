@@ -22,11 +22,12 @@ export function textOf(chunk: object, choice: number, kind: TextKind): string {
   return text
 }
 
-/** The kinds of text that the deltas of a response bring. */
+/** The kinds of text that the deltas of a response bring. `response.reasoning` is what the Open Responses schema calls it. */
 const kindsOfDeltas: ReadonlyMap<string, TextKind> = new Map<string, TextKind>([
   ['response.output_text.delta', 'content'],
   ['response.refusal.delta', 'refusal'],
   ['response.reasoning_text.delta', 'reasoning'],
+  ['response.reasoning.delta', 'reasoning'],
   ['response.reasoning_summary_text.delta', 'reasoning']
 ])
 

@@ -16,6 +16,7 @@ export const partTexts: ReadonlyMap<string, TextOfPart> = new Map([
   ['response.output_text', { list: 'content', type: 'output_text', field: 'text' }],
   ['response.refusal', { list: 'content', type: 'refusal', field: 'refusal' }],
   ['response.reasoning_text', { list: 'content', type: 'reasoning_text', field: 'text' }],
+  ['response.reasoning', { list: 'content', type: 'reasoning_text', field: 'text' }],
   ['response.reasoning_summary_text', { list: 'summary', type: 'summary_text', field: 'text' }]
 ])
 
