@@ -78,7 +78,9 @@ class EventTexts {
     const place = placeIn(own)
     if (isFilled(logprobs)) this.#addLogprobs(this.#ofEvent, place, logprobs)
     if (isKnownPiece) return this.#found
-    this.#addOwn(place, own)
+    // What stands beside a whole response is the provider's account of it (Copilot).
+    if (isLoose(response)) this.#addResponse(response)
+    else this.#addOwn(place, own)
     // What is of another form than the API says is a text as any other.
     for (const [name, value] of Object.entries({ item, part, annotation }))
       if (!isLoose(value)) this.#add(this.#ofEvent, name, 'content', this.#textBelow(value), {})
@@ -86,7 +88,6 @@ class EventTexts {
       this.#add(this.#ofEvent, `annotations ${place}`, 'content', annotationsText([annotation]), {})
     if (isLoose(part)) this.#addPart(this.#ofEvent, place, part)
     if (isLoose(item)) this.#addItem(this.#ofEvent, item)
-    if (isLoose(response)) this.#addResponse(response)
     return this.#found
   }
 
@@ -267,6 +268,7 @@ const ofWords: ReadonlySet<string> = new Set([
   'server_label',
   'execution',
   'created_by',
+  'format',
   'size',
   'quality',
   'background',

@@ -44,7 +44,8 @@ const kinds: readonly WrittenKind[] = ['content', 'reasoning', 'refusal', 'argum
  * what the model writes for the tools of the Responses API, such as searches, commands and patches, whatever they are
  * called, and of the results that come with them. Not looked at are ids, types, statuses, roles, names of tools, as far as
  * they are one word; definitions of tools; pictures, sound and what is encrypted; what a response repeats of its request;
- * and fields that none of the three APIs has, in chunks with choices and in the deltas of known texts.
+ * and fields that none of the three APIs has, in chunks with choices, in the deltas of known texts, and beside a
+ * whole response.
  *
  * The check is asked about windows of each text, which end with a sentence where there is one, and begin with the end of the
  * window before. It passes by `true` or by returning nothing, and refuses by `false` or by a text that says why. A check that

@@ -149,6 +149,11 @@ describe('otherTextsOf', () => {
         type: 'response.failed',
         response: { id: 'r', error: { message: 'It failed.' }, output: [], ...request }
       },
+      {
+        type: 'response.completed',
+        response: { id: 'r' },
+        copilot_usage: { details: [{ token_type: 'input' }] }
+      },
       { type: 'error', code: 'x', message: 'It failed.' },
       { type: 'keepalive', comment: 'still here' }
     ])
