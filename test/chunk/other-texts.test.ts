@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import fc from 'fast-check'
 import { additionsOf, writtenItems } from '#lib/chunk/additions.js'
 import { otherTextsOf } from '#lib/chunk/other-texts.js'
 
@@ -273,6 +274,43 @@ describe('otherTextsOf', () => {
           .map(([, text]) => text),
         JSON.stringify(event)
       ).to.deep.equal(['text'])
+  })
+
+  it('leaves out no sentence, whatever stands above it', () => {
+    const names = fc.constantFrom(
+      'id',
+      'call_id',
+      'type',
+      'name',
+      'status',
+      'arguments',
+      'content',
+      'summary',
+      'x'
+    )
+    const { tree } = fc.letrec(tie => ({
+      leaf: fc.nat(999).map(number => `sentence ${number}.`),
+      list: fc.array(tie('tree'), { maxLength: 3 }),
+      fields: fc.dictionary(names, tie('tree'), { maxKeys: 4, noNullPrototype: true }),
+      tree: fc.oneof({ depthSize: 'medium' }, tie('leaf'), tie('list'), tie('fields'))
+    }))
+    fc.assert(
+      fc.property(tree, fc.constantFrom('item', 'part', 'action', 'delta', 'annotation'), (value, holder) => {
+        const events = [
+          { type: 'response.output_item.done', item: { type: 'x_call', [holder]: value } },
+          { type: 'response.output_item.done', [holder]: value },
+          { type: 'response.x.delta', [holder]: value }
+        ]
+        const items = writtenItems()
+        for (const event of events) {
+          const known = additionsOf(event, items)
+          const looked = [...known, ...otherTextsOf(event, known, items)].map(({ text }) => text).join()
+          for (const sentence of JSON.stringify(value).match(/sentence \d+\./g) ?? [])
+            expect(looked, JSON.stringify(event)).to.include(sentence)
+        }
+      }),
+      { numRuns: 2000 }
+    )
   })
 
   it('reads what is nested deeper than a stack goes', () => {
