@@ -28,7 +28,7 @@ export function otherTextsOf(
   if (!isResponsesEvent(chunk)) return none
   const event = chunk as Loose & { type: string }
   // What nearly all events are: a piece of a text that is known.
-  const isKnownPiece = known.length > 0 && event.type.endsWith('.delta')
+  const isKnownPiece = known.length > 0 && event.type.endsWith('.delta') && event.delta !== undefined
   if (isKnownPiece && !isFilled(event.logprobs)) return none
   return new EventTexts(event, known, items).read(isKnownPiece)
 }
@@ -119,6 +119,9 @@ class EventTexts {
 
   #addItem(item: () => Item, given: Loose): void {
     const { content, summary, result, ...rest } = given
+    // What others said is not the model's: LiteLLM lists the tools that it has fetched so.
+    if (ofOthers.has(given.role)) return
+    const kind = ofItems.get(given.type) ?? 'arguments'
     const own: Record<string, unknown> = { ...rest }
     // The picture itself, encoded.
     if (given.type !== 'image_generation_call') own.result = result
@@ -127,15 +130,19 @@ class EventTexts {
       else {
         own[list] = parts.filter(part => !isLoose(part))
         for (const [index, part] of parts.entries())
-          if (isLoose(part)) this.#addPart(item, `${list} ${index}`, part)
+          if (isLoose(part)) this.#addPart(item, `${list} ${index}`, part, kind)
       }
     }
-    const kind = given.type === 'message' ? 'content' : given.type === 'reasoning' ? 'reasoning' : 'arguments'
     this.#add(item, 'other', kind, this.#textBelow(own), { isWhole: true })
   }
 
-  #addPart(item: () => Item, place: string, { annotations, logprobs, ...own }: Loose): void {
-    const kind = ofParts.get(own.type) ?? 'content'
+  #addPart(
+    item: () => Item,
+    place: string,
+    { annotations, logprobs, ...own }: Loose,
+    ofItem: WrittenKind = 'content'
+  ): void {
+    const kind = ofParts.get(own.type) ?? ofItem
     if (isFilled(logprobs)) this.#addLogprobs(item, place, logprobs, true)
     const whole = { isWhole: true }
     this.#add(item, `annotations ${place}`, 'content', annotationsText(annotations), whole)
@@ -161,6 +168,14 @@ class EventTexts {
       .join('\n')
   }
 }
+
+/** The roles of those who speak to the model. */
+const ofOthers: ReadonlySet<unknown> = new Set(['system', 'developer', 'user'])
+
+const ofItems: ReadonlyMap<unknown, WrittenKind> = new Map<unknown, WrittenKind>([
+  ['message', 'content'],
+  ['reasoning', 'reasoning']
+])
 
 const ofParts: ReadonlyMap<unknown, WrittenKind> = new Map<unknown, WrittenKind>([
   ['refusal', 'refusal'],

@@ -17,6 +17,13 @@ function textsOfItem(item: object): string[] {
     .map(([, text]) => text)
 }
 
+/** All texts of a chunk, under whichever name. */
+function allTextsOf(chunk: object): string[] {
+  const items = writtenItems()
+  const known = additionsOf(chunk, items)
+  return [...known, ...otherTextsOf(chunk, known, items)].map(({ text }) => text)
+}
+
 describe('otherTextsOf', () => {
   const items: Record<string, { item: object; text: string }> = {
     shell_call: {
@@ -268,12 +275,14 @@ describe('otherTextsOf', () => {
       { type: 'response.x_call.delta', delta: '', snippet: 'text' },
       { type: 'response.x_call.delta', delta: '', logprobs: [{ token: 'text' }] }
     ])
-      expect(
-        textsOf([event])
-          .flat()
-          .map(([, text]) => text),
-        JSON.stringify(event)
-      ).to.deep.equal(['text'])
+      expect(allTextsOf(event), JSON.stringify(event)).to.deep.equal(['text'])
+  })
+
+  it('gives what others than the model are said to write for none of its texts (LiteLLM)', () => {
+    const content = [{ type: 'x', snippet: 'The tools are these.' }]
+    const item = { type: 'mcp_tools_fetched', role: 'system', content }
+    expect(textsOfItem(item)).to.deep.equal([])
+    expect(textsOfItem({ ...item, role: 'assistant' })).to.deep.equal(['The tools are these.'])
   })
 
   it('leaves out no sentence, whatever stands above it', () => {
@@ -301,10 +310,8 @@ describe('otherTextsOf', () => {
           { type: 'response.output_item.done', [holder]: value },
           { type: 'response.x.delta', [holder]: value }
         ]
-        const items = writtenItems()
         for (const event of events) {
-          const known = additionsOf(event, items)
-          const looked = [...known, ...otherTextsOf(event, known, items)].map(({ text }) => text).join()
+          const looked = allTextsOf(event).join()
           for (const sentence of JSON.stringify(value).match(/sentence \d+\./g) ?? [])
             expect(looked, JSON.stringify(event)).to.include(sentence)
         }
