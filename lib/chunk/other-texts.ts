@@ -120,7 +120,10 @@ class EventTexts {
   #addItem(item: () => Item, given: Loose): void {
     const { content, summary, result, ...rest } = given
     // What others said is not the model's: LiteLLM lists the tools that it has fetched so.
-    if (ofOthers.has(given.role)) return
+    if (otherRoles.has(given.role)) {
+      ofOthers.add(item())
+      return
+    }
     const kind = ofItems.get(given.type) ?? 'arguments'
     const own: Record<string, unknown> = { ...rest }
     // The picture itself, encoded.
@@ -158,8 +161,10 @@ class EventTexts {
   }
 
   #add(item: () => Item, name: string, kind: WrittenKind, text: string, how: How): void {
-    if (text !== '')
-      this.#found.push(addition({ lane: `item ${item().number}`, choice: 0 }, name, kind, text, how))
+    if (text === '') return
+    const of = item()
+    if (!ofOthers.has(of))
+      this.#found.push(addition({ lane: `item ${of.number}`, choice: 0 }, name, kind, text, how))
   }
 
   #textBelow(value: unknown): string {
@@ -170,7 +175,10 @@ class EventTexts {
 }
 
 /** The roles of those who speak to the model. */
-const ofOthers: ReadonlySet<unknown> = new Set(['system', 'developer', 'user'])
+const otherRoles: ReadonlySet<unknown> = new Set(['system', 'developer', 'user'])
+
+/** The items that they are said to write. The events of their parts do not say so. */
+const ofOthers = new WeakSet<Item>()
 
 const ofItems: ReadonlyMap<unknown, WrittenKind> = new Map<unknown, WrittenKind>([
   ['message', 'content'],

@@ -283,6 +283,11 @@ describe('otherTextsOf', () => {
     const item = { type: 'mcp_tools_fetched', role: 'system', content }
     expect(textsOfItem(item)).to.deep.equal([])
     expect(textsOfItem({ ...item, role: 'assistant' })).to.deep.equal(['The tools are these.'])
+    const events = [
+      { type: 'response.output_item.added', output_index: 0, item: { ...item, content: [] } },
+      { type: 'response.content_part.done', output_index: 0, content_index: 0, part: content[0] }
+    ]
+    expect(textsOf(events).flat()).to.deep.equal([])
   })
 
   it('leaves out no sentence, whatever stands above it', () => {
