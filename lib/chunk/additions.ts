@@ -16,8 +16,10 @@ export interface Addition {
   text: string
   /** Whether it is the whole text so far, not a piece more. */
   isWhole: boolean
-  /** A chunk with nothing but this much of the text. */
-  alone(text: string): object | string
+  /** Whether no more of it is to come. */
+  isClosed?: boolean
+  /** A chunk with nothing but this much of the text, where there can be one. */
+  alone?: ((text: string) => object | string) | undefined
 }
 
 type Loose = Readonly<Record<string, unknown>>
@@ -151,6 +153,7 @@ const texts: ReadonlyMap<string, readonly [kind: WrittenKind, field: string]> = 
   ['reasoning_summary_text', ['reasoning', 'text']],
   ['audio.transcript', ['content', 'transcript']],
   ['audio_transcript', ['content', 'transcript']],
+  ['output_audio_transcript', ['content', 'transcript']],
   ['function_call_arguments', ['arguments', 'arguments']],
   ['custom_tool_call_input', ['arguments', 'input']],
   ['mcp_call_arguments', ['arguments', 'arguments']],
