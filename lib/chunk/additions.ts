@@ -264,7 +264,7 @@ function partAdditions(part: Loose, item: NamedItem<Written>, index: number): Ad
 /** LiteLLM has reasoning as `output_text` in items of reasoning. */
 function nameOf({ type }: Loose, itemType: string | undefined): string {
   if (type === 'summary_text') return 'reasoning_summary_text'
-  return itemType === 'reasoning' && textOfPart(itemType, type) ? 'reasoning_text' : String(type)
+  return itemType === 'reasoning' && textOfPart(itemType, type) ? 'reasoning_text' : plain(type)
 }
 
 function eventAddition(
