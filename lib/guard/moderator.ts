@@ -166,12 +166,23 @@ export class Moderator<Item> {
   #needOf(addition: Addition): Need {
     const { kind, choice, text, isWhole } = addition
     const lane = this.#laneOf(addition)
-    const known = lane.windows.text
     if (!isWhole) return this.#needMore(lane, text, addition)
+    const need = this.#needRest(lane, text, addition)
+    if (need) return need
+    // Another text than that which its pieces gave. It may grow as well (Perplexity), or be another one each time.
+    const name = `${lane.name} again`
+    const again = this.#lanes.get(name)
+    const more = again && this.#needRest(again, text, addition)
+    if (more) return more
+    if (again) this.#askForRest(again)
+    return this.#needMore(this.#open(name, kind, choice), text, addition)
+  }
+
+  /** What a whole text needs whose beginning, or all of it, has come; undefined for another text. */
+  #needRest(lane: Lane, text: string, addition: Addition): Need | undefined {
+    const known = lane.windows.text
     if (known.startsWith(text)) return { lane, from: text.length, to: text.length, addition }
-    if (text.startsWith(known)) return this.#needMore(lane, text.slice(known.length), addition)
-    // Another text than that which its pieces gave.
-    return this.#needMore(this.#open(`${lane.name} again`, kind, choice), text, addition)
+    return text.startsWith(known) ? this.#needMore(lane, text.slice(known.length), addition) : undefined
   }
 
   #needMore(lane: Lane, text: string, addition: Addition): Need {

@@ -443,6 +443,22 @@ describe('moderate', () => {
     expect(asked).to.deep.equal(['One is. Two is.'])
   })
 
+  for (const [name, messages, asked] of [
+    ['grows', ['One', 'One two', 'One two three'], ['One two three']],
+    ['grows and is said again', ['One', 'One two', 'One'], ['One two']],
+    ['is another one each time', ['One', 'Two', 'Three'], ['One', 'Two', 'Three']]
+  ] as const) {
+    it(`ends where a text beside the deltas is not what they gave, and ${name} (Perplexity)`, async () => {
+      const chunks = messages.map((content, at) => ({
+        choices: [{ index: 0, delta: { content: `${at}` }, message: { content } }]
+      }))
+      const looked: string[] = []
+      const check: Check = text => void looked.push(text)
+      expect(await all(Readable.from(chunks), moderate<Chunk>(check))).to.deep.equal(chunks)
+      expect(looked).to.include.members(['012', ...asked])
+    })
+  }
+
   it('looks at every text of a chunk, under whichever name', async () => {
     const hidden: object[] = [
       { content: [{ type: 'text', text: 'BAD' }] },

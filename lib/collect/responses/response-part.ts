@@ -107,7 +107,7 @@ export const textTypes: ReadonlySet<string> = new Set([...partTexts.values()].ma
 
 /** SGLang calls the text of an answer `text`. */
 export function typeOf({ type }: LooseEvent): string {
-  return type === 'text' || type === undefined ? 'output_text' : String(type)
+  return typeof type === 'string' && type !== 'text' ? type : 'output_text'
 }
 
 function fieldOf({ type }: LooseEvent): string {
