@@ -284,8 +284,10 @@ function withoutFlags(text: string, place: number): number {
   return at
 }
 
+/** The end, or one beside it where that is within a surrogate pair. */
 function withoutHalf(text: string, end: number): number {
-  return isHigh(text.charCodeAt(end - 1)) && isLow(text.charCodeAt(end)) ? end - 1 : end
+  if (!isHigh(text.charCodeAt(end - 1)) || !isLow(text.charCodeAt(end))) return end
+  return end > 1 ? end - 1 : end + 1
 }
 
 /** The letters of flags are U+1F1E6 to U+1F1FF. */

@@ -164,6 +164,9 @@ describe('rechunk', () => {
     // A cluster without an end is no writing.
     const pieces = new TextCutter('word', 10).add(`e${'\u0301'.repeat(5000)}`)
     expect(pieces.join('').length).to.be.greaterThan(3000)
+    const emoji = new TextCutter('word', 1)
+    emoji.add(`👍${'\u0301'.repeat(5000)}`)
+    expect(emoji.held).to.be.lessThan(2000)
   })
 
   // Sizes for which a way that looks at all that is held for each piece would take many minutes.
