@@ -169,22 +169,21 @@ export class ElementScanner {
       } else if (this.#isLineStart && (character === '`' || character === '~')) {
         this.#place = 'fence'
         return at
-      } else if (/["\-\dtfn]/.test(character) && this.#mayBeScalar()) {
+      } else if (this.#isPure && this.#mayBeScalar() && /["\-\dtfn]/.test(character)) {
         this.#hasText = true
         this.#place = 'line'
         this.#isInItem = !this.#isLineStart
         if (this.#isInItem) this.#valueEnd.begin(character)
         return at
-      } else if (character === ',') {
-        if (this.#before === 'json') this.#before = 'comma'
-      } else if (!/[\s\uFEFF]/.test(character)) this.#takeProse()
+      } else if (!/[\s,]/.test(character)) this.#takeProse()
+      else if (character === ',' && this.#before === 'json') this.#before = 'comma'
     }
     return text.length
   }
 
-  /** A number, string or word is an element on a line of its own, and behind an object and a comma. */
+  /** Before any prose, a number, string or word is an element on a line of its own, and behind an object and a comma. */
   #mayBeScalar(): boolean {
-    if (!this.#isPure || this.#path.length > 0) return false
+    if (this.#path.length > 0) return false
     return this.#isLineStart || (this.#before === 'comma' && this.#elements === 'values')
   }
 

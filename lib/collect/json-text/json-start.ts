@@ -186,13 +186,18 @@ function* brokenArray(): Reader {
   let within: Reader[] = []
   for (; ; next = yield) {
     if (next === ']' || next === '' || length > longestWait) isOpen = false
-    if (isOpen && (next === '{' || next === '[') && (isLineStart || /,$|\*\/$/.test(before)))
-      within.push(started(next === '{' ? objectStart(isLineStart) : arrayStart(isLineStart)))
     const undecided: Reader[] = []
     for (const reader of within) {
       const { value, done } = reader.next(next)
       if (value === 'json') return 'json'
       if (!done) undecided.push(reader)
+    }
+    // Of more than two, which are all of brackets alone by then, the others would say the same.
+    const mayBegin = (next === '{' || next === '[') && (isLineStart || /,$|\*\/$/.test(before))
+    if (isOpen && mayBegin && undecided.length < 2) {
+      const reader = started(next === '{' ? objectStart(isLineStart) : arrayStart(isLineStart))
+      reader.next(next)
+      undecided.push(reader)
     }
     within = undecided
     if (!isOpen && within.length === 0) return 'prose'
