@@ -268,32 +268,25 @@ function lastEndBefore(text: string, longest: number): number {
   return clusterAt(text, longest).start
 }
 
-/** The cluster that the character at a place is in. */
+/**
+ * The cluster that the character at a place is in. They are counted from the beginning of the text, which is one: flags are
+ * pairs of letters, and emoji may be joined to a long row.
+ */
 function clusterAt(text: string, place: number): { start: number; end: number } {
   graphemes ??= new Intl.Segmenter(undefined, { granularity: 'grapheme' })
-  const from = withoutFlags(text, Math.max(0, place - longestCluster))
-  const found = graphemes.segment(text.slice(from, place + longestCluster)).containing(place - from)
-  const start = from + (found?.index ?? 0)
-  return { start, end: start + (found?.segment.length ?? 0) }
-}
-
-/** The place, or one before it, where clusters can be counted from: flags are pairs from the first letter on. */
-function withoutFlags(text: string, place: number): number {
-  let at = place
-  while (at > 0 && (isLow(text.charCodeAt(at)) || isFlagLetter(text, at))) at--
-  return at
+  const near = text.slice(0, place + longestCluster)
+  const found = graphemes.segment(near).containing(place)
+  const start = found?.index ?? place
+  const end = start + (found?.segment.length ?? 0)
+  if (end < near.length || near.length === text.length) return { start, end }
+  // It goes on behind what was looked at.
+  return { start, end: start + (graphemes.segment(text.slice(start)).containing(0)?.segment.length ?? 0) }
 }
 
 /** The end, or one beside it where that is within a surrogate pair. */
 function withoutHalf(text: string, end: number): number {
   if (!isHigh(text.charCodeAt(end - 1)) || !isLow(text.charCodeAt(end))) return end
   return end > 1 ? end - 1 : end + 1
-}
-
-/** The letters of flags are U+1F1E6 to U+1F1FF. */
-function isFlagLetter(text: string, at: number): boolean {
-  const code = text.codePointAt(at) ?? 0
-  return code >= 0x1f1e6 && code <= 0x1f1ff
 }
 
 function isHigh(code: number): boolean {

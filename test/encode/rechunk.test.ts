@@ -97,9 +97,11 @@ describe('rechunk', () => {
     )
   })
 
-  it('cuts no flag of a long row of them', () => {
-    for (const before of ['', 'a', 'ab', 'abc']) {
-      const text = before + '🇩🇪'.repeat(1000)
+  it('cuts no flag of a long row of them, and no long row of joined emoji', () => {
+    for (const text of [
+      ...['', 'a', 'ab', 'abc'].map(before => before + '🇩🇪'.repeat(1000)),
+      `${'一'.repeat(100)}${'👩\u200d'.repeat(450)}👧${'一'.repeat(1000)}`
+    ]) {
       const ends = endsOf(text)
       for (const longest of [1001, 1502, 1503]) {
         let at = 0

@@ -242,7 +242,7 @@ export class ElementScanner {
 
   #takeBracket(text: string, from: number): number {
     const end = Math.min(text.length, from + this.#longestStart - this.#held.length)
-    const start = this.#start?.read(text.slice(from, end), 0) ?? 'unknown'
+    const start = this.#start?.read(text.slice(from, end)) ?? 'unknown'
     if (start !== 'unknown') {
       this.#readAgain(from)
       return this.#endBracket(start)

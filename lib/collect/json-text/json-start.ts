@@ -13,7 +13,7 @@ export interface BracketPlace {
 
 /**
  * Takes one character after the other, the bracket first and `''` where the text ends, until it says what the bracket begins.
- * So nothing is looked at twice, and what it says does not depend on where the text was cut.
+ * So it does not begin anew with each piece, and what it says does not depend on where the text was cut.
  */
 type Reader = Generator<undefined, Start, string>
 
@@ -47,16 +47,14 @@ export class JsonStart {
     )
   }
 
-  /** Looks at the text from a place on; the bracket itself comes first. */
-  read(text: string, from: number): Start {
-    for (let at = from; at < text.length; at++) {
-      const start = this.#take(text[at] as string)
-      if (start === 'unknown') continue
-      if (start === 'json' || !this.#isFirst || this.#isSecond) return start
-      this.#text += text.slice(from)
-      return this.#readBroken()
+  /** Looks at a piece of the text; the bracket itself comes first. */
+  read(piece: string): Start {
+    const isKept = this.#isFirst && !this.#isSecond
+    if (isKept) this.#text += piece
+    for (let at = 0; at < piece.length; at++) {
+      const start = this.#take(piece[at] as string)
+      if (start !== 'unknown') return start === 'prose' && isKept ? this.#readBroken() : start
     }
-    if (this.#isFirst && !this.#isSecond) this.#text += text.slice(from)
     return 'unknown'
   }
 
@@ -75,7 +73,7 @@ export class JsonStart {
   #readBroken(): Start {
     this.#isSecond = true
     this.#reader = started(this.#bracket === '{' ? brokenObject() : brokenArray())
-    return this.read(this.#text, 0)
+    return this.read(this.#text)
   }
 }
 

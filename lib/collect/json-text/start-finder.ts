@@ -28,7 +28,7 @@ export class StartFinder {
         if (text === '') return undefined
         this.#start = this.#startOf(text)
       }
-      const start = this.#start.read(text, 0)
+      const start = this.#start.read(text)
       text = this.#held + text
       if (start === 'unknown') {
         this.#held = text

@@ -9,7 +9,7 @@ function startOf(
   const [whole, piecewise] = [[text], text.split('')].map(pieces => {
     const start = new JsonStart(text[0] as string, { isLineStart, isPure, isBehindJson })
     for (const piece of pieces) {
-      const found = start.read(piece, 0)
+      const found = start.read(piece)
       if (found !== 'unknown') return found
     }
     return isLast ? start.end() : 'unknown'
