@@ -54,7 +54,8 @@ type Place =
  *
  * - With a path: those of the array to which the path leads, in the first object and in all that follow it.
  * - An array: its elements, and those of the arrays behind it.
- * - An object: it and the values behind it are the elements themselves (JSON lines, with commas or without).
+ * - An object: it and the values behind it are the elements themselves (JSON lines, with commas or without). What is no
+ *   object needs a comma or a line of its own: `[1]` behind an object is a source.
  * - A line that is a number, a string or a word of JSON: as for an object, where no prose comes before it.
  */
 export class ElementScanner {
