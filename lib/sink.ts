@@ -18,14 +18,50 @@ export function asSink(name: string, sink: NodeJS.WritableStream): Writable {
  * process's own outputs, which outlive the stream; any other sink's error may still be on its way by then.
  */
 export function watchSink(sink: Writable, onFailure: (error: Error) => void): () => void {
-  const unwatch = finished(sink, { readable: false }, error => {
-    if (error) onFailure(asError(error))
-  })
-  if (!isOfProcess(sink)) return () => {}
+  if (!isOfProcess(sink)) {
+    watch(sink, onFailure)
+    return () => {}
+  }
+  const unwatch = shareWatch(sink, onFailure)
   return () => {
     unwatch()
     expectErrors(sink)
   }
+}
+
+function watch(sink: Writable, onFailure: (error: Error) => void): () => void {
+  return finished(sink, { readable: false }, error => {
+    if (error) onFailure(asError(error))
+  })
+}
+
+/** The watch over an output of the process. Any number of streams may write to it at once, and Node warns of many listeners. */
+interface SharedWatch {
+  readonly listeners: Set<(error: Error) => void>
+  readonly unwatch: () => void
+}
+
+const sharedWatches = new WeakMap<Writable, SharedWatch>()
+
+function shareWatch(sink: Writable, onFailure: (error: Error) => void): () => void {
+  const { listeners, unwatch } = sharedWatches.get(sink) ?? beginWatch(sink)
+  listeners.add(onFailure)
+  return () => {
+    listeners.delete(onFailure)
+    if (listeners.size > 0) return
+    unwatch()
+    sharedWatches.delete(sink)
+  }
+}
+
+function beginWatch(sink: Writable): SharedWatch {
+  const listeners = new Set<(error: Error) => void>()
+  const unwatch = watch(sink, error => {
+    for (const listener of [...listeners]) listener(error)
+  })
+  const shared = { listeners, unwatch }
+  sharedWatches.set(sink, shared)
+  return shared
 }
 
 /** What a sink has failed with: anything, where its author passed on what is no error. */

@@ -88,6 +88,14 @@ describe('npx completion-streams', () => {
     expect((await ended(child)).stdout).to.equal(' two three')
   })
 
+  for (const command of ['text', 'summary']) {
+    it(`says quietly why an answer has failed, and no more: ${command}`, async () => {
+      const { code, stderr } = await cli([command, '--quiet', cut])
+      expect(code).to.equal(1)
+      expect(stderr).to.match(/^CS_ERR_TRUNCATED: [^\n]*\n$/)
+    })
+  }
+
   it('reads a body, a body packed with gzip, and a recording, quietly', async () => {
     for (const file of [body, `${body}.gz`, whole])
       expect(await cli(['--quiet', file])).to.deep.equal({ code: 0, stdout: 'one two three', stderr: '' })

@@ -1,6 +1,8 @@
 import { choicesOf, finishReasonOf, indexOf, isTerminal, type LooseChoice, type TextKind } from './fields.js'
+import { jsonOf } from './json.js'
 import { type NamedItem, ResponseItems } from './response-items.js'
-import { choiceText, contentText, reasoningText } from './text.js'
+import { partsIn, textOfPart } from './response-parts.js'
+import { choiceText, contentText, eventText, reasoningText, unreadable } from './text.js'
 
 /** Which kind of text the model writes: what `TextKind` says, or the arguments of a tool call. */
 export type WrittenKind = TextKind | 'arguments'
@@ -14,20 +16,34 @@ export interface Addition {
   text: string
   /** Whether it is the whole text so far, not a piece more. */
   isWhole: boolean
-  /** A chunk with nothing but this much of the text. */
-  alone(text: string): object | string
+  /** Whether no more of it is to come. */
+  isClosed?: boolean
+  /** A chunk with nothing but this much of the text, where there can be one. */
+  alone?: ((text: string) => object | string) | undefined
 }
 
 type Loose = Readonly<Record<string, unknown>>
 
-/** The places of the parts of an item that have come, by the names of their texts. */
-type Places = Map<string, Set<number>>
+/** What is known of the texts of an item. */
+interface Written {
+  /** The places of the parts that have come, by the names of their texts. */
+  readonly places: Map<string, Set<number>>
+  /** The text that the newest deltas are of, and whether it has been said whole since. */
+  newest: { readonly name: string; readonly place: number; isSaid: boolean } | undefined
+}
 
 /** The items of a response that its chunks have spoken of. */
-export type WrittenItems = ResponseItems<Places>
+export type WrittenItems = ResponseItems<Written>
+
+export function newlyWritten(): Written {
+  return { places: new Map(), newest: undefined }
+}
 
 export function writtenItems(): WrittenItems {
-  return new ResponseItems(() => new Map())
+  return new ResponseItems(
+    () => newlyWritten(),
+    ({ places }) => places.size > 0
+  )
 }
 
 /**
@@ -133,9 +149,11 @@ const texts: ReadonlyMap<string, readonly [kind: WrittenKind, field: string]> = 
   ['text', ['content', 'text']],
   ['refusal', ['refusal', 'refusal']],
   ['reasoning_text', ['reasoning', 'text']],
+  ['reasoning', ['reasoning', 'text']],
   ['reasoning_summary_text', ['reasoning', 'text']],
   ['audio.transcript', ['content', 'transcript']],
   ['audio_transcript', ['content', 'transcript']],
+  ['output_audio_transcript', ['content', 'transcript']],
   ['function_call_arguments', ['arguments', 'arguments']],
   ['custom_tool_call_input', ['arguments', 'input']],
   ['mcp_call_arguments', ['arguments', 'arguments']],
@@ -160,43 +178,66 @@ function additionsOfEvent(event: Loose, type: string, items: WrittenItems): Addi
   const index = numberOf(event.summary_index ?? event.content_index)
   if (known) {
     const [kind, field] = known
-    const text = step === 'delta' ? plain(event.delta) : plain(event[field])
-    return text === ''
-      ? []
-      : [eventAddition(kind, items.of(event, type), name, index, text, step !== 'delta')]
+    const item = items.of(event, type)
+    const given = step === 'delta' ? event.delta : event[field]
+    const isFirst = step !== 'delta' || !item.own.places.has(name)
+    const text = kind === 'arguments' ? eventArguments(given, isFirst) : eventText(given)
+    if (text === '') return []
+    const isWhole = step !== 'delta'
+    return [eventAddition(kind, item, name, placeOf(item.own, name, index, isWhole), text, isWhole)]
   }
-  if (isLoose(event.part)) return partAdditions(event.part, items.of(event, type), index)
+  if (isLoose(event.part)) {
+    const item = items.of(event, type)
+    if (step === 'added') item.own.newest = undefined
+    const place = placeOf(item.own, nameOf(event.part, item.type), index, true)
+    return partAdditions(event.part, item, place)
+  }
   if (isLoose(event.item)) return itemAdditions(event.item, items.of(event, type))
   if (!isLoose(event.response) || !Array.isArray(event.response.output)) return []
   const output = event.response.output.filter(isLoose)
   return items.ofOutput(output).flatMap((item, place) => itemAdditions(output[place] ?? {}, item))
 }
 
-function itemAdditions(given: Loose, item: NamedItem<Places>): Addition[] {
+function itemAdditions(given: Loose, item: NamedItem<Written>): Addition[] {
   const name = ofItems.get(given.type)
   const [kind, field] = texts.get(name ?? '') ?? []
-  const own = field === undefined ? '' : argumentsText(given[field])
+  const own = field === undefined ? '' : eventArguments(given[field], true)
   const found =
     own === '' || name === undefined || kind === undefined
       ? []
       : [eventAddition(kind, item, name, 0, own, true)]
-  for (const list of [given.content, given.summary]) {
-    if (!Array.isArray(list)) continue
+  for (const list of [partsIn(given.content), partsIn(given.summary)]) {
     const places = placesOf(list, item)
     for (const [index, part] of list.entries())
-      if (isLoose(part)) found.push(...partAdditions(part, item, places[index] ?? index))
+      found.push(...partAdditions(part, item, places[index] ?? index))
   }
   return found
+}
+
+/**
+ * The place under which a text has come, or comes. vLLM counts the places on with each delta of a text, and with each event that
+ * says it again.
+ */
+function placeOf(own: Written, name: string, index: number, isWhole: boolean): number {
+  const { newest } = own
+  const isKnown = own.places.get(name)?.has(index) === true
+  const isSame = newest?.name === name && (newest.place === index || !isKnown)
+  if (isSame && (isWhole || !newest.isSaid)) {
+    if (isWhole) newest.isSaid = true
+    return newest.place
+  }
+  if (!isWhole) own.newest = { name, place: index, isSaid: false }
+  return index
 }
 
 /**
  * The places under which the parts of a whole list have come: their own, unless one came that is not among them (vLLM's
  * go on from one item to the next); then in the order in which they came.
  */
-function placesOf(list: readonly unknown[], { own }: NamedItem<Places>): number[] {
+function placesOf(list: readonly Loose[], { own, type }: NamedItem<Written>): number[] {
   const places = list.map((_part, index) => index)
-  for (const [name, came] of own) {
-    const here = places.filter(index => isLoose(list[index]) && nameOf(list[index]) === name)
+  for (const [name, came] of own.places) {
+    const here = places.filter(index => nameOf(list[index] ?? {}, type) === name)
     if ([...came].every(index => here.includes(index))) continue
     for (const [at, index] of [...came].entries()) {
       const place = here[at]
@@ -206,31 +247,36 @@ function placesOf(list: readonly unknown[], { own }: NamedItem<Places>): number[
   return places
 }
 
-function partAdditions(part: Loose, item: NamedItem<Places>, index: number): Addition[] {
-  const name = nameOf(part)
+function partAdditions(part: Loose, item: NamedItem<Written>, index: number): Addition[] {
+  const isModels = item.type === undefined || item.type === 'message' || item.type === 'reasoning'
+  // LiteLLM has texts in items of its own, which are nothing of the model's.
+  if (!isModels && textOfPart('message', part.type)?.[0] === 'content') return []
+  const name = nameOf(part, item.type)
   const [kind = 'content', field = 'text'] = texts.get(name) ?? []
   return [
-    [kind, name, plain(part[field])] as const,
+    [kind, name, texts.has(name) ? eventText(part[field]) : plain(part[field])] as const,
     ['content', 'audio.transcript', field === 'transcript' ? '' : plain(part.transcript)] as const
   ]
     .filter(([, , text]) => text !== '')
     .map(([kind, name, text]) => eventAddition(kind, item, name, index, text, true))
 }
 
-function nameOf({ type }: Loose): string {
-  return type === 'summary_text' ? 'reasoning_summary_text' : String(type)
+/** LiteLLM has reasoning as `output_text` in items of reasoning. */
+function nameOf({ type }: Loose, itemType: string | undefined): string {
+  if (type === 'summary_text') return 'reasoning_summary_text'
+  return itemType === 'reasoning' && textOfPart(itemType, type) ? 'reasoning_text' : plain(type)
 }
 
 function eventAddition(
   kind: WrittenKind,
-  { number, index: output_index, ids: [item_id], own }: NamedItem<Places>,
+  { number, index: output_index, ids: [item_id], own }: NamedItem<Written>,
   name: string,
   index: number,
   text: string,
   isWhole: boolean
 ): Addition {
-  const places = own.get(name) ?? new Set()
-  own.set(name, places.add(index))
+  const places = own.places.get(name) ?? new Set()
+  own.places.set(name, places.add(index))
   const lane = `item ${number} ${name} ${index}`
   const alone = (delta: string) => {
     const part = name === 'reasoning_summary_text' ? { summary_index: index } : { content_index: index }
@@ -251,6 +297,15 @@ function numberOf(index: unknown): number {
 function argumentsText(value: unknown): string {
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
   return isLoose(value) ? JSON.stringify(value) : plain(value)
+}
+
+/** Arguments in an event of a response. Throws for what is filled and cannot be read, such as an object behind other pieces. */
+function eventArguments(value: unknown, isFirst: boolean): string {
+  if (value === false && isFirst) return ''
+  if (typeof value !== 'object' || value === null) return argumentsText(value)
+  if (isFirst) return jsonOf('the arguments of a tool call', value)
+  if (Object.keys(value).length === 0) return ''
+  throw unreadable('a piece of arguments')
 }
 
 function plain(text: unknown): string {

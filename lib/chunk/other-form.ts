@@ -20,7 +20,7 @@ const forms: readonly OtherForm[] = [
     name: "Anthropic's Messages API",
     advice: compatible,
     is: ({ type, content, role }) =>
-      anthropic.test(`${type}`) || (type === 'message' && role !== undefined && Array.isArray(content))
+      anthropic.test(word(type)) || (type === 'message' && role !== undefined && Array.isArray(content))
   },
   {
     name: "Google's Gemini API",
@@ -30,7 +30,7 @@ const forms: readonly OtherForm[] = [
   {
     name: "Cohere's API",
     advice: "ask for its OpenAI-compatible endpoint, '/compatibility/v1/chat/completions'",
-    is: ({ type, event_type }) => cohere.test(`${type}`) || typeof event_type === 'string'
+    is: ({ type, event_type }) => cohere.test(word(type)) || typeof event_type === 'string'
   },
   {
     name: "Ollama's own API",
@@ -41,7 +41,7 @@ const forms: readonly OtherForm[] = [
   {
     name: "the AI SDK's own stream",
     advice: 'read the completion where the server reads it, before the AI SDK has rewritten it',
-    is: ({ type }) => aiSdk.test(`${type}`)
+    is: ({ type }) => aiSdk.test(word(type))
   },
   {
     name: "Bedrock's Converse API",
@@ -63,18 +63,18 @@ const forms: readonly OtherForm[] = [
   {
     name: "Mistral's Conversations API",
     advice: "ask for '/v1/chat/completions'",
-    is: ({ type }) => mistral.test(`${type}`)
+    is: ({ type }) => mistral.test(word(type))
   },
   {
     name: "OpenAI's Assistants API",
     advice: "ask for '/v1/chat/completions' or '/v1/responses'",
-    is: ({ object }) => /^thread\b/.test(`${object}`)
+    is: ({ object }) => /^thread\b/.test(word(object))
   },
   {
     name: 'a LangChain stream',
     advice: 'read the completion where LangChain reads it',
     is: ({ lc, event, ops }) =>
-      lc === 1 || /^on_\w+_(start|stream|end)$/.test(`${event}`) || Array.isArray(ops)
+      lc === 1 || /^on_\w+_(start|stream|end)$/.test(word(event)) || Array.isArray(ops)
   }
 ]
 
@@ -118,6 +118,11 @@ export function mayHoldText(payload: object): boolean {
   if (Array.isArray(payload))
     return payload.some(item => isLoose(item) && !Array.isArray(item) && mayHoldText(item))
   return Object.entries(payload).some(([name, value]) => textMembers.has(name) && isFilled(value))
+}
+
+/** What a member says, if that is text: an object may have a member `toString` that is no function. */
+function word(value: unknown): string {
+  return typeof value === 'string' ? value : ''
 }
 
 function isFilled(value: unknown): boolean {

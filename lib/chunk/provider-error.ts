@@ -200,7 +200,7 @@ function complains(said: Said): boolean {
   if (isFailing(code) || statusOf(said) !== undefined || said.get('success') === false) return true
   // `{code: 0, msg: 'success'}` is none.
   if (code !== undefined) return false
-  if (/^(error|fail(ed|ure)?)$/i.test(`${said.get('status')}`)) return true
+  if (/^(error|fail(ed|ure)?)$/i.test(text(said.get('status')) ?? '')) return true
   if (firstOf(said, messageNames, text) || saysAnything(errorWithin(said))) return true
   if (failuresIn(said).length > 0) return true
   return innerNames.some(name => {

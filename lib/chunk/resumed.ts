@@ -8,8 +8,6 @@ const resumed = Symbol.for('completion-streams.resumed')
 /** What the events of a response said that its reader has and does not get again. Plain, for two copies of the library. */
 export interface EventsBefore {
   readonly texts: Readonly<Record<TextKind, KnownTexts>>
-  /** The ids of the items that were done. */
-  readonly done: ReadonlySet<unknown>
   /** The items, to which the names of texts refer. */
   readonly items: { readonly all: readonly NamedItem<unknown>[]; readonly isOver: boolean }
   /** The names of the texts of arguments that have come, or a part of them. */

@@ -22,19 +22,17 @@ export function textOf(chunk: object, choice: number, kind: TextKind): string {
   return text
 }
 
-function responsesText({ delta: given }: LooseChunk, type: string, kind: TextKind): string {
-  const delta = plainText(given)
-  switch (type) {
-    case 'response.output_text.delta':
-      return kind === 'content' ? delta : ''
-    case 'response.refusal.delta':
-      return kind === 'refusal' ? delta : ''
-    case 'response.reasoning_text.delta':
-    case 'response.reasoning_summary_text.delta':
-      return kind === 'reasoning' ? delta : ''
-    default:
-      return ''
-  }
+/** The kinds of text that the deltas of a response bring. `response.reasoning` is what the Open Responses schema calls it. */
+const kindsOfDeltas: ReadonlyMap<string, TextKind> = new Map<string, TextKind>([
+  ['response.output_text.delta', 'content'],
+  ['response.refusal.delta', 'refusal'],
+  ['response.reasoning_text.delta', 'reasoning'],
+  ['response.reasoning.delta', 'reasoning'],
+  ['response.reasoning_summary_text.delta', 'reasoning']
+])
+
+function responsesText({ delta }: LooseChunk, type: string, kind: TextKind): string {
+  return kindsOfDeltas.get(type) === kind ? eventText(delta) : ''
 }
 
 /** The text of one kind that a choice of a chunk adds. */
@@ -88,6 +86,22 @@ export function contentText(content: unknown, depth: number = deepest): string {
   // An object with nothing in it is none, as PHP writes an empty list.
   if (isLoose(content) && Object.keys(content).length === 0) return ''
   throw unreadable('content')
+}
+
+/**
+ * The text in an event of a response: a string, or, of some gateways, a part or a list of parts. Throws for what is filled and
+ * cannot be read.
+ */
+export function eventText(given: unknown, depth: number = deepest): string {
+  if (typeof given === 'string') return given
+  if (given === undefined || given === null || given === false) return ''
+  if (typeof given === 'number' || given === true) return String(given)
+  if (Array.isArray(given) && depth > 0) return given.map(part => eventText(part, depth - 1)).join('')
+  if (!isLoose(given) || depth === 0) throw unreadable('a text')
+  const { text, refusal, value } = given
+  const found = text ?? refusal ?? value
+  if (found === undefined && Object.keys(given).length > 0) throw unreadable('a text')
+  return eventText(found, depth - 1)
 }
 
 /** A refusal, or what else is nothing but text; a number is a token that the server has read as JSON. */
@@ -147,7 +161,7 @@ export function partText({ type, text, refusal, content }: Record<string, unknow
   throw unreadable('a part of the content')
 }
 
-function unreadable(what: string): CompletionError {
+export function unreadable(what: string): CompletionError {
   return new CompletionError(
     'CS_ERR_INVALID_CHUNK',
     `${what} of a chunk is neither text nor a list of parts, and cannot be read`

@@ -38,7 +38,7 @@ export function tokensOf(usage: Usage): TokenCounts {
   const total = count(loose.total_tokens) ?? sum
   // xAI counts what was written without the reasoning, and both in the total.
   const isWithout = reasoning !== undefined && sum !== undefined && total === sum + reasoning
-  const output = isWithout ? total - input : written
+  const output = isWithout && written !== undefined ? written + reasoning : written
   return {
     ...(input !== undefined && { input }),
     ...(output !== undefined && { output }),

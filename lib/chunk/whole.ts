@@ -1,6 +1,7 @@
 import type OpenAI from 'openai'
-import type { Chunk } from './fields.js'
+import type { Chunk, TextKind } from './fields.js'
 import { jsonOf } from './json.js'
+import { partsIn, textOfPart } from './response-parts.js'
 
 /** What a request without `stream: true` returns, of any of the three APIs. */
 export type WholeCompletion = OpenAI.ChatCompletion | OpenAI.Completion | OpenAI.Responses.Response
@@ -82,13 +83,12 @@ const terminals: ReadonlyMap<unknown, string> = new Map<unknown, string>([
   [undefined, 'response.completed']
 ])
 
-/** The text of a part: the event it comes in, and its field, by the type of the part. */
-const partTexts: ReadonlyMap<unknown, [event: string, field: string]> = new Map<unknown, [string, string]>([
-  ['output_text', ['response.output_text', 'text']],
-  ['refusal', ['response.refusal', 'refusal']],
-  ['reasoning_text', ['response.reasoning_text', 'text']],
-  ['summary_text', ['response.reasoning_summary_text', 'text']]
-])
+/** The events that bring the text of a part, by the kind of the text. */
+const partTexts: Readonly<Record<TextKind, string>> = {
+  content: 'response.output_text',
+  refusal: 'response.refusal',
+  reasoning: 'response.reasoning_text'
+}
 
 /** The text of an item: the event it comes in, and its field, by the type of the item. */
 const itemTexts: ReadonlyMap<unknown, [event: string, field: string]> = new Map<unknown, [string, string]>([
@@ -113,28 +113,31 @@ function responseEvents(response: Loose): Loose[] {
 function itemEvents(item: Loose): Loose[] {
   const item_id = item.id
   const [name, field] = itemTexts.get(item.type) ?? []
-  const lists = ['summary', 'content'].filter(list => Array.isArray(item[list]))
+  const lists = ['summary', 'content'].filter(list => item[list] != null)
   const opened: Record<string, unknown> = { ...item, status: 'in_progress' }
   for (const list of lists) opened[list] = []
   if (field) opened[field] = ''
   const events: Loose[] = [{ type: 'response.output_item.added', item: opened }]
   for (const list of lists) {
-    for (const event of partEvents(item[list], list)) events.push({ item_id, ...event })
+    for (const event of partEvents(item, list)) events.push({ item_id, ...event })
   }
   if (field) events.push(...textEvents(`${name}`, field, item[field]).map(event => ({ item_id, ...event })))
   events.push({ type: 'response.output_item.done', item })
   return events
 }
 
-function partEvents(parts: unknown, list: string): Loose[] {
+function partEvents(item: Loose, list: string): Loose[] {
   const events: Loose[] = []
   const isSummary = list === 'summary'
   const name = isSummary ? 'response.reasoning_summary_part' : 'response.content_part'
-  for (const [index, part] of Array.isArray(parts) ? parts.filter(isLoose).entries() : []) {
+  for (const [index, part] of partsIn(item[list]).entries()) {
     const place = isSummary ? { summary_index: index } : { content_index: index }
-    const [text, field = ''] = partTexts.get(part.type) ?? []
+    const [kind, field = 'text'] = textOfPart(item.type, part.type) ?? []
+    const text = kind && (isSummary ? 'response.reasoning_summary_text' : partTexts[kind])
     events.push({ type: `${name}.added`, ...place, part: text ? { ...part, [field]: '' } : part })
-    if (text) events.push(...textEvents(text, field, part[field]).map(event => ({ ...place, ...event })))
+    const said = kind === 'refusal' ? 'refusal' : 'text'
+    // What is no string, the events of the whole part and item bring.
+    if (text) events.push(...textEvents(text, said, part[field]).map(event => ({ ...place, ...event })))
     events.push({ type: `${name}.done`, ...place, part })
   }
   return events

@@ -15,7 +15,7 @@ import { Answer, isOfInput } from './answer.js'
 import { check } from './check.js'
 import { diff } from './diff.js'
 import { type Input, openInput, piecesOf } from './input.js'
-import { summaryLine } from './words.js'
+import { errorLine, summaryLine } from './words.js'
 
 /** What a command is called with. */
 export interface Call {
@@ -76,7 +76,8 @@ async function finish(run: Promise<void>, answer: Answer, input: Input, { isQuie
     if (!isQuiet && isAbort(failure)) tell(summaryLine(summary, input.hasTimes))
     throw failure
   }
-  if (!isQuiet || failure !== undefined) tell(summaryLine(summary, input.hasTimes))
+  if (!isQuiet) tell(summaryLine(summary, input.hasTimes))
+  else if (failure !== undefined) tell(errorLine(failure))
   return failure === undefined ? 0 : 1
 }
 

@@ -1,19 +1,18 @@
-import { tokensOf } from '../chunk/usage.js'
 import { CompletionError } from '../errors.js'
 import { printable } from '../printable.js'
 import type { Summary } from '../tap/summary-record.js'
 
 /** The line at the end: what became of the answer, in the order in which one asks. */
 export function summaryLine(summary: Summary, hasTimes: boolean): string {
-  const { outcome, error, model, finishReasons, usage, chunks, firstToken, total, tokensPerSecond } = summary
-  const tokens = usage ? tokensOf(usage) : {}
+  const { outcome, error, model, finishReasons, usage, tokens, chunks, firstToken, total, tokensPerSecond } =
+    summary
   const reasons = [...new Set(Object.values(finishReasons))]
   const facts = [
     outcome,
     model,
     reasons.length > 0 ? `finish reason ${reasons.join(', ')}` : 'no finish reason',
     usage
-      ? `${tokens.input ?? '?'} tokens in, ${tokens.output ?? '?'} out`
+      ? `${tokens?.input ?? '?'} tokens in, ${tokens?.output ?? '?'} out`
       : `${count(chunks, 'chunk')}, no usage`,
     hasTimes && firstToken !== undefined ? `first token after ${seconds(firstToken)}` : undefined,
     hasTimes && tokensPerSecond !== undefined ? `${Math.round(tokensPerSecond)} tokens/s` : undefined,

@@ -1,4 +1,4 @@
-import { additionsOf, writtenItems } from '../chunk/additions.js'
+import { additionsOf, newlyWritten, writtenItems } from '../chunk/additions.js'
 import { choicesOf, indexOf, type LooseChunk } from '../chunk/fields.js'
 import { beforeOf, type EventsBefore } from '../chunk/resumed.js'
 import { CompletionError } from '../errors.js'
@@ -110,7 +110,7 @@ export class ArgumentsText {
     this.#before = beforeOf(event)
     if (!this.#before || this.#before === 'unknown') return
     const { all, isOver } = this.#before.items
-    this.#items.recall(all.map(item => ({ ...item, own: new Map() })))
+    this.#items.recall(all.map(item => ({ ...item, own: newlyWritten() })))
     this.#items.isOver = isOver
   }
 

@@ -95,7 +95,12 @@ export class CompletionAssembler {
   }
 }
 
-/** Whether a choice is one of the legacy API. Mistral's completions have deltas: it answers as for a chat. */
+/**
+ * Whether a choice is one of the legacy API. Mistral's completions have deltas without a text: it answers as for a chat.
+ * `splitThinking` puts a delta beside the text.
+ */
 function isTextChoice({ delta, text }: LooseChoice, { object }: LooseChunk): boolean {
-  return !isObject(delta) && typeof delta !== 'string' && (text != null || object === 'text_completion')
+  if (isObject(delta))
+    return text != null && (object === 'text_completion' || (object === undefined && !('content' in delta)))
+  return typeof delta !== 'string' && (text != null || object === 'text_completion')
 }

@@ -16,6 +16,9 @@ export type { WholeCompletion } from '../chunk/whole.js'
  * A completion is emitted when the next one begins or the input ends: not at all when the stream fails before. With a type
  * (`toCompletion<OpenAI.ChatCompletion>()`) the caller says which API was asked.
  *
+ * A response is that of its terminal event, with what was streamed and is missing there. Fails with `CS_ERR_INVALID_CHUNK` for
+ * what is no chunk, and for text or arguments that are filled and cannot be read.
+ *
  * @example
  * for await (const { choices } of compose(request, toChunks(), toCompletion<OpenAI.ChatCompletion>())) console.log(choices)
  */

@@ -33,6 +33,9 @@ export interface ChunkParserOptions extends PayloadOptions {
 const indifferent =
   /^(?:created|delta|obfuscation|p|sequence_number|(?:timings|usage|choices,\d+,delta(?!,(?:refusal|error))),.+)$/
 
+/** The names of the events about a response as a whole. */
+const eventOfResponse = /^response\.[a-z_]+$/
+
 /**
  * Makes chunks of the text of a body, of events, or of chunks, and knows whether they are a whole completion. Chunks that
  * come before an error are called back for before it is thrown.
@@ -272,10 +275,15 @@ export class ChunkParser implements CompletionReader {
     if (event === '') return this.#reader.take(value)
     if (!isObject(value)) return isKeepAliveName(event) || this.#reader.take(value)
     if (isKeepAliveName(event) && !isChunk(value) && providerErrorIn(value) === undefined) return true
-    const isUntyped = isResponsesEvent({ type: event }) && (value as LooseChunk).type === undefined
+    const { type, object } = value as LooseChunk
+    const isUntyped = isResponsesEvent({ type: event }) && type === undefined
+    // Seen with a proxy of SAP's: the response itself where an event about it belongs.
+    const isResponse = object === 'response' && eventOfResponse.test(event)
     // The usage in a terminal makes a chunk of it; but only its type says that it is the end.
-    if (!isUntyped || 'choices' in value || 'object' in value) return this.#reader.take(value)
-    const isKnown = this.#reader.take({ type: event, ...value })
+    if (!isUntyped || 'choices' in value || ('object' in value && !isResponse))
+      return this.#reader.take(value)
+    const fields = isResponse ? { response: value } : value
+    const isKnown = this.#reader.take({ type: event, ...fields })
     // The template would give the next one without its type.
     this.#reader.goesOn = false
     return isKnown

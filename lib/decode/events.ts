@@ -19,8 +19,9 @@ export interface EventsOptions {
   maxEventSize?: number
   /**
    * What becomes of what servers send outside of the grammar: a last event that lacks its blank line (Azure, llama.cpp and
-   * several gateways end that way), an error in a line `error: …`, or in a comment under the name `error`, JSON in a line without `data:`, a text behind the
-   * events. `emit` makes events of it; an error gets the name `error`. `discard` ignores it, as the standard says.
+   * several gateways end that way), an error in a line `error: …`, or in a comment under the name `error`, JSON in a line
+   * without `data:`, a text behind the events. `emit` makes events of it; an error gets the name `error`. `discard` ignores
+   * it, as the standard says.
    * Default: `emit`.
    */
   unterminated?: 'emit' | 'discard'

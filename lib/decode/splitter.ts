@@ -98,6 +98,8 @@ export function splitter<In, Out>(
   let isRecalling = false
   /** Whether anything was recalled, and nothing was emitted since then. */
   let hasRecalled = false
+  /** Whether all was recalled, so that its end is as well. */
+  let isAllRecalled = false
   const parser: RecordParser = parserFor(record => {
     if (hasRecalled) {
       if (isRecalling) return parser.recalled?.(record as object)
@@ -114,6 +116,7 @@ export function splitter<In, Out>(
   const noticeStall = countWaitingBytes(stream)
 
   stream._transform = (item: unknown, encoding, callback) => {
+    isAllRecalled = isRecalling
     id = isRecalling ? undefined : eventIdOf(item as object)
     const bytes = ArrayBuffer.isView(item) ? asBuffer(item) : undefined
     if (bytes) takeBytes(bytes)
@@ -132,6 +135,8 @@ export function splitter<In, Out>(
   }
 
   stream._flush = callback => {
+    // Of a body that is one JSON text, all chunks come at the end.
+    isRecalling = isAllRecalled
     decodeHeld()
     flush.call(stream, ignore)
     attempt(() => parser.end())

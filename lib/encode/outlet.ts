@@ -12,6 +12,8 @@ export interface Outlet {
   write(text: string, callback: () => void): void
   /** Ends the body in good order; calls back when all has been handed over. */
   end(callback: () => void): void
+  /** Ends a body that has failed, and lets go of a reader that does not take the last of it. */
+  endFailed(): void
   /** Breaks the body off, behind what was written, so that its reader cannot take it for whole. */
   cut(error: unknown): void
   /** Has a function called when the reader has gone before the end. */

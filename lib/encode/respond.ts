@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
-import { setTimeout } from 'node:timers'
+import { clearTimeout, setTimeout } from 'node:timers'
 import { invalid, settled } from '../options.js'
 import type { Outlet } from './outlet.js'
 import { type RespondOptions, respondDefaults, responseSink } from './response-sink.js'
@@ -150,6 +150,19 @@ class NodeOutlet implements Outlet {
     this.#response.end()
   }
 
+  endFailed(): void {
+    const timer = setTimeout(() => this.#destroy(), longestFarewell).unref()
+    const forget = () => clearTimeout(timer)
+    this.#response.once('close', forget)
+    this.end(forget)
+  }
+
+  #destroy(): void {
+    const { stream, socket } = this.#inner
+    if (stream?.id !== undefined) stream.destroy()
+    else socket?.destroy()
+  }
+
   cut(): void {
     // A compressor does not say when it has given what it was told to.
     if (Object.hasOwn(this.#response, 'flush')) setTimeout(() => this.#cut(), timeForCompressor)
@@ -162,7 +175,7 @@ class NodeOutlet implements Outlet {
     if (stream?.id !== undefined) return cutStream(stream)
     if (!socket) return
     // A reader that takes nothing is not waited for.
-    setTimeout(() => socket.destroy(), longestFarewell).unref()
+    setTimeout(() => this.#destroy(), longestFarewell).unref()
     // Without chunks, the end of the connection is the end of the body. A reset tells the two apart.
     const isDelimitedByClose = req?.httpVersion === '1.0' && !chunkedEncoding
     if (isDelimitedByClose) socket.write('', () => reset(socket))
@@ -176,8 +189,12 @@ class NodeOutlet implements Outlet {
     }
     if (response.destroyed || this.#inner.closed) return void setImmediate(check)
     response.once('close', check)
-    const { stream } = this.#inner
-    if (stream?.id === undefined) return
+    const { stream, socket, req } = this.#inner
+    if (stream?.id === undefined) {
+      // Until its turn comes, behind another request on the connection, a response is not told that this has died.
+      if (!socket && req?.socket) onClose(req.socket, response, check)
+      return
+    }
     // Where something was being written, HTTP/2 closes the stream without destroying it, and says no more than this.
     stream.once('aborted', () => {
       if (this.#isCut) return
@@ -185,6 +202,22 @@ class NodeOutlet implements Outlet {
       stream.destroy()
     })
   }
+}
+
+/** Those who wait for the end of a connection: a client may send any number of requests before it reads. */
+const waiting = new WeakMap<Socket, Set<() => void>>()
+
+/** Has a function called when a connection closes before a response on it does. */
+function onClose(socket: Socket, response: ServerResponseLike, listener: () => void): void {
+  const listeners = waiting.get(socket) ?? new Set()
+  if (!waiting.has(socket)) {
+    waiting.set(socket, listeners)
+    socket.once('close', () => {
+      for (const each of listeners) each()
+    })
+  }
+  listeners.add(listener)
+  response.once('close', () => listeners.delete(listener))
 }
 
 function cutStream(stream: Http2Stream): void {

@@ -68,12 +68,12 @@ export function responseSink(
     if (outlet.isUnopened) {
       outlet.open(status, { 'content-type': 'application/json', 'cache-control': 'no-store', ...headers })
       outlet.write(JSON.stringify(body), () => {})
-      return outlet.end(() => {})
+      return outlet.endFailed()
     }
     const last = writer.fail(body)
     if (last === undefined) return outlet.cut(error)
     outlet.write(last, () => {})
-    outlet.end(() => {})
+    outlet.endFailed()
   }
 
   const sink = new Writable({

@@ -112,6 +112,11 @@ class WebOutlet implements Outlet {
     callback()
   }
 
+  /** What is not taken is the reader's own; a body that nobody holds is garbage. */
+  endFailed(): void {
+    this.end(() => {})
+  }
+
   cut(error: unknown): void {
     this.#whenAsked(() => {
       this.#isClosed = true

@@ -1,6 +1,7 @@
 import { type Addition, additionsOf, endsOf, type WrittenKind, writtenItems } from '../chunk/additions.js'
 import type { Chunk } from '../chunk/fields.js'
 import { checkChunk } from '../chunk/foreign.js'
+import { otherTextsOf } from '../chunk/other-texts.js'
 import { Progress } from '../chunk/progress.js'
 import { failInOrder } from '../fail-in-order.js'
 import { checkFunction, checkIndex, checkLimit, checkOneOf, invalid, settled } from '../options.js'
@@ -39,18 +40,24 @@ const kinds: readonly WrittenKind[] = ['content', 'reasoning', 'refusal', 'argum
  * Reads chunks, or text, and lets go only what a check has approved: nothing else leaves, whether it be of the answer,
  * reasoning, a refusal or the arguments of a tool call. `moderation(client)` gives a check on the moderations endpoint.
  *
+ * Of chunks, the kind `content` is also of citations, and of the alternatives in log probabilities; `arguments` is also of
+ * what the model writes for the tools of the Responses API, such as searches, commands and patches, whatever they are
+ * called, and of the results that come with them. Not looked at are ids, types, statuses, roles, names of tools, as far as
+ * they are one word; definitions of tools; pictures, sound and what is encrypted; what a response repeats of its request;
+ * and fields that none of the three APIs has, in chunks with choices, in the deltas of known texts, and beside a
+ * whole response.
+ *
  * The check is asked about windows of each text, which end with a sentence where there is one, and begin with the end of the
  * window before. It passes by `true` or by returning nothing, and refuses by `false` or by a text that says why. A check that
  * throws, that takes longer than `timeLimit`, or that returns anything else, blocks as well. Several may run ahead.
  *
  * A text is held until a window is full, the text ends, or another text of the same choice begins. Where one window holds
  * up what comes behind it, it is asked about before it is full. Chunks go on in their order, whole; text goes on as far
- * as it is approved. Not looked at are the names of tools, and fields that none of the three APIs has. The text so far is
- * kept, for checks that want to see it (`sofar`).
+ * as it is approved. The text so far is kept, for checks that want to see it (`sofar`).
  *
  * Fails with `CS_ERR_BLOCKED`, with what the check said as `reason`, or what it threw as `cause`, the `kind` of the text and
  * its `choice`, after everything that was approved is in the sink; with `CS_ERR_INVALID_CHUNK` when what it is given
- * is neither text nor a chunk.
+ * is neither text nor a chunk, or holds a text that cannot be read.
  *
  * @example
  * const polite = moderate<string>(text => (/\bdamn\b/i.test(text) ? 'rude' : true), { window: 200 })
@@ -125,7 +132,10 @@ export function moderate<Item extends string | Chunk = string | Chunk>(
           moderator.end()
           items.clear()
         }
-        moderator.add(item, additionsOf(item, items), endsOf(item, items))
+        const written = additionsOf(item, items)
+        const others = otherTextsOf(item, written, items)
+        const all = others.length === 0 ? written : [...written, ...others]
+        moderator.add(item, all, endsOf(item, items))
       }
       counted.held = moderator.held
       // A check may have refused it at once.

@@ -9,7 +9,7 @@ export interface CheckedText {
   readonly sofar: string
   /** How many characters at the beginning of the text were in the window before. */
   readonly overlap: number
-  /** Whether it is of the answer, a refusal, the reasoning, or the arguments of a tool call. */
+  /** Whether it is of the answer, a refusal, the reasoning, or the arguments of a tool call, or its result. */
   readonly kind: WrittenKind
   /** The index of the choice. */
   readonly choice: number
@@ -121,7 +121,10 @@ export class Moderator<Item> {
     if (this.#isOver) return
     const needs: Need[] = []
     for (const addition of additions) {
-      if (this.#settings.of.has(addition.kind)) needs.push(this.#needOf(addition))
+      if (!this.#settings.of.has(addition.kind)) continue
+      const need = this.#needOf(addition)
+      needs.push(need)
+      if (addition.isClosed) this.#askForRest(need.lane)
     }
     this.#held.push({ item, needs })
     for (const end of ends) this.#endLanes(end)
@@ -345,6 +348,7 @@ export class Moderator<Item> {
     const [need] = head.needs
     if (!need || need.lane.approved <= need.from) return
     const { lane, addition } = need
+    if (!addition.alone) return
     this.#characters -= lane.approved - need.from
     // What a text is a part of is a text.
     this.#handler.onApproved(addition.alone(textOf(lane, need.from, lane.approved - need.from)) as Item)
@@ -362,7 +366,8 @@ export class Moderator<Item> {
     for (const { lane, from, to, addition } of needs) {
       const approved = Math.min(to, lane.approved) - from
       // What makes an item of a part of its text gives one of its own kind.
-      if (approved > 0) this.#handler.onApproved(addition.alone(textOf(lane, from, approved)) as Item)
+      if (approved > 0 && addition.alone)
+        this.#handler.onApproved(addition.alone(textOf(lane, from, approved)) as Item)
     }
     // Nobody who waits is told to go on.
     this.#stop()

@@ -3,6 +3,9 @@ import type { RedactionRule } from './redaction.js'
 
 // Expressions with the letters of all languages take milliseconds to make: they are made when they are asked for, since
 // most programs that import the library never do.
+//
+// A number is no part of a word of which the letters have no case: Chinese, Japanese, Korean, Thai, Arabic and others put
+// no space before it. Hyphens are U+2010, U+2011, which does not break, and U+2012, which is as wide as a digit.
 
 /**
  * E-mail addresses, international ones too, with a domain that has a dot: shown as `[e-mail address]`.
@@ -11,22 +14,24 @@ import type { RedactionRule } from './redaction.js'
  * redact([emailAddresses, cardNumbers, ibans, accessKeys])
  */
 export const emailAddresses: RedactionRule = {
-  // The lengths are those of RFC 5321, 4.5.3.1.
+  // The lengths are those of RFC 5321, 4.5.3.1. Many scripts write vowels, and decomposed text its accents, as marks; some
+  // have joiners within a word (RFC 5892, A.1 and A.2).
   get match() {
-    return /[\p{L}\p{N}_.!#$%&'*+/=?^`{|}~-]{1,64}@(?:[\p{L}\p{N}-]{1,63}\.){1,8}[\p{L}\p{N}-]{2,63}/u
+    return /[\p{L}\p{M}\p{N}\p{Join_C}_.!#$%&'*+/=?^`{|}~-]{1,64}@(?:[\p{L}\p{M}\p{N}\p{Join_C}-]{1,63}\.){1,8}[\p{L}\p{M}\p{N}\p{Join_C}-]{2,63}/u
   },
   longest: 320,
   replacement: '[e-mail address]'
 }
 
 /**
- * Numbers of payment cards: 13 to 19 digits, alone or in groups parted by a space or a hyphen, or in the groups of a card
- * parted by dots, whose check digit is right (Luhn, ISO/IEC 7812-1): shown as `[card number]`.
+ * Numbers of payment cards: 13 to 19 digits, alone or in groups parted by a space or a hyphen of any kind, or in the groups
+ * of a card parted by dots, whose check digit is right (Luhn, ISO/IEC 7812-1): shown as `[card number]`. One that goes on
+ * from a longer number, or from a word in Latin, Cyrillic or Greek letters, is none; other scripts put no space before it.
  */
 export const cardNumbers: RedactionRule = {
   // Dots part groups of four, or of four, six and five: elsewhere they are those of decimal fractions.
   get match() {
-    return /(?<![\p{L}\p{N}])(?:\d{4}\.(?:\d{4}\.\d{4}\.\d{1,7}|\d{6}\.\d{4,5})|\d(?:[ \u00a0-]?\d){12,18})(?!\d)/u
+    return /(?<![\p{Lu}\p{Ll}\p{Lt}\p{Nd}])(?:\d{4}\.(?:\d{4}\.\d{4}\.\d{1,7}|\d{6}\.\d{4,5})|\d(?:[\p{Zs}\u2010-\u2012-]?\d){12,18})(?!\d)/u
   },
   longest: 37,
   measure: found => longestPart(found, part => isDigitsCount(part) && isLuhn(part)),
@@ -39,7 +44,7 @@ export const cardNumbers: RedactionRule = {
  */
 export const ibans: RedactionRule = {
   get match() {
-    return /(?<![\p{L}\p{N}])[A-Za-z]{2}\d{2}(?:[ \u00a0-]?[A-Za-z\d]){11,30}/u
+    return /(?<![\p{Lu}\p{Ll}\p{Lt}\p{Nd}])[A-Za-z]{2}\d{2}(?:[\p{Zs}\u2010-\u2012-]?[A-Za-z\d]){11,30}/u
   },
   longest: 64,
   measure: found => longestPart(found, isIban),

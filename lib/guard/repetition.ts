@@ -33,7 +33,8 @@ const defaultCharacters = 1500
  *
  * The time for each character, and the memory for each text, are bounded by `period`.
  *
- * Fails with `CS_ERR_INVALID_CHUNK`, too, when what it is given is neither text nor a chunk.
+ * Fails with `CS_ERR_INVALID_CHUNK`, too, when what it is given is neither text nor a chunk, or holds a text that cannot be
+ * read.
  *
  * @example
  * await pipeline(request, toChunks(), guardRepetition<Chunk>(), toText(), createWriteStream('answer.txt'))

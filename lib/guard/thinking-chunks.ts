@@ -8,6 +8,7 @@ import {
   type LooseDelta
 } from '../chunk/fields.js'
 import { keepOpening, Progress } from '../chunk/progress.js'
+import { type NamedItem, ResponseItems } from '../chunk/response-items.js'
 import { keepResumed } from '../chunk/resumed.js'
 import { choiceText, contentText } from '../chunk/text.js'
 import type { Pattern } from './pattern.js'
@@ -15,15 +16,30 @@ import { type Run, ThinkingText } from './thinking-text.js'
 
 type Loose = Readonly<Record<string, unknown>>
 
+/** A text at hand. */
+interface OpenText {
+  readonly text: ThinkingText
+  /** A chunk of it, for what is held when no other comes. */
+  last: Loose | undefined
+}
+
+/** The text of a part of a response. */
+interface OpenPart extends OpenText {
+  readonly item: NamedItem<object>
+  readonly place: number
+}
+
 /** Makes of chunks whose text holds tags the chunks of a server that knows them. */
 export class ThinkingChunks {
   readonly #pattern: Pattern
   readonly #startsOpen: boolean
   readonly #progress = new Progress()
-  /** The texts at hand: of each choice, or of each part of a response. */
-  readonly #texts = new Map<number | string, ThinkingText>()
-  /** For each of them a chunk of its own, for what is held when no other comes. */
-  readonly #last = new Map<number | string, Loose>()
+  readonly #choices = new Map<number, OpenText>()
+  readonly #items = new ResponseItems<object>(() => ({}))
+  /** By the number of the item, and the place in it. */
+  readonly #parts = new Map<string, OpenPart>()
+  /** The last delta of a response, and its part: the next one nearly always goes on with it. */
+  #lastDelta: { readonly event: Loose; readonly part: OpenPart } | undefined
 
   constructor(pattern: Pattern, startsOpen: boolean) {
     this.#pattern = pattern
@@ -33,7 +49,8 @@ export class ThinkingChunks {
   /** How many characters are held. */
   get held(): number {
     let held = 0
-    for (const text of this.#texts.values()) held += text.held
+    for (const { text } of this.#choices.values()) held += text.held
+    for (const { text } of this.#parts.values()) held += text.held
     return held
   }
 
@@ -50,32 +67,27 @@ export class ThinkingChunks {
 
   /** What is held when no more comes. The next chunk begins another completion. */
   end(): object[] {
-    const rest = [...this.#texts.keys()].flatMap(key => this.#restOf(key))
-    this.#texts.clear()
-    this.#last.clear()
+    const rest = [...this.#choices].flatMap(([index, { text, last }]) =>
+      last ? text.end().map(run => choiceChunk(last, index, run)) : []
+    )
+    rest.push(...this.#endOfParts())
+    this.#choices.clear()
+    this.#items.clear()
     return rest
   }
 
-  /** What is held of the parts of a response whose keys begin so. */
-  #endOf(beginning: string): object[] {
-    return [...this.#texts.keys()]
-      .filter(key => typeof key === 'string' && key.startsWith(beginning))
-      .flatMap(key => this.#restOf(key))
-  }
-
-  #restOf(key: number | string): object[] {
-    const runs = this.#texts.get(key)?.end() ?? []
-    const last = this.#last.get(key)
-    if (!last) return []
-    return runs.map(run => (typeof key === 'number' ? choiceChunk(last, key, run) : deltaEvent(last, run)))
-  }
-
-  #textOf(key: number | string): ThinkingText {
-    const known = this.#texts.get(key)
-    if (known) return known
-    const text = new ThinkingText(this.#pattern, this.#startsOpen)
-    this.#texts.set(key, text)
-    return text
+  /** What is held of the part of an item, of all its parts, or of all parts of a response. */
+  #endOfParts(item?: NamedItem<object>, place?: number): object[] {
+    this.#lastDelta = undefined
+    const rest: object[] = []
+    for (const part of this.#parts.values()) {
+      if (item !== undefined && part.item !== item) continue
+      if (place !== undefined && part.place !== place) continue
+      const { text, last } = part
+      if (last) rest.push(...text.end().map(run => this.#deltaEvent(last, part, run)))
+    }
+    if (item === undefined) this.#parts.clear()
+    return rest
   }
 
   #addChoices(chunk: object): object[] {
@@ -83,27 +95,9 @@ export class ThinkingChunks {
     let isChanged = false
     const choices = choicesOf(chunk).map(choice => {
       if (typeof choice !== 'object' || choice === null) return choice
-      const key = indexOf(choice)
-      const text = choiceText(choice, 'content')
-      const known = this.#textOf(key)
-      if (text === '' && choiceText(choice, 'reasoning') !== '') known.addReasoning()
-      const runs = text === '' ? [] : known.add(text)
-      // Text before a tool call, or the end, has come to its end.
-      if (finishReasonOf(choice) !== undefined || hasToolCall(choice)) addRuns(runs, known.end())
-      if (known.held > 0) this.#last.set(key, chunk as Loose)
-      const [only] = runs
-      if (
-        text === '' ? runs.length === 0 : runs.length === 1 && only?.kind === 'content' && only.text === text
-      )
-        return choice
-      // A chunk that had no text, such as that of the finish reason, gets none.
-      const last = text === '' ? undefined : runs.pop()
-      const role = runs.length > 0 ? roleOf(choice) : undefined
-      for (const [place, run] of runs.entries())
-        before.push(choiceChunk(chunk as Loose, key, run, place === 0 ? role : undefined))
-      if (text === '') return choice
-      isChanged = true
-      return withRun(role === undefined ? choice : withoutRole(choice), last)
+      const parted = this.#partChoice(chunk as Loose, choice, before)
+      if (parted !== choice) isChanged = true
+      return parted
     })
     const all = isChanged ? [...before, { ...chunk, choices }] : [...before, chunk]
     const [first] = all
@@ -111,63 +105,164 @@ export class ThinkingChunks {
     return all
   }
 
+  /** Leaves the last run of a choice in it, and adds a chunk for each run before that. */
+  #partChoice(chunk: Loose, choice: LooseChoice, before: object[]): LooseChoice {
+    const index = indexOf(choice)
+    const content = choiceText(choice, 'content')
+    const open = this.#choiceOf(index)
+    const { text } = open
+    if (content === '' && choiceText(choice, 'reasoning') !== '') text.addReasoning()
+    const runs = content === '' ? [] : text.add(content)
+    const isEnd = finishReasonOf(choice) !== undefined
+    // Text before a tool call, or the end, has come to its end.
+    if (isEnd || hasToolCall(choice)) addRuns(runs, text.end())
+    if (text.held > 0) open.last = chunk
+    const plain = this.#withPlainMessage(choice, text, isEnd)
+    const [only] = runs
+    if (
+      content === ''
+        ? runs.length === 0
+        : runs.length === 1 && only?.kind === 'content' && only.text === content
+    )
+      return plain
+    // A chunk that had no text, such as that of the finish reason, gets none.
+    const last = content === '' ? undefined : runs.pop()
+    const role = runs.length > 0 ? roleOf(choice) : undefined
+    for (const [place, run] of runs.entries())
+      before.push(choiceChunk(chunk, index, run, place === 0 ? role : undefined))
+    if (content === '') return plain
+    return withRun(role === undefined ? plain : withoutRole(plain), last)
+  }
+
+  #choiceOf(index: number): OpenText {
+    const known = this.#choices.get(index)
+    if (known) return known
+    const open = { text: new ThinkingText(this.#pattern, this.#startsOpen), last: undefined }
+    this.#choices.set(index, open)
+    return open
+  }
+
+  /** Perplexity repeats the whole answer so far beside each delta: without what is held, unless the answer ends. */
+  #withPlainMessage(choice: LooseChoice, { startsOpen }: ThinkingText, isEnd: boolean): LooseChoice {
+    const { message } = choice as LooseChoice & { message?: unknown }
+    if (!isLoose(message) || typeof message.content !== 'string') return choice
+    const text = new ThinkingText(this.#pattern, startsOpen)
+    const runs = text.add(message.content)
+    if (isEnd) runs.push(...text.end())
+    return withValue(choice, 'message', withValue(message, 'content', textOfRuns(runs, 'content')))
+  }
+
   #addEvent(event: Loose, type: string): object[] {
-    const key = `${event.output_index ?? 0} ${event.content_index ?? 0}`
+    if (type === 'response.output_text.delta') return this.#addDelta(event, type)
+    const place = numberOf(event.content_index)
     switch (type) {
-      case 'response.output_text.delta': {
-        if (typeof event.delta !== 'string' || event.delta === '') return [event]
-        const text = this.#textOf(key)
-        const runs = text.add(event.delta)
-        if (text.held > 0) this.#last.set(key, event)
-        const [only] = runs
-        if (runs.length === 1 && only?.kind === 'content' && only.text === event.delta) return [event]
-        if (runs.length === 0) return [{ ...event, delta: '', logprobs: [] }]
-        return runs.map(run => deltaEvent(event, run))
-      }
-      case 'response.output_text.done': {
-        return [...this.#endOf(key), this.#withField(event, 'text')]
-      }
+      case 'response.output_text.done':
+        return [...this.#endOfParts(this.#itemOf(event, type), place), this.#withoutThinking(event, 'text')]
+      case 'response.content_part.added':
       case 'response.content_part.done':
-        return [...this.#endOf(key), { ...event, part: this.#withoutThinking(event.part) }]
+        return [
+          ...this.#endOfParts(this.#itemOf(event, type), place),
+          withValue(event, 'part', this.#partWithoutThinking(event.part))
+        ]
+      case 'response.output_item.added':
       case 'response.output_item.done':
         return [
-          ...this.#endOf(`${event.output_index ?? 0} `),
-          { ...event, item: this.#itemWithoutThinking(event.item) }
+          ...this.#endOfParts(this.#itemOf(event, type)),
+          withValue(event, 'item', this.#itemWithoutThinking(event.item))
         ]
-      default:
-        if (!isTerminal(event) || !isLoose(event.response)) return [event]
-        return [...this.end(), { ...event, response: this.#responseApart(event.response) }]
+      default: {
+        const rest = isTerminal(event) ? this.#endOfParts() : []
+        const whole = isLoose(event.response)
+          ? withValue(event, 'response', this.#responseApart(event.response))
+          : event
+        if (isTerminal(event)) this.#items.isOver = true
+        return [...rest, whole]
+      }
     }
+  }
+
+  #addDelta(event: Loose, type: string): object[] {
+    const { delta } = event
+    if (typeof delta !== 'string' || delta === '') return [event]
+    const part = this.#partOf(event, type)
+    const runs = part.text.add(delta)
+    if (part.text.held > 0) part.last = event
+    const [only] = runs
+    if (runs.length === 1 && only?.kind === 'content' && only.text === delta) return [event]
+    if (runs.length === 0) return [{ ...event, delta: '', logprobs: [] }]
+    return runs.map(run => this.#deltaEvent(event, part, run))
+  }
+
+  #partOf(event: Loose, type: string): OpenPart {
+    if (this.#lastDelta && isSamePlace(this.#lastDelta.event, event)) return this.#lastDelta.part
+    const item = this.#itemOf(event, type)
+    const place = numberOf(event.content_index)
+    const key = `${item.number} ${place}`
+    let part = this.#parts.get(key)
+    if (!part) {
+      part = { item, place, text: new ThinkingText(this.#pattern, this.#startsOpen), last: undefined }
+      this.#parts.set(key, part)
+    }
+    this.#lastDelta = { event, part }
+    return part
+  }
+
+  #itemOf(event: Loose, type: string): NamedItem<object> {
+    if (this.#items.isOver) this.#items.clear()
+    return this.#items.of(event, type)
+  }
+
+  /** An event that brings a run: what the model thinks belongs to an item of its own, as it does from OpenAI. */
+  #deltaEvent(event: Loose, { item }: OpenPart, { kind, text }: Run): object {
+    const { text: _whole, logprobs, output_index, item_id, ...rest } = event
+    if (kind === 'content')
+      return { ...rest, type: 'response.output_text.delta', item_id, output_index, delta: text, logprobs: [] }
+    return {
+      ...rest,
+      type: 'response.reasoning_text.delta',
+      item_id: this.#thinkingIdOf(item),
+      content_index: 0,
+      delta: text
+    }
+  }
+
+  /** The id of what an item thinks has the place of the item, and its number too where another is said to be there. */
+  #thinkingIdOf(item: NamedItem<object>): string {
+    const place = placeOf(item)
+    const isFirst = this.#items.all.find(other => placeOf(other) === place) === item
+    return isFirst ? `thinking_${place}` : `thinking_${place}_${item.number}`
   }
 
   /** A response with what the model thinks in items of their own, behind all others, which keep their places. */
   #responseApart(response: Loose): Loose {
     const { output } = response
-    if (!Array.isArray(output)) return response
-    const thoughts = output.flatMap((item, place) => {
-      const text = this.#thinkingOf(item)
-      return text === '' ? [] : [reasoningItem(place, text)]
+    if (!Array.isArray(output) || output.length === 0) return response
+    const items = this.#items.ofOutput(output)
+    const thoughts = output.flatMap((given, place) => {
+      const [item, text] = [items[place], this.#thinkingOf(given)]
+      return item === undefined || text === '' ? [] : [reasoningItem(this.#thinkingIdOf(item), text)]
     })
-    if (thoughts.length === 0) return response
-    const apart = {
-      ...response,
-      output: [...output.map(item => this.#itemWithoutThinking(item)), ...thoughts]
-    }
-    return typeof response.output_text === 'string' ? this.#withField(apart, 'output_text') : apart
+    const others = mapped(output, item => this.#itemWithoutThinking(item))
+    const apart = withValue(response, 'output', thoughts.length > 0 ? [...others, ...thoughts] : others)
+    return this.#withoutThinking(apart, 'output_text')
   }
 
   #itemWithoutThinking(item: unknown): unknown {
     if (!isLoose(item) || !Array.isArray(item.content)) return item
-    return { ...item, content: item.content.map(part => this.#withoutThinking(part)) }
+    return withValue(
+      item,
+      'content',
+      mapped(item.content, part => this.#partWithoutThinking(part))
+    )
   }
 
-  #withoutThinking(part: unknown): unknown {
-    return isLoose(part) && part.type === 'output_text' ? this.#withField(part, 'text') : part
+  #partWithoutThinking(part: unknown): unknown {
+    return isLoose(part) && part.type === 'output_text' ? this.#withoutThinking(part, 'text') : part
   }
 
-  #withField(holder: Loose, field: string): Loose {
+  #withoutThinking(holder: Loose, field: string): Loose {
     const text = holder[field]
-    return typeof text === 'string' ? { ...holder, [field]: this.#ofWhole(text, 'content') } : holder
+    return typeof text === 'string' ? withValue(holder, field, this.#ofWhole(text, 'content')) : holder
   }
 
   #thinkingOf(item: unknown): string {
@@ -184,8 +279,12 @@ export class ThinkingChunks {
   /** The text of one kind in a whole text. */
   #ofWhole(whole: string, kind: Run['kind']): string {
     const text = new ThinkingText(this.#pattern, this.#startsOpen)
-    return [...text.add(whole), ...text.end()].map(run => (run.kind === kind ? run.text : '')).join('')
+    return textOfRuns([...text.add(whole), ...text.end()], kind)
   }
+}
+
+function textOfRuns(runs: readonly Run[], kind: Run['kind']): string {
+  return runs.map(run => (run.kind === kind ? run.text : '')).join('')
 }
 
 function addRuns(runs: Run[], more: readonly Run[]): void {
@@ -247,24 +346,9 @@ function hasToolCall({ delta }: LooseChoice): boolean {
   return Array.isArray(calls) ? calls.length > 0 : call != null
 }
 
-/** An event that brings a run: what the model thinks belongs to an item of its own, as it does from OpenAI. */
-function deltaEvent(event: Loose, { kind, text }: Run): object {
-  const { text: _whole, logprobs, output_index, item_id, ...rest } = event
-  if (kind === 'content')
-    return { ...rest, type: 'response.output_text.delta', item_id, output_index, delta: text, logprobs: [] }
-  const place = typeof output_index === 'number' ? output_index : 0
+function reasoningItem(id: string, text: string): object {
   return {
-    ...rest,
-    type: 'response.reasoning_text.delta',
-    item_id: thinkingId(place),
-    content_index: 0,
-    delta: text
-  }
-}
-
-function reasoningItem(place: number, text: string): object {
-  return {
-    id: thinkingId(place),
+    id,
     type: 'reasoning',
     status: 'completed',
     summary: [],
@@ -272,8 +356,31 @@ function reasoningItem(place: number, text: string): object {
   }
 }
 
-function thinkingId(place: number): string {
-  return `thinking_${place}`
+function placeOf({ index, number }: NamedItem<object>): number {
+  return index ?? number
+}
+
+function isSamePlace(one: Loose, other: Loose): boolean {
+  return (
+    one.output_index === other.output_index &&
+    one.item_id === other.item_id &&
+    one.content_index === other.content_index
+  )
+}
+
+/** The same object where it has the value already. */
+function withValue<Holder extends object>(holder: Holder, field: string, value: unknown): Holder {
+  return (holder as Loose)[field] === value ? holder : { ...holder, [field]: value }
+}
+
+/** The same list where nothing changes. */
+function mapped(list: readonly unknown[], change: (item: unknown) => unknown): readonly unknown[] {
+  const changed = list.map(change)
+  return changed.every((item, place) => item === list[place]) ? list : changed
+}
+
+function numberOf(index: unknown): number {
+  return typeof index === 'number' ? index : 0
 }
 
 function isLoose(value: unknown): value is Loose {

@@ -30,9 +30,11 @@ export class ThinkingText {
   readonly #tags: HoldBack
   readonly #open: (string | symbol)[] = []
   #isFresh = true
+  #startsOpen: boolean
 
   constructor(pattern: Pattern, startsOpen: boolean) {
     this.#tags = new HoldBack([pattern])
+    this.#startsOpen = startsOpen
     if (startsOpen) this.#open.push(anyTag)
   }
 
@@ -41,9 +43,17 @@ export class ThinkingText {
     return this.#tags.held
   }
 
+  /** Whether the text begins within a tag, as far as it is known. */
+  get startsOpen(): boolean {
+    return this.#startsOpen
+  }
+
   /** Takes what the provider itself has called reasoning: then the answer does not begin with any. */
   addReasoning(): void {
-    if (this.#isFresh) this.#open.length = 0
+    if (this.#isFresh) {
+      this.#open.length = 0
+      this.#startsOpen = false
+    }
     this.#isFresh = false
   }
 

@@ -32,10 +32,11 @@ export interface ThinkingStage extends Stage<Chunk, Chunk> {
  * like a tag, goes on as it was. White space is kept.
  *
  * In chat chunks reasoning stands in `delta.reasoning_content`. The legacy API has no place for it: there it stands in a
- * `delta` beside an empty `text`. In the Responses API it becomes `response.reasoning_text.delta` of an item of its own
- * (`thinking_0` for that of the first item), which stands behind all others in the response at the end; the events that
- * repeat whole texts are without it. All other fields of a chunk are kept, and so is the order of finish reasons, usage
- * and tool calls. Text that is held goes before a tool call and before the finish reason.
+ * `delta` beside an empty `text`, and `toCompletion` gives it as `reasoning_content` beside the `text`. In the Responses API
+ * it becomes `response.reasoning_text.delta` of an item of its own (`thinking_0` for that of the first item), which stands
+ * behind all others in the response at the end. What repeats whole texts is without it: the events of the Responses API,
+ * and the `message` that Perplexity sends beside each delta. All other fields of a chunk are kept, and so is the order of
+ * finish reasons, usage and tool calls. Text that is held goes before a tool call and before the finish reason.
  *
  * Fails with `CS_ERR_INVALID_CHUNK` when what it is given is no chunk.
  *

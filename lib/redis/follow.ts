@@ -16,6 +16,7 @@ import { isStopped, stopSignsBehind } from '../stopping.js'
 import { type Command, commandOf, Outage, type RedisClient } from './connection.js'
 import { eventEnds } from './event-ends.js'
 import {
+  abandoned,
   beginning,
   entriesOf,
   idOf,
@@ -280,6 +281,8 @@ class Follower implements Waiter {
     const entries = entriesOf(reply)
     if (this.#isOver) return
     if (entries.length > 0) return this.take(entries)
+    // Who has a part of it knows that it had begun.
+    if (this.#isReturning && !this.lease) return this.fail(abandoned('its log is gone from Redis'))
     if (this.#isDue) return this.fail(notBegun(this.#settings.first))
     this.#isWaiting = true
     tailOf(this.#redis).add(this)

@@ -161,6 +161,7 @@ describe('textOf', () => {
         extra_content: { google: { thought: true } }
       }),
       'response.reasoning_text.delta': { type: 'response.reasoning_text.delta', delta: 'why' },
+      'response.reasoning.delta (Open Responses)': { type: 'response.reasoning.delta', delta: 'why' },
       'response.reasoning_summary_text.delta': { type: 'response.reasoning_summary_text.delta', delta: 'why' }
     })) {
       it(`is read from ${name}, and is no content`, () => {

@@ -514,6 +514,18 @@ describe('CompletionAssembler', () => {
       expect(result.choices).to.have.nested.property('[0].message.content', 'x')
     })
 
+    it('keeps the reasoning in deltas beside the text', () => {
+      const chunks = [
+        { ...legacy, choices: [{ index: 0, text: '', delta: { reasoning_content: 'So' } }] },
+        { ...legacy, choices: [{ index: 0, text: 'a' }] },
+        { ...legacy, choices: [{ index: 0, text: '', delta: { reasoning: ', so.' } }] }
+      ]
+      expect(assemble(chunks)).to.deep.equal({
+        ...legacy,
+        choices: [{ index: 0, text: 'a', reasoning_content: 'So, so.', logprobs: null, finish_reason: null }]
+      })
+    })
+
     it('reads a delta where a text is missing', () => {
       const chunks = [
         { ...legacy, choices: [{ index: 0, text: 'a' }] },

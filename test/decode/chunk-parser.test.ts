@@ -431,6 +431,29 @@ describe('ChunkParser', () => {
       })
     }
 
+    for (const name of [
+      'type',
+      'object',
+      'event',
+      'status',
+      'error',
+      'message',
+      'code',
+      'choices',
+      'delta',
+      'usage'
+    ])
+      it(`throws nothing of V8's for a ${name} that cannot be made a text`, () => {
+        const odd = { toString: 1, valueOf: null }
+        for (const payload of [
+          { [name]: odd },
+          { choices: [{ [name]: odd }] },
+          { choices: [{ delta: { [name]: odd } }] }
+        ])
+          for (const body of [eventStream(text, payload, finish, done), JSON.stringify(payload)])
+            parse([body])
+      })
+
     it('keeps the SyntaxError as the cause', () => {
       const chunks: Chunk[] = []
       const parser = new ChunkParser(defaults, { onChunk: chunk => chunks.push(chunk), onSkip() {} })

@@ -313,6 +313,19 @@ describe('respond', () => {
       })
     }
 
+    it('before the answer to the request before it has ended, on one connection, aborts all', async () => {
+      const outcomes: Promise<unknown>[] = []
+      await using server = await serve((_incoming, outgoing) => {
+        const endless = new Readable({ objectMode: true, read: () => setImmediate(() => endless.push('x')) })
+        outcomes.push(pipeline(endless, respond(outgoing)).catch(error => error.name))
+      })
+      const socket = connect(server.port, '127.0.0.1')
+      socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(12))
+      while (outcomes.length < 12) await new Promise(resolve => setImmediate(resolve))
+      socket.destroy()
+      expect(await Promise.all(outcomes)).to.deep.equal(Array(12).fill('AbortError'))
+    })
+
     it('before the first byte aborts it too', async () => {
       await using relay = await Relay.start({}, { stallAfter: 'request' })
       const request = httpRequest(relay.url).end()

@@ -475,6 +475,130 @@ describe('moderate', () => {
     )
   })
 
+  const tools: Record<string, object> = {
+    shell_call: { action: { commands: ['ls', 'echo BAD'] } },
+    local_shell_call: { action: { type: 'exec', command: ['echo', 'BAD'] } },
+    apply_patch_call: { operation: { type: 'create_file', path: 'a.txt', diff: '+BAD' } },
+    computer_call: { action: { type: 'type', text: 'BAD' } },
+    web_search_call: { action: { type: 'search', query: 'BAD' } },
+    file_search_call: { queries: ['BAD'] },
+    mcp_approval_request: { name: 'f', arguments: 'BAD' },
+    image_generation_call: { result: 'aGVsbG8=', revised_prompt: 'BAD' },
+    telescope_call: { of: { next: [{ year: 'BAD' }] } },
+    message: {
+      content: [{ type: 'output_text', text: '', annotations: [{ type: 'url_citation', title: 'BAD' }] }]
+    }
+  }
+  for (const [type, fields] of Object.entries(tools))
+    it(`looks at what a response has for a tool of the provider, in whichever event: ${type}`, async () => {
+      const item = { type, id: 'x', ...fields }
+      for (const event of [
+        { type: 'response.output_item.added', output_index: 0, item },
+        { type: 'response.output_item.done', output_index: 0, item },
+        { type: 'response.completed', response: { id: 'r', status: 'completed', output: [item] } }
+      ]) {
+        const { items, error } = await run(Readable.from([event]), moderate<Chunk>(refuseBad))
+        expect(error, event.type).to.have.property('code', 'CS_ERR_BLOCKED')
+        expect(items).to.deep.equal([])
+        const allowed = await all(
+          Readable.from([event]),
+          moderate<Chunk>(() => true)
+        )
+        expect(allowed).to.deep.equal([event])
+      }
+    })
+
+  for (const [type, kind] of [
+    ['response.apply_patch_call_operation_diff.delta', 'arguments'],
+    ['response.shell_call_command.delta', 'arguments'],
+    ['response.output_audio_transcript.delta', 'content'],
+    ['response.reasoning_sketch.delta', 'reasoning']
+  ] as const)
+    it(`finds what two deltas of ${type} share, and gives what was approved`, async () => {
+      const deltas = ['Good is good. ', 'Then B', 'AD.'].map(delta => ({
+        type,
+        item_id: 'x',
+        output_index: 0,
+        delta
+      }))
+      const stage = moderate<Chunk>(refuseBad, { window: 16, overlap: 0 })
+      const { items, error } = await run(Readable.from(deltas), stage)
+      expect(error).to.include({ code: 'CS_ERR_BLOCKED', kind })
+      expect(items).to.deep.equal([deltas[0]])
+    })
+
+  it('looks at the alternatives in log probabilities, of all three APIs', async () => {
+    const top = [{ token: 'a', top_logprobs: [{ token: 'a' }, { token: 'BAD' }] }]
+    for (const chunk of [
+      { choices: [{ index: 0, delta: { content: 'a' }, logprobs: { content: top } }] },
+      { choices: [{ index: 0, text: 'a', logprobs: { tokens: ['a'], top_logprobs: [{ BAD: -1 }] } }] },
+      { choices: [{ index: 0, text: 'a', logprobs: { tokens: ['BAD'] } }] },
+      {
+        type: 'response.output_text.delta',
+        item_id: 'm',
+        output_index: 0,
+        content_index: 0,
+        delta: 'a',
+        logprobs: top
+      }
+    ]) {
+      const { items, error } = await run(Readable.from([chunk]), moderate<Chunk>(refuseBad))
+      expect(error).to.include({ code: 'CS_ERR_BLOCKED', kind: 'content' })
+      expect(JSON.stringify(items)).to.not.include('BAD')
+    }
+  })
+
+  it('asks at once about what is whole, so that a search shows while it runs', async () => {
+    const added = {
+      type: 'response.output_item.added',
+      output_index: 0,
+      item: { type: 'web_search_call', id: 'x' }
+    }
+    const searching = { type: 'response.web_search_call.searching', output_index: 0, item_id: 'x' }
+    const asked: string[] = []
+    for (const action of [{ type: 'search' }, { type: 'search', query: 'one' }]) {
+      const stage = moderate<Chunk>(text => void asked.push(text))
+      const left: unknown[] = []
+      stage.on('data', chunk => left.push(chunk))
+      for (const chunk of [{ ...added, item: { ...added.item, action } }, searching])
+        await new Promise(resolve => stage.write(chunk as object as Chunk, resolve))
+      await settle()
+      expect(left).to.have.lengthOf(2)
+      stage.destroy()
+    }
+    expect(asked).to.deep.equal(['one'])
+  })
+
+  it('asks once about a search, and about a citation, that a response says again', async () => {
+    const item = {
+      type: 'web_search_call',
+      id: 'x',
+      status: 'completed',
+      action: { type: 'search', query: 'one' }
+    }
+    const at = { item_id: 'm', output_index: 1, content_index: 0 }
+    const annotation = { type: 'url_citation', title: 'Two' }
+    const part = { type: 'output_text', text: 'Hi', annotations: [annotation] }
+    const message = { type: 'message', id: 'm', content: [part] }
+    const asked: string[] = []
+    const events = [
+      { type: 'response.output_item.added', output_index: 0, item },
+      { type: 'response.output_item.done', output_index: 0, item },
+      { type: 'response.output_text.delta', ...at, delta: 'Hi' },
+      { type: 'response.output_text.annotation.added', ...at, annotation_index: 0, annotation },
+      { type: 'response.content_part.done', ...at, part },
+      { type: 'response.output_item.done', output_index: 1, item: message },
+      { type: 'response.completed', response: { id: 'r', status: 'completed', output: [item, message] } }
+    ]
+    expect(
+      await all(
+        Readable.from(events),
+        moderate<Chunk>(text => void asked.push(text))
+      )
+    ).to.deep.equal(events)
+    expect(asked).to.deep.equal(['one', 'Hi', 'Two\n'])
+  })
+
   it('looks at each of several choices, and tells which was refused', async () => {
     await using server = await serve({
       script: script(['Fine. '.repeat(20), `${'Fine. '.repeat(10)}BAD. `, 'Fine. '.repeat(30)])

@@ -24,6 +24,11 @@ const cases: Record<string, { rule: RedactionRule; shown: string; found: string[
       'müller@exämple.de',
       '用户@例子.广告',
       'a@b.museum',
+      'अजय@डाटा.भारत',
+      'ผู้ใช้@ตัวอย่าง.ไทย',
+      'jose\u0301@example.com',
+      'info@mu\u0308ller.de',
+      'نام\u200cها@مثال\u200cها.ایران',
       `${'a'.repeat(64)}@example.com`
     ],
     passed: ['jane@', '@example.com', 'jane@localhost', 'a @ b.com', 'user@@example.com', 'x@.com']
@@ -41,7 +46,13 @@ const cases: Record<string, { rule: RedactionRule; shown: string; found: string[
       '4111.1111.1111.1111',
       '3782.822463.10005',
       '6212345678901232',
-      '5555\u00a05555\u00a05555\u00a04444'
+      '5555\u00a05555\u00a05555\u00a04444',
+      '4111\u202f1111\u202f1111\u202f1111',
+      '4111\u20091111\u20091111\u20091111',
+      '4111\u20071111\u20071111\u20071111',
+      '4111\u30001111\u30001111\u30001111',
+      '4111\u20111111\u20111111\u20111111',
+      '4111\u20101111\u20101111\u20101111'
     ],
     passed: [
       '4111111111111112',
@@ -50,6 +61,10 @@ const cases: Record<string, { rule: RedactionRule; shown: string; found: string[
       '411111111111',
       '12345678901234567890',
       'x4111111111111111',
+      'карта4111111111111111',
+      'κάρτα4111111111111111',
+      '٣4111111111111111',
+      '卡号4111111111111112',
       '4111.1111.1111.1112',
       '41111111.11111111',
       '3.14159265358979'
@@ -65,13 +80,17 @@ const cases: Record<string, { rule: RedactionRule; shown: string; found: string[
       'gb82west12345698765432',
       'NO9386011117947',
       'MT84MALT011000012345MTLCAST001S',
-      'FR14-2004-1010-0505-0001-3M02-606'
+      'FR14-2004-1010-0505-0001-3M02-606',
+      'DE89\u202f3704\u202f0044\u202f0532\u202f0130\u202f00',
+      'DE89\u20113704\u20110044\u20110532\u20110130\u201100'
     ],
     passed: [
       'DE89370400440532013001',
       'DE8937040044053201300',
       'ZZ89370400440532013000',
-      'XDE89370400440532013000'
+      'XDE89370400440532013000',
+      'яDE89370400440532013000',
+      '账号DE89370400440532013001'
     ]
   },
   accessKeys: {
@@ -155,6 +174,28 @@ describe('ready-made rules', () => {
       expect(texts.join('')).to.equal(shown)
     }
   })
+
+  for (const [rule, whole, shown] of [
+    [cardNumbers, '卡号4111111111111111。', '卡号[card number]。'],
+    [cardNumbers, 'カード番号は4111 1111 1111 1111です', 'カード番号は[card number]です'],
+    [cardNumbers, 'ナンバー4111-1111-1111-1111です', 'ナンバー[card number]です'],
+    [cardNumbers, '카드번호4111111111111111입니다', '카드번호[card number]입니다'],
+    [cardNumbers, 'หมายเลข4111111111111111', 'หมายเลข[card number]'],
+    [cardNumbers, 'ที่4111111111111111', 'ที่[card number]'],
+    [cardNumbers, 'رقم4111111111111111', 'رقم[card number]'],
+    [cardNumbers, 'Nº4111111111111111', 'Nº[card number]'],
+    [ibans, '账号DE89370400440532013000。', '账号[IBAN]。'],
+    [ibans, '口座はGB82 WEST 1234 5698 7654 32です', '口座は[IBAN]です']
+  ] as const) {
+    it(`finds a number straight behind a letter of a script without case: ${whole}, at every cut`, async () => {
+      for (let first = 0; first <= whole.length; first++)
+        for (let second = first; second <= whole.length; second++) {
+          const pieces = [whole.slice(0, first), whole.slice(first, second), whole.slice(second)]
+          const texts = await all<string>(Readable.from(pieces), redact([rule]))
+          expect(texts.join('')).to.equal(shown)
+        }
+    })
+  }
 
   it('cardNumbers finds the card among other numbers', async () => {
     const whole = 'No. 2024 12 31: 4111 1111 1111 1111 123, 12/28; 1111 2222 4111 1111 1111 1111'

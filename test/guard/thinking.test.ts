@@ -177,8 +177,7 @@ describe('splitThinking', () => {
         await all(ask(server, endpoint), toChunks(), splitThinking(), toCompletion())
       )
       expect(whole).to.include('"\\n\\nTwo."').and.not.include('think>')
-      // The legacy API has no place for reasoning in a whole completion.
-      if (endpoint !== 'completions') expect(whole).to.include('"One and one are two."')
+      expect(whole).to.include('"One and one are two."')
     })
 
     it(`parts an answer that the server gives whole (${endpoint})`, async () => {
@@ -346,6 +345,167 @@ describe('splitThinking', () => {
       all<string>(Readable.from([body]), toChunks(), splitThinking({ startsOpen: true }), toText({ from }))
     expect(await read('content')).to.deep.equal(['Two.'])
     expect(await read('reasoning')).to.deep.equal(['So.'])
+  })
+
+  for (const [name, texts, completion] of [
+    ['before the text', ['<think>hmm', '</think>Yes'], { text: 'Yes', reasoning_content: 'hmm' }],
+    ['behind text', ['Well, <thi', 'nk>hm', 'm</think>yes'], { text: 'Well, yes', reasoning_content: 'hmm' }],
+    ['without text', ['<think>hmm'], { text: '', reasoning_content: 'hmm' }]
+  ] as const) {
+    for (const head of [{ id: 'cmpl-1', object: 'text_completion', created: 1, model: 'm' }, {}]) {
+      const said = 'object' in head ? 'with' : 'without'
+      it(`gives a legacy completion with a thought ${name}, of chunks ${said} an object`, async () => {
+        const choice = { index: 0, logprobs: null, finish_reason: null }
+        const chunks = [
+          ...texts.map(text => ({ ...head, choices: [{ ...choice, text }] })),
+          { ...head, choices: [{ ...choice, text: '', finish_reason: 'stop' }] }
+        ]
+        const read = async (from: 'content' | 'reasoning') =>
+          (await all<string>(Readable.from(chunks), splitThinking(), toText({ from }))).join('')
+        expect(await read('reasoning')).to.equal(completion.reasoning_content)
+        expect(await read('content')).to.equal(completion.text)
+        const [whole] = await all<object>(Readable.from(chunks), splitThinking(), toCompletion())
+        expect(whole).to.have.property('object', 'text_completion')
+        expect(whole)
+          .to.have.property('choices')
+          .that.deep.equals([{ ...choice, finish_reason: 'stop', ...completion }])
+      })
+    }
+  }
+
+  it('leaves the thoughts out of the message that Perplexity sends beside each delta', async () => {
+    const pieces = ['<thi', 'nk>secret', ' plan</think>', 'Hi <', 'b> <th']
+    const whole = 'Hi <b> <th'
+    for (const startsOpen of [false, true]) {
+      const given = startsOpen ? ['secret', ' plan</thi', 'nk>', ...pieces.slice(3)] : pieces
+      let sofar = ''
+      const chunks = [...given, ''].map((content, place) => {
+        sofar += content
+        const finish_reason = place === given.length ? 'stop' : null
+        return {
+          choices: [
+            { index: 0, delta: { content }, message: { role: 'assistant', content: sofar }, finish_reason }
+          ]
+        }
+      })
+      const emitted = await all<{ choices: { message?: { content: string } }[] }>(
+        Readable.from(chunks),
+        splitThinking({ startsOpen })
+      )
+      const messages = emitted.flatMap(({ choices }) =>
+        choices.flatMap(({ message }) => message?.content ?? [])
+      )
+      for (const message of messages) expect(whole.startsWith(message), message).to.equal(true)
+      expect(messages.at(-1)).to.equal(whole)
+      expect(JSON.stringify(messages)).to.not.include('secret')
+    }
+  })
+
+  it("leaves Perplexity's message as it is where the provider itself has told reasoning apart", async () => {
+    const message = { role: 'assistant', content: 'Hi' }
+    const chunks = [
+      { choices: [{ index: 0, delta: { reasoning_content: 'So.' } }] },
+      { choices: [{ index: 0, delta: { content: 'Hi' }, message }] }
+    ]
+    const emitted = await all(Readable.from(chunks), splitThinking({ startsOpen: true }))
+    expect(emitted).to.deep.equal(chunks)
+  })
+
+  /** The events of a response of messages, each of which comes in these deltas. */
+  function eventsOf(
+    messages: readonly (readonly string[])[],
+    namesOf: (place: number) => { item_id: string; output_index: number }
+  ): { type: string; [field: string]: unknown }[] {
+    const output = messages.map((deltas, place) => ({
+      type: 'message',
+      id: namesOf(place).item_id,
+      role: 'assistant',
+      content: [{ type: 'output_text', text: deltas.join(''), annotations: [] }]
+    }))
+    return [
+      { type: 'response.created', response: { id: 'r', status: 'in_progress', output: [] } },
+      ...messages.flatMap((deltas, place) => {
+        const { item_id, output_index } = namesOf(place)
+        const [item, at] = [output[place], { item_id, output_index, content_index: 0 }]
+        const part = item?.content[0]
+        return [
+          { type: 'response.output_item.added', output_index, item: { ...item, content: [] } },
+          { type: 'response.content_part.added', ...at, part: { ...part, text: '' } },
+          ...deltas.map(delta => ({ type: 'response.output_text.delta', ...at, delta })),
+          { type: 'response.output_text.done', ...at, text: deltas.join('') },
+          { type: 'response.content_part.done', ...at, part },
+          { type: 'response.output_item.done', output_index, item }
+        ]
+      }),
+      { type: 'response.completed', response: { id: 'r', status: 'completed', output } }
+    ]
+  }
+
+  for (const deltas of [
+    ['<think></think>Hi'],
+    ['Hi<think>'],
+    ['<thi', 'nk></think>', 'Hi'],
+    ['Hi<think', '></think>']
+  ])
+    it(`leaves the tags of a thought without text out of a response: ${deltas.join('|')}`, async () => {
+      const events = eventsOf([deltas], () => ({ item_id: 'm', output_index: 0 }))
+      const emitted = await all<Chunk>(Readable.from(events), splitThinking())
+      expect(JSON.stringify(emitted)).to.not.include('think')
+      expect((await all<string>(Readable.from(emitted), toText())).join('')).to.equal('Hi')
+      const [whole] = await all<object>(Readable.from(emitted), toCompletion())
+      expect(whole).to.have.nested.property('output[0].content[0].text', 'Hi')
+      expect(whole).to.have.property('output').that.has.lengthOf(1)
+    })
+
+  it('passes the very events on of a response without a tag', async () => {
+    const events = eventsOf([['a', ' < b']], () => ({ item_id: 'm', output_index: 0 }))
+    const emitted = await all<object>(Readable.from(events), splitThinking())
+    // What may become a tag is held.
+    const plain = (list: readonly object[]) => list.filter(event => !('delta' in event))
+    for (const [place, event] of plain(emitted).entries()) expect(event).to.equal(plain(events)[place])
+  })
+
+  for (const [name, namesOf] of Object.entries<(place: number) => { item_id: string; output_index: number }>({
+    'at their places': place => ({ item_id: `m${place}`, output_index: place }),
+    'all at one place': place => ({ item_id: `m${place}`, output_index: 0 }),
+    'at places counted from 1': place => ({ item_id: `m${place}`, output_index: place + 1 }),
+    'all under one id': place => ({ item_id: 'm', output_index: place })
+  }))
+    it(`tells items apart that are ${name}`, async () => {
+      const events = eventsOf(
+        [
+          ['<think>a', 'a'],
+          ['B', '<think>b</think>']
+        ],
+        namesOf
+      )
+      const read = async (from: 'content' | 'reasoning') =>
+        (await all<string>(Readable.from(events), splitThinking(), toText({ from }))).join('')
+      expect(await read('content')).to.equal('B')
+      expect(await read('reasoning')).to.equal('aab')
+      const [whole] = await all<{ output: { id: string; type: string; content: { text: string }[] }[] }>(
+        Readable.from(events),
+        splitThinking(),
+        toCompletion()
+      )
+      expect(whole?.output.map(({ type, content }) => `${type}: ${content[0]?.text}`)).to.deep.equal([
+        'message: ',
+        'message: B',
+        'reasoning: aa',
+        'reasoning: b'
+      ])
+      expect(new Set(whole?.output.slice(2).map(({ id }) => id))).to.have.property('size', 2)
+    })
+
+  it('knows an item by its place where each event has another id (Copilot)', async () => {
+    let count = 0
+    const events = eventsOf([['<thi', 'nk>a</think>', 'A']], () => ({ item_id: 'm', output_index: 0 })).map(
+      event => ('item_id' in event ? { ...event, item_id: `m${count++}` } : event)
+    )
+    const read = async (from: 'content' | 'reasoning') =>
+      (await all<string>(Readable.from(events), splitThinking(), toText({ from }))).join('')
+    expect(await read('content')).to.equal('A')
+    expect(await read('reasoning')).to.equal('a')
   })
 
   it('knows the tags that it is given, and no others', async () => {

@@ -29,10 +29,19 @@ describe('eventEnds', () => {
         ['b', false]
       ]
     ],
+    [
+      '{"a":1}\n{"b":2}\r\n{"c"',
+      [
+        ['{"a":1}\n', true],
+        ['{"b":2}\r\n', true],
+        ['{"c"', false]
+      ]
+    ],
+    ['data: {}\ndata: {}\n', [['data: {}\ndata: {}\n', true]]],
     ['a\nb\r\nc', [['a\nb\r\nc', false]]],
     ['', []]
   ] as const) {
-    it(`cuts ${JSON.stringify(text)} behind each blank line`, () => {
+    it(`cuts ${JSON.stringify(text)} where an event ends`, () => {
       expect(piecesOf(text)).to.deep.equal(pieces)
     })
   }

@@ -18,7 +18,7 @@ import {
 import { follow, publish } from 'completion-streams/redis'
 import { script } from 'completion-streams/testing'
 import { EventSource, type MessageEvent } from 'undici'
-import { all, clientOf, endpoints, questions, serve as serveCompletions } from '../answers.js'
+import { all, clientOf, endpoints, failureOf, questions, serve as serveCompletions } from '../answers.js'
 import { type LocalServer, serve } from '../helpers.js'
 import { alike, joined, readingsOf } from '../readings.js'
 import { clientFor, type RedisServer, redisProgram, startRedis, type TestClient } from '../redis-server.js'
@@ -188,6 +188,44 @@ describe('a reader that comes back to an answer in Redis', () => {
       })
     }
   }
+
+  const piece = (content: string, finish_reason: string | null) =>
+    JSON.stringify({ id: 'z', choices: [{ index: 0, delta: { content }, finish_reason }] })
+  const message = { role: 'assistant', content: 'hello' }
+  for (const [name, body, cuts] of [
+    [
+      'a whole answer in JSON',
+      JSON.stringify({ object: 'chat.completion', choices: [{ index: 0, message, finish_reason: 'stop' }] }),
+      []
+    ],
+    ['lines of JSON', `${piece('a', null)}\n${piece('b', null)}\r\n${piece('', 'stop')}\n`, [1, 2, 3]]
+  ] as const) {
+    it(`is told by 204 that it has all of ${name}`, async () => {
+      await pipeline(Readable.from([Buffer.from(body)]), publish(client.redis, id))
+      await using server = await serve((incoming, outgoing) => {
+        const after = incoming.headers['last-event-id']?.toString()
+        pipeline(followFrom(after), toChunks(), respond(outgoing)).catch(error => outgoing.destroy(error))
+      })
+      const wanted = eventsIn(await (await fetch(server.url)).text())
+      expect(wanted.length).to.be.greaterThan(cuts.length)
+      for (const events of [...cuts, wanted.length]) {
+        await using relay = await cutting(server.url, events)
+        expect(await readByEventSource(relay.url, ['message'])).to.deep.equal(wanted)
+      }
+    })
+  }
+
+  it('is told at once that the log is gone', async () => {
+    await publishAnswer('chat', 'bytes')
+    const [chunk] = await all<Chunk>(followFrom(undefined), toChunks())
+    const after = idOf(chunk)
+    id = randomUUID()
+    for (const stages of [[toChunks()], []]) {
+      const error = await failureOf(all(followFrom(after), ...stages))
+      expect(error).to.include({ code: 'CS_ERR_ABANDONED' })
+      expect(error.message).to.include('its log is gone from Redis')
+    }
+  })
 
   it('gets the end mark between two answers of one log', async () => {
     await publishAnswer('chat', 'bytes', script('one'))

@@ -535,7 +535,7 @@ describe('tee', () => {
     expect(outcomes).to.deep.equal(['failed'])
   })
 
-  it('leaves stdout open, and nothing on it', async () => {
+  it('leaves stdout open, and nothing on it, also where many write to it at once', async () => {
     const program = `
       import { Readable, Writable } from 'node:stream'
       import { pipeline } from 'node:stream/promises'
@@ -543,10 +543,14 @@ describe('tee', () => {
       process.on('warning', warning => console.log(warning.name))
       const count = () => process.stdout.eventNames().reduce((sum, name) => sum + process.stdout.listenerCount(name), 0)
       const before = count()
+      const all = []
       for (let turn = 0; turn < 12; turn++) {
         const main = new Writable({ write: (_text, _encoding, callback) => callback(turn % 2 ? new Error('no') : null) })
-        await pipeline(Readable.from(['Hello ']), tee(process.stdout), main).catch(() => {})
+        const run = pipeline(Readable.from(['Hello ']), tee(process.stdout), main).catch(() => {})
+        if (turn < 3) await run
+        else all.push(run)
       }
+      await Promise.all(all)
       const turn = () => new Promise(resolve => setImmediate(resolve))
       for (let left = 5; left > 0; left--) await turn()
       console.log('open', count() - before)`

@@ -62,6 +62,11 @@ export class ToolArguments {
     this.#isCumulative = true
   }
 
+  /** All pieces, one behind the other. */
+  get joined(): string {
+    return this.#joined.value
+  }
+
   get isEmpty(): boolean {
     return this.#length === 0
   }

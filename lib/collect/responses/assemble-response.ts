@@ -1,228 +1,128 @@
 import { isTerminal, usageOf } from '../../chunk/fields.js'
-import { ResponseItems } from '../../chunk/response-items.js'
-import { JoinedText } from '../joined-text.js'
+import { type NamedItem, ResponseItems } from '../../chunk/response-items.js'
+import { type DeltaPlace, isAt, type PartList, partsIn, placeIn } from '../../chunk/response-parts.js'
 import { isObject } from '../merged-fields.js'
-
-/** An event of the Responses API, as data from outside: any field may be missing, or of another type. */
-type LooseEvent = Readonly<Record<string, unknown>>
-
-interface TextOfPart {
-  list: 'content' | 'summary'
-  type: string
-  field: string
-}
-
-interface TextOfItem {
-  type: string
-  field: string
-}
-
-/** The events that bring the text of a part in pieces, without `.delta` or `.done`. */
-const partTexts: ReadonlyMap<string, TextOfPart> = new Map([
-  ['response.output_text', { list: 'content', type: 'output_text', field: 'text' }],
-  ['response.refusal', { list: 'content', type: 'refusal', field: 'refusal' }],
-  ['response.reasoning_text', { list: 'content', type: 'reasoning_text', field: 'text' }],
-  ['response.reasoning_summary_text', { list: 'summary', type: 'summary_text', field: 'text' }]
-])
-
-/** The events that bring a text of the item itself in pieces. */
-const itemTexts: ReadonlyMap<string, TextOfItem> = new Map([
-  ['response.function_call_arguments', { type: 'function_call', field: 'arguments' }],
-  ['response.custom_tool_call_input', { type: 'custom_tool_call', field: 'input' }],
-  ['response.mcp_call_arguments', { type: 'mcp_call', field: 'arguments' }],
-  ['response.code_interpreter_call_code', { type: 'code_interpreter_call', field: 'code' }]
-])
+import { itemTexts, ResponseItem } from './response-item.js'
+import {
+  byPlace,
+  isFilled,
+  type LooseEvent,
+  partTexts,
+  type ResponsePart,
+  textIn,
+  typeOf
+} from './response-part.js'
 
 const annotationEvent = 'response.output_text.annotation'
 
-/** The events about a part as a whole, without `.added` or `.done`. */
-const partEvents: ReadonlySet<string> = new Set([
-  'response.content_part',
-  'response.reasoning_summary_part',
-  annotationEvent
+/** The events about a part as a whole, without `.added` or `.done`, and the list that it is in. */
+const partEvents: ReadonlyMap<string, PartList> = new Map<string, PartList>([
+  ['response.content_part', 'content'],
+  ['response.reasoning_summary_part', 'summary']
 ])
 
 /**
  * A response of the Responses API, from its events.
  *
- * The terminal event carries it. Where there is none, or where its `output` is empty though there was one (as
- * the ChatGPT backend sends it), the output is built from the events of its items.
+ * The terminal event carries it. What the terminal lacks is taken from the events before, so that nothing is missing here that
+ * the readers of text and calls have given: the ChatGPT backend sends it without an output, SGLang without the calls, and
+ * vLLM with the last token as the text.
  */
 export class ResponseAssembler {
-  readonly #items = new ResponseItems(() => new Item())
+  readonly #items = new ResponseItems(
+    () => new ResponseItem(),
+    (own, item) => own.fits(item)
+  )
+  /** The output of the terminal, and the item that each of it is. */
+  #output: readonly (readonly [given: unknown, item: NamedItem<ResponseItem>])[] = []
+  /** How many items came before the terminal. */
+  #streamed = 0
   #response: Record<string, unknown> | undefined
   #usage: unknown
   #isTerminated = false
+  #last: DeltaPlace<ResponsePart> | undefined
 
   add(event: LooseEvent, type: string): void {
-    const { response, item } = event
     this.#usage = usageOf(event) ?? this.#usage
+    if (this.#last && isAt(this.#last, event, type)) {
+      this.#last.part.addDelta(event)
+      return
+    }
+    this.#last = undefined
+    const { response } = event
     if (isObject(response)) {
       this.#response = response
       this.#isTerminated ||= isTerminal(event) || type === 'response.failed'
-      // The response in the terminal event holds everything.
-      if (this.#isTerminated && isFilled(response.output)) this.#items.clear()
+      if (this.#isTerminated && isFilled(response.output)) this.#take(response.output)
       return
     }
-    const name = type.replace(/\.[a-z]+$/, '')
-    if (type === 'response.output_item.added') this.#items.of(event, type).own.open(item)
-    else if (type === 'response.output_item.done') this.#items.of(event, type).own.close(item)
-    else if (partEvents.has(name) || partTexts.has(name) || itemTexts.has(name)) {
-      this.#items.of(event, type).own.add(event, name, type.endsWith('.delta'))
+    const dot = type.lastIndexOf('.')
+    const [name, step] = [type.slice(0, dot), type.slice(dot + 1)]
+    if (name === 'response.output_item') this.#addItem(event, type, step)
+    else this.#addPiece(event, type, name, step === 'delta')
+  }
+
+  #addItem(event: LooseEvent, type: string, step: string): void {
+    if (step === 'added') this.#items.of(event, type).own.open(event.item)
+    else if (step === 'done') this.#items.of(event, type).own.close(event.item)
+  }
+
+  #addPiece(event: LooseEvent, type: string, name: string, isDelta: boolean): void {
+    const itemText = itemTexts.get(name)
+    if (itemText) return this.#items.of(event, type).own.addText(itemText, event, isDelta)
+    const partText = partTexts.get(name)
+    if (partText) {
+      const part = this.#items.of(event, type).own.addPartText(partText, event, isDelta ? undefined : type)
+      if (isDelta) this.#last = placeIn(event, type, part)
+      return
     }
+    const list = partEvents.get(name)
+    if (list) this.#items.of(event, type).own.addPart(list, event, type)
+    else if (name === annotationEvent) this.#items.of(event, type).own.addAnnotation(event)
+  }
+
+  /** Takes the output of a terminal. */
+  #take(output: unknown): void {
+    if (!Array.isArray(output)) return
+    this.#streamed = this.#items.all.length
+    const items = this.#items.ofOutput(output)
+    this.#output = items.map((item, index) => [output[index], item])
+    for (const [given, { own }] of this.#output) own.close(given)
   }
 
   result(): Record<string, unknown> {
     const known = this.#response ?? {}
-    const items = this.#items.all
-      .map(item => [item.index, item] as const)
-      .sort(byPlace)
-      .map(([, item]) => item)
     const response: Record<string, unknown> = { id: '', object: 'response', ...known }
-    response.output =
-      items.length > 0 ? items.map(({ own, ids: [id] }) => own.toObject(id)) : (known.output ?? [])
+    const isOver = this.#isTerminated && known.status !== 'incomplete' && known.status !== 'failed'
+    const items = this.#items.all
+    response.output = items.length > 0 ? this.#outputOf(isOver) : (known.output ?? [])
     if (this.#usage !== undefined) response.usage = this.#usage
     if (!this.#isTerminated && items.length > 0) {
-      response.status = items.every(({ own }) => own.isDone) ? 'completed' : 'incomplete'
+      response.status = items.every(({ isDone }) => isDone) ? 'completed' : 'incomplete'
     }
     return withOutputText(response)
   }
-}
 
-/** An item of the output, from its own events. */
-class Item {
-  readonly #texts = new Map<string, JoinedText>()
-  readonly #parts = { content: new Map<number, Part>(), summary: new Map<number, Part>() }
-  #fields: Record<string, unknown> = {}
-  #type = 'message'
-  isDone = false
-
-  open(item: unknown): void {
-    if (isObject(item)) this.#fields = item
-  }
-
-  /** Takes the whole item. What it leaves out stays as it came. */
-  close(item: unknown): void {
-    this.isDone = true
-    if (!isObject(item)) return
-    this.#fields = item
-    for (const list of ['content', 'summary'] as const) {
-      if (isFilled(item[list])) this.#parts[list].clear()
+  /** The items of the terminal, with those that it leaves out where they came. */
+  #outputOf(isOver: boolean): unknown[] {
+    const inTerminal = new Set(this.#output.map(([, item]) => item))
+    const left = this.#items.all.filter(
+      item => !inTerminal.has(item) && (inTerminal.size === 0 || !item.own.isEmpty)
+    )
+    left.sort((one, other) => byPlace(one.index, other.index))
+    const output: unknown[] = []
+    for (const [given, item] of this.#output) {
+      const isStreamed = item.number < this.#streamed
+      while (isStreamed && left[0] && left[0].number < item.number)
+        output.push(objectOf(left.shift(), isOver))
+      output.push(isObject(given) ? item.own.toWhole(given, item) : given)
     }
-    for (const name of this.#texts.keys()) if (item[name]) this.#texts.delete(name)
-  }
-
-  add(event: LooseEvent, name: string, isDelta: boolean): void {
-    const itemText = itemTexts.get(name)
-    if (itemText) {
-      this.#type = itemText.type
-      addText(this.#textOf(itemText.field), isDelta ? event.delta : event[itemText.field], isDelta)
-      return
-    }
-    const partText = partTexts.get(name)
-    const isSummary = partText?.list === 'summary' || name === 'response.reasoning_summary_part'
-    if (isSummary || partText?.type === 'reasoning_text') this.#type = 'reasoning'
-    const parts = isSummary ? this.#parts.summary : this.#parts.content
-    const place = isSummary ? event.summary_index : event.content_index
-    const index = typeof place === 'number' ? place : 0
-    const part = parts.get(index) ?? new Part()
-    parts.set(index, part)
-    if (partText) part.addText(partText, event, isDelta)
-    else if (name === annotationEvent) part.addAnnotation(event.annotation)
-    else part.open(event.part)
-  }
-
-  /** The text in one field of the item, which may have begun when the item was added. */
-  #textOf(field: string): JoinedText {
-    const known = this.#texts.get(field)
-    if (known) return known
-    const text = new JoinedText()
-    text.add(this.#fields[field])
-    this.#texts.set(field, text)
-    return text
-  }
-
-  toObject(id: string | undefined): Record<string, unknown> {
-    const item: Record<string, unknown> = {
-      ...startOf(this.#fields.type ?? this.#type, id),
-      ...this.#fields
-    }
-    for (const [name, text] of this.#texts) item[name] = text.value
-    for (const list of ['content', 'summary'] as const) {
-      const parts = [...this.#parts[list]].sort(byPlace).map(([, part]) => part.toObject())
-      if (parts.length > 0) item[list] = parts
-    }
-    if (!this.isDone && item.type !== 'reasoning') item.status = 'incomplete'
-    return item
+    return [...output, ...left.map(item => objectOf(item, isOver))]
   }
 }
 
-/** A part of an item's `content` or `summary`. */
-class Part {
-  readonly #text = new JoinedText()
-  readonly #annotations: unknown[] = []
-  readonly #logprobs: unknown[] = []
-  #fields: Record<string, unknown> = {}
-  #kind: TextOfPart | undefined
-
-  /** Takes the part as it is when it is added, and again when it is done. */
-  open(part: unknown): void {
-    if (!isObject(part)) return
-    this.#fields = part
-    const field = part.type === 'refusal' ? 'refusal' : 'text'
-    if (typeof part[field] === 'string' && part[field] !== '') this.#text.replace(part[field])
-    if (isFilled(part.annotations)) this.#annotations.length = 0
-    if (isFilled(part.logprobs)) this.#logprobs.length = 0
-  }
-
-  addText(kind: TextOfPart, event: LooseEvent, isDelta: boolean): void {
-    this.#kind = kind
-    addText(this.#text, isDelta ? event.delta : event[kind.field], isDelta)
-    if (!isDelta || !Array.isArray(event.logprobs)) return
-    for (const logprob of event.logprobs) this.#logprobs.push(logprob)
-  }
-
-  addAnnotation(annotation: unknown): void {
-    this.#annotations.push(annotation)
-  }
-
-  toObject(): Record<string, unknown> {
-    const part: Record<string, unknown> = { type: this.#kind?.type ?? 'output_text', ...this.#fields }
-    const text = this.#text.value
-    if (text !== '' || this.#kind) part[part.type === 'refusal' ? 'refusal' : 'text'] = text
-    if (part.type === 'output_text') part.annotations ??= []
-    if (this.#annotations.length > 0) part.annotations = this.#annotations.slice()
-    if (this.#logprobs.length > 0) part.logprobs = this.#logprobs.slice()
-    return part
-  }
-}
-
-/** Adds a piece, or puts the whole text in the place of all pieces, unless the provider left it out there. */
-function addText(text: JoinedText, given: unknown, isDelta: boolean): void {
-  if (isDelta) text.add(given)
-  else if (typeof given === 'string' && given !== '') text.replace(given)
-}
-
-/** What an item has that nothing but its deltas came of. */
-function startOf(type: unknown, id: unknown): Record<string, unknown> {
-  const start = { id: id ?? '', type }
-  switch (type) {
-    case 'message':
-      return { ...start, role: 'assistant', status: 'completed', content: [] }
-    case 'reasoning':
-      return { ...start, summary: [] }
-    default:
-      return { ...start, status: 'completed' }
-  }
-}
-
-function isFilled(list: unknown): boolean {
-  return Array.isArray(list) && list.length > 0
-}
-
-/** Places are data from outside: they are sorted by, and never used as indexes. */
-function byPlace([one]: readonly [unknown, unknown], [other]: readonly [unknown, unknown]): number {
-  return typeof one === 'number' && typeof other === 'number' ? one - other : 0
+function objectOf(item: NamedItem<ResponseItem> | undefined, isOver: boolean): unknown {
+  return item?.own.toObject(item, isOver)
 }
 
 /**
@@ -244,9 +144,9 @@ function withOutputText(response: Record<string, unknown>): Record<string, unkno
 function outputText(output: unknown): string {
   const texts: string[] = []
   for (const item of Array.isArray(output) ? output : []) {
-    if (item?.type !== 'message' || !Array.isArray(item.content)) continue
-    for (const part of item.content) {
-      if (part?.type === 'output_text' && typeof part.text === 'string') texts.push(part.text)
+    if (item?.type !== 'message') continue
+    for (const part of partsIn(item.content)) {
+      if (typeOf(part) === 'output_text') texts.push(textIn(part))
     }
   }
   return texts.join('')

@@ -1,6 +1,5 @@
 import { isTerminal } from '../../chunk/fields.js'
-import { itemId } from '../../chunk/recalled.js'
-import { ResponseItems } from '../../chunk/response-items.js'
+import { type NamedItem, ResponseItems } from '../../chunk/response-items.js'
 import { beforeOf } from '../../chunk/resumed.js'
 import { PartialToolCall, type ToolCall, toToolCall } from '../chat/tool-call-list.js'
 import { isObject } from '../merged-fields.js'
@@ -8,14 +7,20 @@ import { isObject } from '../merged-fields.js'
 /** What may be read off an event of the Responses API that concerns a tool call. */
 type LooseEvent = Readonly<Record<string, unknown>>
 
+/** What is known of a call. */
+interface KnownCall {
+  /** As long as its end has not come. */
+  open: PartialToolCall | undefined
+  /** Whether it has been given. */
+  isSettled: boolean
+}
+
 /**
  * The function and custom tool calls of one response, from its events. The calls that the provider makes
  * itself, such as a web search, are not among them.
  */
 export class ResponseCalls {
-  readonly #items = new ResponseItems<undefined>(() => undefined)
-  readonly #open = new Map<unknown, PartialToolCall>()
-  readonly #settled = new Set<unknown>()
+  readonly #items = new ResponseItems<KnownCall>(() => ({ open: undefined, isSettled: false }))
   #count = 0
   #hasBegun = false
   /** Whether others may have come before, to a reader that has come back, and nothing is known of them. */
@@ -26,17 +31,18 @@ export class ResponseCalls {
     const event = chunk as LooseEvent
     const { item, delta, name, arguments: given, input, response } = event
     if (!this.#hasBegun) this.#begin(event)
+    if (this.#items.isOver && !isTerminal(event)) this.#items.clear()
     switch (type) {
       case 'response.output_item.added':
-        if (isCallItem(item)) this.#start(this.#items.of(event, type)).add(asDelta(item))
+        if (isCallItem(item)) this.#start(this.#items.of(event, type).own).add(asDelta(item))
         break
       case 'response.function_call_arguments.delta':
       case 'response.custom_tool_call_input.delta':
-        if (typeof delta === 'string') this.#find(event, type)?.arguments.add(delta)
+        this.#items.of(event, type).own.open?.arguments.add(delta)
         break
       case 'response.function_call_arguments.done':
       case 'response.custom_tool_call_input.done':
-        this.#find(event, type)?.replaceFunction({ name, arguments: given ?? input })
+        this.#items.of(event, type).own.open?.replaceFunction({ name, arguments: given ?? input })
         break
       case 'response.output_item.done':
         if (isCallItem(item))
@@ -49,8 +55,10 @@ export class ResponseCalls {
 
   /** Moves the calls that are still open into a list. */
   close(calls: ToolCall[]): void {
-    for (const call of this.#open.values()) calls.push(toToolCall(0, call))
-    this.#open.clear()
+    for (const { own } of this.#items.all) {
+      if (own.open) calls.push(toToolCall(0, own.open))
+      own.open = undefined
+    }
   }
 
   /** A call that was whole before is not given again. */
@@ -58,47 +66,42 @@ export class ResponseCalls {
     this.#hasBegun = true
     const before = beforeOf(event)
     if (before === 'unknown') this.#isCut = true
-    else for (const id of before?.done ?? []) this.#settled.add(id)
+    else if (before)
+      this.#items.recall(
+        before.items.all.map(item => ({ ...item, own: { open: undefined, isSettled: item.isDone } }))
+      )
   }
 
   /** A terminal event holds all items once more; some gateways send them there only. */
   #finish(type: string, response: unknown, whole: ToolCall[], unfinished: ToolCall[]): void {
     const isCut = type === 'response.incomplete'
     const output = isObject(response) && Array.isArray(response.output) ? response.output : []
-    const keys = new Map<unknown, unknown>([...this.#open].map(([key, call]) => [call.id, key]))
-    const calls = output.filter(isCallItem).filter(item => this.#isNew(item, keys))
-    for (const [position, item] of calls.entries()) {
-      const key = keys.get(itemId(item)) ?? `item ${position}`
-      this.#settle(key, item, item.status === 'incomplete' || (isCut && !item.status) ? unfinished : whole)
+    const items = this.#items.ofOutput(output)
+    this.#items.isOver = true
+    for (const [index, known] of items.entries()) {
+      const item: unknown = output[index]
+      // Of those that may have come before, only a call that has begun since then is new.
+      if (!isCallItem(item) || (this.#isCut && !known.own.open)) continue
+      this.#settle(known, item, item.status === 'incomplete' || (isCut && !item.status) ? unfinished : whole)
     }
     this.close(isCut ? unfinished : whole)
-    this.#items.clear()
   }
 
-  /** Of those that may have come before, only a call that has begun since then is new. */
-  #isNew(item: object, open: ReadonlyMap<unknown, unknown>): boolean {
-    return !this.#settled.has(itemId(item)) && (!this.#isCut || open.has(itemId(item)))
-  }
-
-  #settle(key: unknown, item: Record<string, unknown>, calls: ToolCall[]): void {
-    const call = this.#open.get(key) ?? new PartialToolCall(this.#count++)
-    this.#open.delete(key)
-    this.#settled.add(itemId(item))
+  #settle({ own, callId }: NamedItem<KnownCall>, item: Record<string, unknown>, calls: ToolCall[]): void {
+    if (own.isSettled) return
+    const call = own.open ?? new PartialToolCall(this.#count++)
     const { function: called, ...rest } = asDelta(item)
-    call.add(rest)
+    // Of several call ids, the first counts: vLLM makes up another each time. Some gateways leave it empty at the end.
+    call.add({ ...rest, id: callId ?? rest.id })
     call.replaceFunction(called)
     calls.push(toToolCall(0, call))
+    own.open = undefined
+    own.isSettled = true
   }
 
-  #start(key: unknown): PartialToolCall {
-    const call = new PartialToolCall(this.#count++)
-    this.#open.set(key, call)
-    return call
-  }
-
-  /** The call that an event belongs to. */
-  #find(event: LooseEvent, type: string): PartialToolCall | undefined {
-    return this.#open.get(this.#items.of(event, type))
+  #start(own: KnownCall): PartialToolCall {
+    own.open ??= new PartialToolCall(this.#count++)
+    return own.open
   }
 }
 
@@ -110,9 +113,9 @@ function isCallItem(item: unknown): item is Record<string, unknown> {
 function asDelta(
   item: Record<string, unknown>
 ): Record<'id' | 'type', unknown> & { function: Record<string, unknown> } {
-  const { type, name, arguments: given, input } = item
+  const { id, call_id, type, name, arguments: given, input } = item
   return {
-    id: itemId(item),
+    id: call_id || id,
     type: type === 'custom_tool_call' ? 'custom' : 'function',
     function: { name, arguments: given ?? input }
   }
