@@ -36,14 +36,18 @@ const defaultMaxElementSize = 64 * 1024 * 1024
  *
  * The first JSON of the text decides what the elements are. With `path`: those of the array that it leads to, in each
  * object. An array: its elements, and those of the arrays behind it. An object, or a line that is a number, a string or a
- * word of JSON before any prose: it, and the values behind it (JSON lines, with commas or without).
+ * word of JSON before any prose: it, and the values behind it (JSON lines, with commas or without). A value that is no object
+ * needs a comma or a line of its own, since a source `[1]` may stand behind an object.
  *
  * Prose, fences and a byte order mark round the JSON are taken off, a comma behind the last element is taken. In prose
  * there are brackets too. So in the middle of a line a bracket is JSON only if an object or a string follows it, a brace
- * only if a name in quotes does; and `[]`, or one number or word in brackets, only if it stands alone on its line. Before any
+ * only if a name in quotes does; and `[]`, or one number or word in brackets, only if it stands alone on its line. `{}` is JSON
+ * at the beginning of a line and right behind JSON. Behind JSON and a comma, all is as at the beginning of a line. Before any
  * prose, what looks like an array or object but is no JSON is no prose: a bracket with a line end behind it, or with an
  * object or array behind a comma, a line end or a comment (`[None, {"a": 1}]`), and a brace with a line end, a comment or a
  * name without its quotes (`{a: 1}`).
+ *
+ * Where the text is cut on its way changes nothing, nor how much white space stands in it.
  *
  * Fails, after all whole elements have been taken, with `CS_ERR_TRUNCATED` when the text ends within an element or before
  * its array or object is closed, with what is left as `residue`; with `CS_ERR_INVALID_ELEMENT` for an element that is no

@@ -14,7 +14,8 @@ export interface RechunkOptions {
   by?: CutBy
   /**
    * The longest piece, and the most that is held, in characters as JavaScript counts them. A longer one is cut behind a
-   * space, or between two characters. Default: 1000.
+   * space, or between two characters. `Infinity` for no limit; what is longer than 1000 characters by then may wait for an
+   * eighth more before its end is seen. Default: 1000.
    */
   longest?: number
 }
@@ -25,7 +26,9 @@ export interface RechunkOptions {
  * piece goes on as soon as its end is known, and what is left when the text ends or breaks off.
  *
  * Words and sentences are those of Unicode (`Intl.Segmenter`), of languages without spaces too; "Dr.", "e.g." and the
- * like do not end a sentence. No piece ends within a grapheme cluster, such as a flag or a letter with its accents.
+ * like do not end a sentence. No piece ends within a grapheme cluster, such as a flag or a letter with its accents. The pieces
+ * are the same wherever the text was cut on its way, unless a regular expression matches more where more text has come, such
+ * as `/a.*b/`.
  *
  * Fails with `CS_ERR_INVALID_CHUNK` when what it is given is no text.
  *

@@ -92,6 +92,19 @@ const texts: Record<string, { text: string; path?: string; gives: unknown[] }> =
   'lines of objects': { text: '{"a":1}\n{"a":2}\r\n\n{"a":3}', gives: [{ a: 1 }, { a: 2 }, { a: 3 }] },
   'lines with commas': { text: '{"a":1},\n{"a":2},\n', gives: [{ a: 1 }, { a: 2 }] },
   'objects without anything between': { text: '{"a":1}{"a":2}', gives: [{ a: 1 }, { a: 2 }] },
+  'objects of which one is empty': { text: '{"a":1},{},{"c":3}', gives: [{ a: 1 }, {}, { c: 3 }] },
+  'empty objects': { text: '{}{} {}\n{}', gives: [{}, {}, {}, {}] },
+  'an empty object in the prose behind an object': { text: '{"a":1} and {}', gives: [{ a: 1 }] },
+  'values of all kinds behind an object, with commas between': {
+    text: '{"a":1}, [], [2, 3],[4], 5,"six, or \\"so\\"" ,true,-7',
+    gives: [{ a: 1 }, [], [2, 3], [4], 5, 'six, or "so"', true, -7]
+  },
+  'arrays with commas between': { text: '[1], [2, 3],\n[4],[]', gives: [1, 2, 3, 4] },
+  'prose behind an object and a comma': { text: '{"a":1}, 5 of [2], true story', gives: [{ a: 1 }] },
+  'sources behind objects': { text: '{"a":1} [1]\n{"b":2}[2]\n', gives: [{ a: 1 }, { b: 2 }] },
+  'an object behind a brace at the end of a line': { text: 'so: {\n{"a":1}', gives: [{ a: 1 }] },
+  'names in double braces': { text: 'Put {{"a":1}} or {{{b}}}:\n{"a":1}', gives: [{ a: 1 }] },
+  'lines of values, and prose that is open': { text: '1\n"two" and "three', gives: [1] },
   'lines of values': { text: '1\n"two",\ntrue\n[4]\n{"a":5}\n', gives: [1, 'two', true, [4], { a: 5 }] },
   'two arrays': { text: '[1]\nand\n[2, 3]', gives: [1, 2, 3] },
   'the array at a path': {
@@ -214,6 +227,43 @@ const failures: Record<
     options: { path: 'items' },
     code: 'CS_ERR_INVALID_ELEMENT'
   },
+  'an object without quotes behind a comma': {
+    text: '{"a":1},{b:2},{"c":3}',
+    code: 'CS_ERR_INVALID_ELEMENT',
+    gives: [{ a: 1 }],
+    residue: '{b:2}'
+  },
+  'an end within a line that is a string': {
+    text: '"a"\n"b',
+    code: 'CS_ERR_TRUNCATED',
+    gives: ['a'],
+    residue: '"b'
+  },
+  'an end within a line that is a string, behind a number': {
+    text: '1\n"a\\"',
+    code: 'CS_ERR_TRUNCATED',
+    gives: [1],
+    residue: '"a\\"'
+  },
+  'an end within a line that is a word': {
+    text: '{"a":1}\nfals',
+    code: 'CS_ERR_TRUNCATED',
+    gives: [{ a: 1 }],
+    residue: 'fals'
+  },
+  'an end within a line that is a number': {
+    text: '1\n2.5e',
+    code: 'CS_ERR_TRUNCATED',
+    gives: [1],
+    residue: '2.5e'
+  },
+  'an end within a string behind a comma': {
+    text: '{"a":1}, "b, c',
+    code: 'CS_ERR_TRUNCATED',
+    gives: [{ a: 1 }],
+    residue: '"b, c'
+  },
+  'a text in quotes that is cut': { text: '"I cannot [do] that', code: 'CS_ERR_INVALID_ELEMENT' },
   'an end behind the bracket': { text: '[', code: 'CS_ERR_TRUNCATED', residue: '' },
   'an end within the first word': { text: '[\n  tru', code: 'CS_ERR_TRUNCATED', residue: 'tru' },
   'an end within an element': {
@@ -310,6 +360,114 @@ describe('toElements', () => {
     expect(elements.slice(1)).to.deep.equal(others.map(text => JSON.parse(text)))
     expect(Object.is(elements[3], -0)).to.equal(true)
     expect(Object.keys(elements[4] as object)).to.deep.equal(['__proto__'])
+  })
+
+  const long = 400_000
+  for (const [name, text, gives, options] of [
+    ['objects with commas', '{"n":1},'.repeat(long / 8), long / 8],
+    ['lines', '{"a":1}\n'.repeat(long / 8), long / 8],
+    ['objects with a path', '{"items":[1]}\n'.repeat(long / 10), long / 10, { path: 'items' }],
+    ['prose with brackets', `${'See [x] for {y}. '.repeat(long / 10)}\n{"a":1}`, 1],
+    ['brackets', 'x [ '.repeat(long / 4), -1],
+    ['brackets, each on its line', `x\n${'[\n'.repeat(long / 2)}x\n[1]`, 1],
+    ['brackets behind what is no JSON', `[a,\n${'[\n'.repeat(long / 2)}x`, -1],
+    ['braces', '{'.repeat(long), -1],
+    ['arrays', '[1]\n'.repeat(long / 4), long / 4],
+    ['numbers that begin arrays and are none', '[1 x\n'.repeat(long / 5), -1],
+    ['white space in an array', `[${' '.repeat(long)}1${' '.repeat(long)}]`, 1],
+    ['white space in an object', `{${' '.repeat(long)}"a":1}`, 1],
+    ['a number', `[${'1'.repeat(long)}]`, 1]
+  ] as const) {
+    // Sizes for which a way that takes the square of the length, or a call for each bracket, would not do.
+    it(`reads a long text of ${name}, in one piece and in characters`, async () => {
+      for (const pieces of [[text], text.split('')]) {
+        const { elements, error } = await read(pieces, options)
+        if (gives === -1) expect(error?.code).to.be.oneOf(['CS_ERR_INVALID_ELEMENT', 'CS_ERR_TRUNCATED'])
+        else expect(error).to.equal(undefined)
+        expect(elements.length).to.equal(Math.max(gives, 0))
+      }
+    }).timeout(60_000)
+  }
+
+  for (const text of [
+    `[${' '.repeat(1024)}1]`,
+    `{${' '.repeat(1024)}"a":1}`,
+    `[${'1'.repeat(1025)}]`,
+    '['.repeat(1025) + ']'.repeat(1025),
+    `x [${' '.repeat(1024)}{"a":1}]`
+  ]) {
+    it(`reads the JSON that begins with ${text.slice(0, 5)} and is long, wherever the text is cut`, async () => {
+      for (const size of [1, 2, 3, 1000, 1024, 1025, 5000]) {
+        const { elements, error } = await read(text.match(new RegExp(`[^]{1,${size}}`, 'g')) ?? [])
+        expect(error, `in pieces of ${size}`).to.equal(undefined)
+        expect(elements, `in pieces of ${size}`).to.have.lengthOf(1)
+      }
+    })
+  }
+
+  it('does not wait without end for what a bracket begins', async () => {
+    const text = `[${' '.repeat(10_000)}1]`
+    for (const pieces of [[text], text.split('')]) {
+      const { error } = await read(pieces, { maxElementSize: 100 })
+      expect(error?.code).to.equal('CS_ERR_INVALID_ELEMENT')
+      expect(error?.limit).to.equal(100)
+    }
+  })
+
+  it('emits the elements of a piece before a failure in it', async () => {
+    const { elements, error } = await read([`${'{"n":1},'.repeat(3000)}{n:1}`])
+    expect(error?.code).to.equal('CS_ERR_INVALID_ELEMENT')
+    expect(elements).to.have.lengthOf(3000)
+  })
+
+  it('gives the same of any text, wherever it is cut', async () => {
+    const parts = fc.constantFrom(
+      ...[
+        '{"a":1}',
+        '[1]',
+        '[1, 2]',
+        '{}',
+        '[]',
+        ',',
+        ', ',
+        ' ',
+        '\n',
+        '```json\n',
+        'prose',
+        '[note]',
+        '{name}'
+      ],
+      ...[
+        '{a:1}',
+        '[None, {"a":1}]',
+        '"str"',
+        '"q',
+        '12',
+        '-',
+        'tru',
+        '{',
+        '[',
+        '}',
+        ']',
+        '{{',
+        '// c',
+        "'x'",
+        ':'
+      ]
+    )
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(parts, { maxLength: 8 }).map(parts => parts.join('')),
+        fc.constantFrom({}, { path: 'a' }, { maxElementSize: 5 }),
+        async (text, options) => {
+          const [whole, characters] = [await read([text], options), await read(text.split(''), options)]
+          expect(characters.elements).to.deep.equal(whole.elements)
+          expect(characters.error?.code).to.equal(whole.error?.code)
+          expect(characters.error?.residue).to.equal(whole.error?.residue)
+        }
+      ),
+      { numRuns: 2000 }
+    )
   })
 
   it('reads a text of brackets in linear time', async () => {

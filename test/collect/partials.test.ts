@@ -82,6 +82,7 @@ describe('toPartials', () => {
     ['an object without quotes, before one with', '{a:1}\n{"b":2}', {}],
     ['a second object', '{"a":"x"}\n{"b":2}', { a: 'x' }],
     ['a second object right behind it', '{"a":"x"}{"b":2}', { a: 'x' }],
+    ['a second object that is empty', '{"a":"x"} {}', { a: 'x' }],
     ['a second list', '```\n[{"a":"x"}]\n```\n\n```\n[1]\n```', [{ a: 'x' }]]
   ] as const) {
     for (const pieces of [[text], text.split('')]) {
@@ -125,6 +126,28 @@ describe('toPartials', () => {
       const { values } = await read(text.match(/.{1,4}/g) ?? [], { every: 60_000 })
       expect(values.at(-1)).to.deep.equal(JSON.parse(text))
     }
+  })
+
+  for (const [name, text] of [
+    ['a space', `[${' '.repeat(200_000)}1]`],
+    ['a brace and a space', `{${' '.repeat(200_000)}"a":1}`],
+    ['a number', `[${'1'.repeat(1025)}]`],
+    ['brackets', '['.repeat(1025) + ']'.repeat(1025)],
+    ['brackets in prose', `${'See [x] for {y}. '.repeat(20_000)}\n{"a":1}`]
+  ] as const) {
+    it(`takes a value that begins behind many characters, with ${name}, in one piece and in characters`, async () => {
+      for (const pieces of [[text], text.split('')]) {
+        const { values, error } = await read(pieces, { every: 60_000 })
+        expect(error).to.equal(undefined)
+        expect(values.at(-1)).to.deep.equal(JSON.parse(text.slice(text.search(/[[{](?![xy])/))))
+      }
+    })
+  }
+
+  it('fails with CS_ERR_INVALID_ELEMENT, behind the newest value, for many values in one piece', async () => {
+    const { values, error } = await read(['{"a":1}'.repeat(50_000)])
+    expect(error?.code).to.equal('CS_ERR_INVALID_ELEMENT')
+    expect(values).to.deep.equal([{ a: 1 }])
   })
 
   it('emits the newest value before a failure of its source', async () => {

@@ -67,20 +67,51 @@ describe('rechunk', () => {
 
     it(`gives the same pieces, however the text is cut: ${language}`, () => {
       for (const by of ways) {
-        // Where a dictionary says where words end, it says so by what it has seen.
-        if (by === 'word' && ['Chinese', 'Japanese', 'Thai'].includes(language)) continue
-        const whole = cut(by, 1000, [text])
-        expect(
-          cut(
-            by,
-            1000,
-            [...text].flatMap(character => character.split(''))
-          ),
-          String(by)
-        ).to.deep.equal(whole)
+        for (const longest of [1, 3, 5, 8, 17, 60, 1000]) {
+          const whole = cut(by, longest, [text])
+          expect(cut(by, longest, text.split('')), `${by}, ${longest}`).to.deep.equal(whole)
+        }
       }
     })
   }
+
+  it('gives the same pieces of a text of many languages, however it is cut and however short they are', () => {
+    const parts = fc.constantFrom(
+      ...['a', 'B', '1', ' ', '.', '. ', '! ', '\n', '\r', '你好', '，', 'สวัสดี', 'e\u0301', '👨‍👩‍👧‍👦', '🇩🇪'],
+      ...["'", 'Dr.', 'word', '\u2028', 'क्ष', 'カタカナ', '\ud83d', '한국', '3.5', ' The', ', ']
+    )
+    fc.assert(
+      fc.property(
+        fc.array(parts, { maxLength: 60 }).map(parts => parts.join('')),
+        fc.array(fc.nat(1000), { maxLength: 20 }),
+        fc.constantFrom(...ways),
+        fc.constantFrom(1, 3, 5, 8, 17, 60, 1000),
+        (text, places, by, longest) => {
+          const whole = cut(by, longest, [text])
+          expect(whole.join('')).to.equal(text)
+          expect(cut(by, longest, piecesOf(text, places))).to.deep.equal(whole)
+          expect(cut(by, longest, text.split(''))).to.deep.equal(whole)
+        }
+      ),
+      { numRuns: 2000 }
+    )
+  })
+
+  it('cuts no flag of a long row of them, and no long row of joined emoji', () => {
+    for (const text of [
+      ...['', 'a', 'ab', 'abc'].map(before => before + '🇩🇪'.repeat(1000)),
+      `${'一'.repeat(100)}${'👩\u200d'.repeat(450)}👧${'一'.repeat(1000)}`
+    ]) {
+      const ends = endsOf(text)
+      for (const longest of [1001, 1502, 1503]) {
+        let at = 0
+        for (const piece of cut('word', longest, [text])) {
+          at += piece.length
+          expect(ends.has(at)).to.equal(true)
+        }
+      }
+    }
+  })
 
   it('cuts behind sentences, and not behind what only looks like their end', () => {
     expect(cut('sentence', 1000, [texts.English])).to.deep.equal([
@@ -135,9 +166,45 @@ describe('rechunk', () => {
     // A cluster without an end is no writing.
     const pieces = new TextCutter('word', 10).add(`e${'\u0301'.repeat(5000)}`)
     expect(pieces.join('').length).to.be.greaterThan(3000)
+    const emoji = new TextCutter('word', 1)
+    emoji.add(`👍${'\u0301'.repeat(5000)}`)
+    expect(emoji.held).to.be.lessThan(2000)
   })
 
-  it('is linear', () => {
+  // Sizes for which a way that looks at all that is held for each piece would take many minutes.
+  for (const [name, part, length] of [
+    ['words', 'The quick brown fox jumps over the lazy dog, and then it sleeps. ', 200_000],
+    ['words of Chinese', '你好', 100_000],
+    ['words with spaces alone between', 'a ', 100_000],
+    ['line ends', '\n', 100_000],
+    ['flags', '🇩🇪', 100_000],
+    ['one word', 'x', 200_000],
+    ['numbers that end nothing', 'No. 1. ', 100_000],
+    ['marks', '1! ', 100_000]
+  ] as const) {
+    const text = part.repeat(length / part.length)
+    for (const longest of [1000, Number.POSITIVE_INFINITY]) {
+      it(`is linear for ${name} in one piece, up to ${longest} characters each`, () => {
+        for (const by of ways) {
+          const cutter = new TextCutter(by, longest)
+          expect([...cutter.add(text), ...cutter.end()].join('') === text, String(by)).to.equal(true)
+        }
+      })
+    }
+  }
+
+  it('is linear for a text in short pieces', () => {
+    for (const part of ['word ', '你好', '\n', 'xxxx']) {
+      for (const by of ways) {
+        const cutter = new TextCutter(by, Number.POSITIVE_INFINITY)
+        let length = 0
+        for (let n = 0; n < 25_000; n++) for (const piece of cutter.add(part)) length += piece.length
+        expect(length + cutter.held).to.equal(25_000 * part.length)
+      }
+    }
+  })
+
+  it('is linear for lines in short pieces', () => {
     const cutter = new TextCutter('line', Number.MAX_SAFE_INTEGER)
     let count = 0
     for (let n = 0; n < 100_000; n++) count += cutter.add(n % 50 === 49 ? 'word\n' : 'word ').length

@@ -1,5 +1,5 @@
 import { ValueEnd } from '../../decode/json/value-end.js'
-import { brackets, startOf } from './json-start.js'
+import { JsonStart, longestWait, proseLength, words } from './json-start.js'
 
 /** What a scanner calls back for. */
 export interface ElementHandlers {
@@ -54,20 +54,31 @@ type Place =
  *
  * - With a path: those of the array to which the path leads, in the first object and in all that follow it.
  * - An array: its elements, and those of the arrays behind it.
- * - An object: it and the values behind it are the elements themselves (JSON lines, with commas or without).
+ * - An object: it and the values behind it are the elements themselves (JSON lines, with commas or without). What is no
+ *   object needs a comma or a line of its own: `[1]` behind an object is a source.
  * - A line that is a number, a string or a word of JSON: as for an object, where no prose comes before it.
  */
 export class ElementScanner {
   readonly #path: readonly string[]
   readonly #maxSize: number
+  /** Behind so many characters what a bracket begins is not waited for. */
+  readonly #longestStart: number
   readonly #onElement: (text: string) => void
   readonly #valueEnd = new ValueEnd()
   #place: Place = 'prose'
+  /** The piece at hand, or what of it is still to be read. */
+  #text = ''
+  /** What the bracket begins that the held text begins with. */
+  #start: JsonStart | undefined
   /** The beginning of what is not whole yet: of a bracket's value, a line, a name, an element. */
   #held = ''
+  /** Whether what is held is a number, string or word behind a comma, and not whole yet. */
+  #isInItem = false
   #isLineStart = true
   /** Whether the text so far was JSON and fences only. */
   #isPure = true
+  /** What stands before here, but for white space: JSON, a comma behind it, or anything else. */
+  #before: 'json' | 'comma' | 'other' = 'other'
   #elements: 'unknown' | 'inArray' | 'values' = 'unknown'
   /** How many members of the path lead to the object at hand. */
   #depth = 0
@@ -82,25 +93,41 @@ export class ElementScanner {
   constructor({ path, maxElementSize }: ElementScannerOptions, { onElement }: ElementHandlers) {
     this.#path = path
     this.#maxSize = maxElementSize
+    this.#longestStart = Math.max(maxElementSize, 4 * longestWait)
     this.#onElement = onElement
   }
 
   feed(text: string): void {
-    for (let at = 0; at < text.length; ) at = this.#step(text, at)
+    this.#text = text
+    this.#read(0)
   }
 
   end(): ScanEnd {
-    // No more text comes, so what was waiting is decided now; it may be read again as prose.
-    while (this.#place === 'line' || this.#place === 'bracket') {
-      const held = this.#held
-      if (this.#place === 'line') this.#endLine()
-      else this.#decideBracket(true)
-      if (this.#held === held) break
-    }
+    // What is decided may show what waits again.
+    while (this.#endWait());
     const isOpen = this.#place !== 'prose' && this.#place !== 'fence'
     if (isOpen) return { kind: 'cut', residue: this.#held }
     if (this.#elements !== 'unknown' && (this.#path.length === 0 || this.#hasArray)) return { kind: 'whole' }
     return this.#hasText ? { kind: 'none', hasObject: this.#hasObject } : { kind: 'empty' }
+  }
+
+  #read(from: number): void {
+    for (let at = from; at < this.#text.length; ) at = this.#step(this.#text, at)
+  }
+
+  /** Decides what waits for more text than there is; false when nothing does, or it is JSON that was cut. */
+  #endWait(): boolean {
+    this.#text = ''
+    if (this.#place === 'line') {
+      if (this.#elements === 'values' && isCutScalar(this.#held)) return false
+      this.#read(this.#endLine(0))
+      return true
+    }
+    const start = this.#start?.end() ?? 'unknown'
+    if (start === 'unknown') return false
+    this.#readAgain(0)
+    this.#read(this.#endBracket(start))
+    return true
   }
 
   /** Takes the text from a place on, and returns how far. */
@@ -113,9 +140,7 @@ export class ElementScanner {
       case 'line':
         return this.#takeLine(text, at)
       case 'bracket':
-        this.#held += text.slice(at)
-        this.#decideBracket(false)
-        return text.length
+        return this.#takeBracket(text, at)
       case 'value':
       case 'inValue':
         return this.#takeValue(text, at)
@@ -134,30 +159,40 @@ export class ElementScanner {
         if (this.#mayBegin(character)) {
           this.#hasText = true
           this.#place = 'bracket'
+          this.#start = new JsonStart(character, {
+            isLineStart: this.#isLineStart || this.#before === 'comma',
+            isPure: this.#isPure,
+            isBehindJson: this.#before !== 'other'
+          })
           return at
         }
         this.#takeProse()
       } else if (this.#isLineStart && (character === '`' || character === '~')) {
         this.#place = 'fence'
         return at
-      } else if (
-        this.#isLineStart &&
-        this.#isPure &&
-        this.#path.length === 0 &&
-        /["\-\dtfn]/.test(character)
-      ) {
+      } else if (this.#isPure && this.#mayBeScalar() && /["\-\dtfn]/.test(character)) {
         this.#hasText = true
         this.#place = 'line'
+        this.#isInItem = !this.#isLineStart
+        if (this.#isInItem) this.#valueEnd.begin(character)
         return at
-      } else if (!/[\s,\uFEFF]/.test(character)) this.#takeProse()
+      } else if (!/[\s,]/.test(character)) this.#takeProse()
+      else if (character === ',' && this.#before === 'json') this.#before = 'comma'
     }
     return text.length
+  }
+
+  /** Before any prose, a number, string or word is an element on a line of its own, and behind an object and a comma. */
+  #mayBeScalar(): boolean {
+    if (this.#path.length > 0) return false
+    return this.#isLineStart || (this.#before === 'comma' && this.#elements === 'values')
   }
 
   #takeProse(): void {
     this.#hasText = true
     this.#isLineStart = false
     this.#isPure = false
+    this.#before = 'other'
   }
 
   /** A path begins in an object; behind an array, objects are prose. */
@@ -177,42 +212,60 @@ export class ElementScanner {
   }
 
   #takeLine(text: string, from: number): number {
-    const end = text.indexOf('\n', from)
-    this.#hold(text.slice(from, end === -1 ? undefined : end))
-    if (end !== -1) this.#endLine()
-    return end === -1 ? text.length : end
+    let at = from
+    if (this.#isInItem) {
+      const end = this.#valueEnd.find(text, from)
+      this.#isInItem = end === -1
+      at = end === -1 ? text.length : end
+    }
+    const ends = this.#isLineStart ? /\n/g : /[,\n]/g
+    ends.lastIndex = at
+    const end = ends.exec(text)?.index
+    this.#hold(text.slice(from, end))
+    return end === undefined ? text.length : this.#endLine(end)
   }
 
   /** A line that is one number, string or word, with a comma behind it or not, is an element; any other is prose. */
-  #endLine(): void {
-    const line = this.#held.trim().replace(/,$/, '')
-    if (isJson(line)) {
-      this.#elements = 'values'
-      this.#place = 'prose'
-      this.#held = ''
-      this.#onElement(line)
-    } else {
+  #endLine(end: number): number {
+    this.#place = 'prose'
+    const line = lineOf(this.#held)
+    if (!isJson(line)) {
       this.#takeProse()
-      this.#feedAgain()
+      this.#readAgain(end)
+      return 0
     }
+    this.#elements = 'values'
+    this.#before = 'json'
+    this.#held = ''
+    this.#onElement(line)
+    return end
   }
 
-  #decideBracket(isLast: boolean): void {
-    const start = startOf(this.#held, this.#isLineStart, this.#isPure, isLast)
-    if (start === 'unknown') return
-    if (start === 'prose') {
-      const length = brackets(this.#held)
-      this.#takeProse()
-      this.#feedAgain(length)
-    } else {
-      this.#open()
-      this.#feedAgain(0)
+  #takeBracket(text: string, from: number): number {
+    const end = Math.min(text.length, from + this.#longestStart - this.#held.length)
+    const start = this.#start?.read(text.slice(from, end)) ?? 'unknown'
+    if (start !== 'unknown') {
+      this.#readAgain(from)
+      return this.#endBracket(start)
     }
+    this.#held += text.slice(from, end)
+    if (end < text.length) throw tooLong(this.#maxSize)
+    return end
   }
 
-  /** Begins to read JSON, at the bracket that the held text begins with. */
-  #open(): void {
-    const isArray = this.#held[0] === '['
+  /** Takes a bracket, at which the text begins now, for what it is. */
+  #endBracket(start: 'json' | 'prose'): number {
+    this.#start = undefined
+    if (start === 'json') return this.#open(this.#text[0] === '[')
+    this.#place = 'prose'
+    const length = proseLength(this.#text, this.#isLineStart)
+    this.#takeProse()
+    return length
+  }
+
+  /** Begins to read JSON at its bracket, and returns how far. */
+  #open(isArray: boolean): number {
+    this.#before = 'other'
     if (!isArray) this.#hasObject = true
     if (this.#path.length > 0) {
       this.#elements = 'inArray'
@@ -223,11 +276,11 @@ export class ElementScanner {
       this.#isElement = true
       this.#isInArray = false
       this.#place = 'value'
-      return
+      return 0
     }
-    this.#held = this.#held.slice(1)
     if (isArray) this.#openArray()
     else this.#place = 'member'
+    return 1
   }
 
   #openArray(): void {
@@ -236,12 +289,10 @@ export class ElementScanner {
     this.#place = 'value'
   }
 
-  /** Takes the held text from its place on as if it came only now. */
-  #feedAgain(from = 0): void {
-    const text = this.#held.slice(from)
+  /** Puts the held text before what is left of the piece. */
+  #readAgain(from: number): void {
+    this.#text = this.#held + this.#text.slice(from)
     this.#held = ''
-    if (this.#place === 'line' || this.#place === 'bracket') this.#place = 'prose'
-    this.feed(text)
   }
 
   #takeValue(text: string, from: number): number {
@@ -283,10 +334,8 @@ export class ElementScanner {
     const value = this.#held
     this.#held = ''
     if (this.#isInArray) this.#place = 'behindElement'
-    else if (this.#elements === 'values') {
-      this.#place = 'prose'
-      this.#isLineStart = false
-    } else this.#place = 'behindMember'
+    else if (this.#elements === 'values') this.#endJson()
+    else this.#place = 'behindMember'
     if (this.#isElement) this.#onElement(value)
     else if (!isJson(value)) throw new ScanFailure('a member beside the elements is no JSON')
   }
@@ -300,6 +349,7 @@ export class ElementScanner {
 
   #endJson(): void {
     this.#place = 'prose'
+    this.#before = 'json'
     this.#isLineStart = false
   }
 
@@ -348,13 +398,35 @@ export class ElementScanner {
 
   #hold(text: string): void {
     this.#held += text
-    if (this.#held.length > this.#maxSize)
-      throw new ScanFailure(`an element is longer than ${this.#maxSize} characters`, this.#maxSize)
+    if (this.#held.length > this.#maxSize) throw tooLong(this.#maxSize)
   }
 
   #pathText(): string {
     return `the path of ${this.#path.length} name${this.#path.length === 1 ? '' : 's'}`
   }
+}
+
+function tooLong(limit: number): ScanFailure {
+  return new ScanFailure(`an element is longer than ${limit} characters`, limit)
+}
+
+/** A line without what may stand round its value. */
+function lineOf(text: string): string {
+  return text.trim().replace(/,$/, '')
+}
+
+/** Whether a line is the beginning of a number, string or word, and no whole one. */
+function isCutScalar(line: string): boolean {
+  if (isJson(lineOf(line))) return false
+  if (line[0] === '"') {
+    const end = new ValueEnd()
+    end.begin('"')
+    return end.find(line, 0) === -1
+  }
+  return (
+    /^-?(?:(?:0|[1-9]\d*)(?:\.\d*)?(?:[eE][+-]?\d*)?)?$/.test(line) ||
+    words.some(word => word.startsWith(line))
+  )
 }
 
 function afterSpace(text: string, from: number): number {

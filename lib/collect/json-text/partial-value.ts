@@ -1,4 +1,4 @@
-import { brackets, startOf } from './json-start.js'
+import { StartFinder } from './start-finder.js'
 
 /** What the next character may be, within an object or array. */
 type Place =
@@ -27,10 +27,7 @@ const escapes = /^(?:\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))+$/
  */
 export class PartialValue {
   #place: Place = 'prose'
-  #isLineStart: boolean
-  /** Whether the text so far was white space and fences only. */
-  #isPure: boolean
-  #isFence = false
+  readonly #finder = new StartFinder(false)
   /**
    * What has been looked at of the value. Nothing reads it but a snapshot: to look at one character makes a flat copy of
    * all that was put together, which for each short piece of a long text is the square of its length.
@@ -49,13 +46,9 @@ export class PartialValue {
   /** What has come of the number or word at hand. */
   #scalar = ''
   #isInvalid = false
-  /** What stands behind the value, once that is closed. */
-  #behind: PartialValue | undefined
-
-  constructor(isFirst = true) {
-    this.#isLineStart = isFirst
-    this.#isPure = isFirst
-  }
+  /** Looks for another value behind this one. */
+  readonly #behind = new StartFinder(true)
+  #hasSecond = false
 
   /** Whether the text goes on in what is no JSON. The value up to there is still what it was. */
   get isInvalid(): boolean {
@@ -64,7 +57,7 @@ export class PartialValue {
 
   /** Whether another object or array begins behind the value. */
   get hasSecond(): boolean {
-    return this.#behind?.hasBegun === true
+    return this.#hasSecond
   }
 
   /** Whether the value is closed. */
@@ -92,18 +85,15 @@ export class PartialValue {
   }
 
   feed(piece: string): void {
-    if (this.#behind) return this.#behind.feed(piece)
-    this.#piece += piece
-    if (this.#place === 'prose') this.#findStart(false)
-    if (this.#place !== 'prose') this.#scan()
+    if (this.#place === 'prose') this.#begin(this.#finder.feed(piece))
+    else if (this.#place === 'end') this.#lookBehind(piece)
+    else this.#scan(piece)
   }
 
   /** Decides what waited for more text than there is. */
   end(): void {
-    if (this.#behind) return this.#behind.end()
-    if (this.#place !== 'prose') return
-    this.#findStart(true)
-    if (this.hasBegun) this.#scan()
+    if (this.#place === 'prose') this.#begin(this.#finder.end())
+    if (this.#place === 'end' && this.#behind.end() !== undefined) this.#hasSecond = true
   }
 
   /** The value so far, a new one each time. Throws the error of `JSON.parse` for what can be no JSON. */
@@ -113,49 +103,27 @@ export class PartialValue {
     return JSON.parse(whole + (isInString ? '"' : '') + this.#closers.toReversed().join(''))
   }
 
-  #findStart(isLast: boolean): void {
-    let at = 0
-    while (at < this.#piece.length) {
-      const character = this.#piece[at] as string
-      if (character === '{' || character === '[') {
-        const rest = this.#piece.slice(at)
-        const start = startOf(rest, this.#isLineStart, this.#isPure, isLast)
-        if (start === 'json') return this.#begin(at)
-        if (start === 'unknown') break
-        at += brackets(rest)
-        this.#isLineStart = false
-        this.#isPure = false
-        continue
-      }
-      if (character === '\n') {
-        this.#isLineStart = true
-        this.#isFence = false
-      } else if (!/[\s\uFEFF]/.test(character)) {
-        // Behind the marks of a fence and its tag stands a line end.
-        this.#isFence = this.#isFence
-          ? /[`~\w+.-]/.test(character)
-          : this.#isLineStart && /[`~]/.test(character)
-        this.#isPure &&= this.#isFence
-        this.#isLineStart = false
-      }
-      at++
-    }
-    this.#piece = this.#piece.slice(at)
-  }
-
-  #begin(at: number): void {
-    this.#piece = this.#piece.slice(at)
+  #begin(text: string | undefined): void {
+    if (text === undefined) return
     this.#place = 'value'
+    this.#scan(text)
   }
 
-  #scan(): void {
+  #scan(piece: string): void {
+    this.#piece += piece
     while (this.#at < this.#piece.length && this.#place !== 'end' && this.#takeCharacter()) this.#at++
     this.#text += this.#piece.slice(0, this.#at)
     this.#piece = this.#piece.slice(this.#at)
     this.#at = 0
     if (this.#place !== 'end') return
-    this.#behind = new PartialValue(false)
-    this.#behind.feed(this.#piece)
+    const behind = this.#piece
+    this.#piece = ''
+    this.#lookBehind(behind)
+  }
+
+  /** Once there is another value, what comes behind is nothing to look at. */
+  #lookBehind(text: string): void {
+    if (!this.#hasSecond && this.#behind.feed(text) !== undefined) this.#hasSecond = true
   }
 
   /** False when the text cannot be read on, or not before more of it has come. */

@@ -1,7 +1,24 @@
 import { expect } from 'chai'
-import { arrayStart, firstStart, objectStart } from '#lib/collect/json-text/json-start.js'
+import { JsonStart, proseLength, type Start } from '#lib/collect/json-text/json-start.js'
 
-describe('arrayStart', () => {
+/** What the bracket of a text begins, read at once and character by character. */
+function startOf(
+  text: string,
+  { isLineStart = true, isPure = false, isBehindJson = false, isLast = false }
+): Start {
+  const [whole, piecewise] = [[text], text.split('')].map(pieces => {
+    const start = new JsonStart(text[0] as string, { isLineStart, isPure, isBehindJson })
+    for (const piece of pieces) {
+      const found = start.read(piece)
+      if (found !== 'unknown') return found
+    }
+    return isLast ? start.end() : 'unknown'
+  })
+  expect(piecewise).to.equal(whole)
+  return whole as Start
+}
+
+describe('JsonStart at a bracket', () => {
   for (const [text, atLineStart, within] of [
     ['[{', 'json', 'json'],
     ['[ "a', 'json', 'json'],
@@ -22,26 +39,36 @@ describe('arrayStart', () => {
     ['[ \n', 'unknown', 'unknown']
   ] as const) {
     it(`takes ${JSON.stringify(text)} for ${atLineStart} at the beginning of a line, for ${within} within`, () => {
-      expect(arrayStart(text, true, false)).to.equal(atLineStart)
-      expect(arrayStart(text, false, false)).to.equal(within)
+      expect(startOf(text, {})).to.equal(atLineStart)
+      expect(startOf(text, { isLineStart: false })).to.equal(within)
     })
   }
 
   it('decides when no more comes', () => {
-    expect(arrayStart('[1]', true, true)).to.equal('json')
-    expect(arrayStart('[]', true, true)).to.equal('json')
-    expect(arrayStart('[tr', true, true)).to.equal('prose')
-    expect(arrayStart('[', true, true)).to.equal('prose')
+    expect(startOf('[1]', { isLast: true })).to.equal('json')
+    expect(startOf('[]', { isLast: true })).to.equal('json')
+    expect(startOf('[tr', { isLast: true })).to.equal('prose')
+    expect(startOf('[', { isLast: true })).to.equal('prose')
   })
 
-  it('does not wait for ever behind white space', () => {
-    expect(arrayStart(`[${' '.repeat(2000)}`, true, false)).to.equal('prose')
-    expect(arrayStart(`[1${' '.repeat(2000)}`, true, false)).to.equal('json')
-    expect(arrayStart(`[]${' '.repeat(2000)}`, true, false)).to.equal('json')
+  it('waits through white space of any length', () => {
+    const space = ' '.repeat(100_000)
+    for (const [text, start] of [
+      [`[${space}`, 'unknown'],
+      [`[${space}1]\n`, 'json'],
+      [`[1${space},`, 'json'],
+      [`[]${space}\n`, 'json'],
+      [`[]${space}to do`, 'prose']
+    ] as const)
+      expect(startOf(text, {})).to.equal(start)
+  })
+
+  it('takes a number that is longer than any in prose for JSON', () => {
+    expect(startOf(`[${'1'.repeat(2000)}`, {})).to.equal('json')
   })
 })
 
-describe('firstStart', () => {
+describe('JsonStart before any prose', () => {
   for (const [text, first, last] of [
     ['[1]', 'unknown', 'json'],
     ['[1] said', 'prose', 'prose'],
@@ -68,28 +95,52 @@ describe('firstStart', () => {
     ['{\r\n  a', 'json', 'json']
   ] as const) {
     it(`takes ${JSON.stringify(text)} for ${first}, for ${last} when no more comes`, () => {
-      expect(firstStart(text, false)).to.equal(first)
-      expect(firstStart(text, true)).to.equal(last)
+      expect(startOf(text, { isPure: true })).to.equal(first)
+      expect(startOf(text, { isPure: true, isLast: true })).to.equal(last)
     })
   }
 
   it('does not wait for ever for the end of a note', () => {
-    expect(firstStart(`[${'note '.repeat(500)}`, false)).to.equal('prose')
-    expect(firstStart(`{${'a'.repeat(2000)}`, false)).to.equal('prose')
+    expect(startOf(`[${'note '.repeat(500)}`, { isPure: true })).to.equal('prose')
+    expect(startOf(`{${'a'.repeat(2000)}`, { isPure: true })).to.equal('prose')
   })
 })
 
-describe('objectStart', () => {
+describe('JsonStart at a brace', () => {
   for (const [text, atLineStart, within] of [
     ['{"', 'json', 'json'],
     ['{ "', 'json', 'json'],
     ['{}', 'json', 'prose'],
     ['{name}', 'prose', 'prose'],
+    ['{{"a":1}}', 'prose', 'prose'],
+    ['{\n{"a":1}', 'prose', 'prose'],
     ['{', 'unknown', 'unknown']
   ] as const) {
     it(`takes ${JSON.stringify(text)} for ${atLineStart} at the beginning of a line, for ${within} within`, () => {
-      expect(objectStart(text, true)).to.equal(atLineStart)
-      expect(objectStart(text, false)).to.equal(within)
+      expect(startOf(text, {})).to.equal(atLineStart)
+      expect(startOf(text, { isLineStart: false })).to.equal(within)
+    })
+  }
+
+  it('takes an empty object behind JSON for JSON', () => {
+    expect(startOf('{}', { isLineStart: false, isBehindJson: true })).to.equal('json')
+  })
+
+  it('waits through white space of any length', () => {
+    expect(startOf(`{${' '.repeat(100_000)}"`, { isLineStart: false })).to.equal('json')
+  })
+})
+
+describe('proseLength', () => {
+  for (const [text, atLineStart, within] of [
+    ['[[ [x', 4, 4],
+    ['[ \n [x', 5, 2],
+    ['{{[a', 3, 3],
+    ['{ {a', 1, 1]
+  ] as const) {
+    it(`is ${atLineStart} for ${JSON.stringify(text)} at the beginning of a line, ${within} within`, () => {
+      expect(proseLength(text, true)).to.equal(atLineStart)
+      expect(proseLength(text, false)).to.equal(within)
     })
   }
 })
