@@ -42,8 +42,8 @@ export interface FollowOptions {
   /** Destroys the source. */
   signal?: AbortSignal | undefined
   /**
-   * How long to wait for an answer that nobody has begun to publish, in milliseconds; while Redis is away, until it can be
-   * asked. Default: 30000.
+   * How long to wait for an answer that nobody has begun to publish, or whose log is gone, in milliseconds; while Redis is away,
+   * until it can be asked. Default: 30000.
    */
   first?: number
   /**
@@ -281,9 +281,11 @@ class Follower implements Waiter {
     const entries = entriesOf(reply)
     if (this.#isOver) return
     if (entries.length > 0) return this.take(entries)
-    // Who has a part of it knows that it had begun.
-    if (this.#isReturning && !this.lease) return this.fail(abandoned('its log is gone from Redis'))
-    if (this.#isDue) return this.fail(notBegun(this.#settings.first))
+    // Who has a part of it knows that it had begun. Behind a crash of Redis, its producer may write it once more.
+    if (this.#isDue)
+      return this.fail(
+        this.#isReturning ? abandoned('its log is gone from Redis') : notBegun(this.#settings.first)
+      )
     this.#isWaiting = true
     tailOf(this.#redis).add(this)
   }
