@@ -5,7 +5,7 @@ import { fromResponse, requestCompletion } from 'completion-streams'
 import { Agent, fetch as undiciFetch, request as undiciRequest } from 'undici'
 import { certificate, key } from '../../encode/certificate.js'
 import type { Choice } from '../choice.js'
-import { body, failedWithin, isFinishedButForLineEnds, unfinished } from './answer.js'
+import { body, failedWithin, isFinished, isFinishedButForLineEnds, unfinished } from './answer.js'
 import { aborted, cut, type Fault, lossy, silent, whole } from './faults.js'
 import { majors } from './openai.js'
 import { type Case, judge } from './oracle.js'
@@ -136,7 +136,9 @@ export const faults: readonly Fault<Connection>[] = [
     name: 'GOAWAY without an end',
     answer: (to, at) => begin(to, at, () => to.stream.session?.goaway(NGHTTP2_NO_ERROR)),
     ...silent,
-    ...ofGoAway('CS_ERR_STALLED')
+    ...ofGoAway('CS_ERR_STALLED'),
+    // Where undici closes the stream, the connection is lost behind what had finished.
+    isWhole: isFinished
   },
   {
     name: 'GOAWAY with an error, without an end',
