@@ -316,7 +316,10 @@ function isOtherType<Own>({ type }: NamedItem<Own>, named: Names): boolean {
 /** Whether an item under an id that is known is another: its id alone proves nothing where all items have the same. */
 function isOtherUnderId<Own>(item: NamedItem<Own>, named: Names): boolean {
   const isItem = named.isItem && families.has(familyOf(item.type)) && families.has(familyOf(named.type))
-  return (isItem && isOtherType(item, named)) || isOtherCall(item, named)
+  // A call of the caller's has a call id, which one that the provider runs has not.
+  const isOtherRunner =
+    item.type !== named.type && (item.callId === undefined) !== (named.callId === undefined)
+  return (isItem && (isOtherType(item, named) || isOtherRunner)) || isOtherCall(item, named)
 }
 
 const families: ReadonlySet<unknown> = new Set(['message', 'reasoning', 'call'])

@@ -169,9 +169,10 @@ export class ItemParts<Own extends Part = Part> {
   ): { parts: ReadonlyMap<Text, Own>; rest: string } {
     const came = this.came(list)
     const [first, ...others] = came
-    // Some servers give each piece a place of its own.
-    if (first && came.length > texts.length) {
-      const whole = texts.map(({ text }) => text)
+    const whole = texts.map(({ text }) => text)
+    // Some servers give each piece a place of its own, and others give all parts the same.
+    const areJoined = came.length < texts.length && !first?.begins(whole[0] ?? '') && beginsWith(whole, came)
+    if (first && (came.length > texts.length || areJoined)) {
       const [only] = texts
       if (only && texts.length === 1 && beginsWith(whole, came)) {
         this.#join(first, others)

@@ -1,4 +1,5 @@
 import { isTerminal, type TextKind } from './fields.js'
+import { isOpening } from './progress.js'
 import { type NamedItem, ResponseItems } from './response-items.js'
 import {
   type DeltaPlace,
@@ -83,8 +84,10 @@ export class ResponseText implements KnownTexts {
     if (typeof delta === 'string' && this.#last && isAt(this.#last, loose, type))
       return this.#last.part.add(delta)
     if (!this.#hasBegun) this.#begin(event)
-    if (isTerminal(event)) return this.#end(loose)
-    if (this.items.isOver) this.#forget()
+    const isEnd = isTerminal(event) || type === 'response.failed'
+    // A terminal may come twice, but not behind an end mark.
+    if (this.items.isOver && (!isEnd || isOpening(event))) this.#forget()
+    if (isEnd) return this.#end(loose)
     const dot = type.lastIndexOf('.')
     const [name, step] = [type.slice(0, dot), type.slice(dot + 1)]
     const [kind, field, list] = texts.get(name) ?? []

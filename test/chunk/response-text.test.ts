@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import type { TextKind } from '#lib/chunk/fields.js'
+import { markOpening } from '#lib/chunk/progress.js'
 import { ResponseText } from '#lib/chunk/response-text.js'
 import { markResumed } from '#lib/chunk/resumed.js'
 
@@ -95,6 +96,27 @@ describe('ResponseText', () => {
   it('takes no more of a text that was tidied when it was done', () => {
     const events = [...deltas, { type: 'response.output_text.done', ...place, text: 'HELLO THERE!' }]
     expect(read(events)).to.equal('Hello there')
+  })
+
+  it('gives the parts of a message once whose events all have one place', () => {
+    const parts = ['Hello', 'World'].map(text => ({ type: 'output_text', text }))
+    const events = parts.map(({ text }) => ({ type: 'response.output_text.delta', ...place, delta: text }))
+    const item = { id: 'm1', type: 'message', content: parts }
+    const end = { type: 'response.completed', response: { id: 'r', output: [thinking, item] } }
+    expect(read([...events, end])).to.equal('HelloWorld')
+    expect(read([...events.slice(0, 1), end])).to.equal('HelloWorld')
+  })
+
+  it('gives the text that a response has in which it says that it has failed', () => {
+    const failed = { type: 'response.failed', response: { id: 'r', output: [thinking, message] } }
+    expect(read([...deltas.slice(0, 1), failed])).to.equal('Hello there')
+  })
+
+  it('begins anew with a terminal that opens another completion, and not with one that comes twice', () => {
+    const other = { type: 'response.completed', response: { id: 's', output: [thinking, message] } }
+    expect(read([completed, { ...completed }])).to.equal('Hello there')
+    markOpening(other)
+    expect(read([completed, other])).to.equal('Hello thereHello there')
   })
 
   it('begins anew with each response', () => {

@@ -18,6 +18,7 @@ import {
   serve,
   settle
 } from '../answers.js'
+import { eventStream } from '../pieces.js'
 
 const pieces: ScriptedChoice['pieces'] = [
   { at: 0, toolCall: { id: 'call_1', name: 'weather' } },
@@ -145,6 +146,20 @@ describe('toToolCalls', () => {
     const places = calls.map(({ choice, index, name }) => `${choice} ${index} ${name}`)
     expect(places.sort()).to.deep.equal(['0 0 weather', '0 1 time', '1 0 weather'])
   })
+
+  for (const type of ['web_search_call', 'mcp_call', 'code_interpreter_call'])
+    it(`gives a call once that has the id of a ${type} before it`, async () => {
+      const items = [
+        { id: 'item', type },
+        { id: 'item', type: 'function_call', call_id: 'c1', name: 'pay', arguments: '{}' }
+      ]
+      const body = eventStream(
+        ...items.map((item, output_index) => ({ type: 'response.output_item.done', output_index, item })),
+        { type: 'response.completed', response: { status: 'completed', output: items } }
+      )
+      const calls = await all<ToolCall>(Readable.from([Buffer.from(body)]), toChunks(), toToolCalls())
+      expect(calls.map(({ id }) => id)).to.deep.equal(['c1'])
+    })
 
   it('takes a new id under the same index for a new call (Gemini, Ollama)', async () => {
     expect(await names([piece(start('a', '{}')), piece(start('b', '{}')), finish()])).to.deep.equal([
