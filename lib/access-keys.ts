@@ -1,27 +1,27 @@
 /**
- * Keys and tokens of the common kinds, by how they begin. A private key is found without its end too, since an answer may be
- * cut within it.
+ * Keys and tokens of the common kinds, by how they begin. The underscores of Markdown belong to the word that they stand
+ * before, and so to its key. A private key is found without its end too, since an answer may be cut within it.
  */
 export const accessKey: RegExp = new RegExp(
-  [
-    '\\bsk-(?=[\\w-]{0,400}\\d)[\\w-]{16,400}',
-    '\\b[rs]k_(?:live|test)_\\w{16,240}',
-    '\\b(?:gsk|fw|r8)_[A-Za-z\\d]{20,240}',
-    '\\b(?:xai|pplx|csk)-[A-Za-z\\d]{20,240}',
-    '\\bnvapi-[\\w-]{40,240}',
-    '\\b(?:AKIA|ASIA)[A-Z\\d]{16}\\b',
-    '\\bgh[oprsu]_\\w{20,255}',
-    '\\bgithub_pat_\\w{20,255}',
-    '\\bglpat-[\\w-]{16,64}',
-    '\\bnpm_[A-Za-z\\d]{30,64}',
-    '\\bhf_[A-Za-z\\d]{30,64}',
-    '\\bAIza[\\w-]{35}',
-    '\\bxox[abeoprs]-[\\w-]{10,250}',
-    '\\beyJ[\\w-]{8,2000}\\.[\\w-]{4,4000}\\.[\\w-]{4,2000}',
-    '\\b[Bb]earer[ ][\\w.~+/-]{16,4000}={0,2}',
-    '-----BEGIN [A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?-----(?=[\\s\\S]{0,300}?[A-Za-z\\d+/]{40})(?:(?!-----)[\\s\\S]){1,7000}' +
-      '(?:-----END [A-Z ]{1,50}-----)?'
-  ].join('|')
+  `(?:\\b|_{1,2})(?:${[
+    'sk-(?:(?=[\\w-]{0,400}\\d)[\\w-]{16,400}|(?:\\w{2,8}-){0,2}[A-Za-z]{32}[\\w-]{0,368})',
+    '[rs]k_(?:live|test)_\\w{16,240}',
+    '(?:gsk|fw|r8)_[A-Za-z\\d]{20,240}',
+    '(?:xai|pplx|csk)-[A-Za-z\\d]{20,240}',
+    'nvapi-[\\w-]{40,240}',
+    '(?:AKIA|ASIA)[A-Z\\d]{16}(?![A-Za-z\\d])',
+    'gh[oprsu]_\\w{20,255}',
+    'github_pat_\\w{20,255}',
+    'glpat-[\\w-]{16,64}',
+    'npm_[A-Za-z\\d]{30,64}',
+    'hf_[A-Za-z\\d]{30,64}',
+    'AIza[\\w-]{35}',
+    'xox[abeoprs]-[\\w-]{10,250}',
+    'eyJ[\\w-]{8,2000}\\.[\\w-]{4,4000}\\.[\\w-]{4,2000}',
+    '[Bb]earer[ ][\\w.~+/-]{16,4000}={0,2}'
+  ].join('|')})` +
+    '|-----BEGIN [A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?-----(?=[\\s\\S]{0,300}?[A-Za-z\\d+/]{40})(?:(?!-----)[\\s\\S]){1,7000}' +
+    '(?:-----END [A-Z ]{1,50}-----)?'
 )
 
 /** What is shown in the place of a key. */

@@ -8,33 +8,37 @@ import type { RedactionRule } from './redaction.js'
 // no space before it. Hyphens are U+2010, U+2011, which does not break, and U+2012, which is as wide as a digit.
 
 /**
- * E-mail addresses, international ones too, with a domain that has a dot: shown as `[e-mail address]`.
+ * E-mail addresses, international ones too, with a domain that has a dot and ends with a name: shown as
+ * `[e-mail address]`. What Markdown, tables and query strings put before one is none of it, nor is a package with its
+ * version, `lodash@4.17.21`.
  *
  * @example
  * redact([emailAddresses, cardNumbers, ibans, accessKeys])
  */
 export const emailAddresses: RedactionRule = {
   // The lengths are those of RFC 5321, 4.5.3.1. Many scripts write vowels, and decomposed text its accents, as marks; some
-  // have joiners within a word (RFC 5892, A.1 and A.2).
+  // have joiners within a word (RFC 5892, A.1 and A.2). RFC 5322 allows `*/=?^`{|}` before the @ as well, where texts have
+  // them as marks around an address far more often.
   get match() {
-    return /[\p{L}\p{M}\p{N}\p{Join_C}_.!#$%&'*+/=?^`{|}~-]{1,64}@(?:[\p{L}\p{M}\p{N}\p{Join_C}-]{1,63}\.){1,8}[\p{L}\p{M}\p{N}\p{Join_C}-]{2,63}/u
+    return /[\p{L}\p{N}][\p{L}\p{M}\p{N}\p{Join_C}_.!#$%&'+~-]{0,63}@(?:[\p{L}\p{M}\p{N}\p{Join_C}-]{1,63}\.){1,8}\p{L}[\p{L}\p{M}\p{N}\p{Join_C}-]{1,62}/u
   },
   longest: 320,
   replacement: '[e-mail address]'
 }
 
 /**
- * Numbers of payment cards: 13 to 19 digits, alone or in groups parted by a space or a hyphen of any kind, or in the groups
- * of a card parted by dots, whose check digit is right (Luhn, ISO/IEC 7812-1): shown as `[card number]`. One that goes on
- * from a longer number, or from a word in Latin, Cyrillic or Greek letters, is none; other scripts put no space before it.
+ * Numbers of payment cards: 13 to 19 digits that begin and are as long as those of an issuer, and whose check digit is
+ * right (Luhn, ISO/IEC 7812-1): shown as `[card number]`. They stand together, digit by digit, or in the groups of a card,
+ * with spaces, hyphens, dots or what is not seen between them; full-width, Arabic, Devanagari, Bengali and Thai digits
+ * count too. One that goes on from a longer number, or from a word in Latin, Cyrillic or Greek letters, is none; other
+ * scripts put no space before it.
  */
 export const cardNumbers: RedactionRule = {
-  // Dots part groups of four, or of four, six and five: elsewhere they are those of decimal fractions.
   get match() {
-    return /(?<![\p{Lu}\p{Ll}\p{Lt}\p{Nd}])(?:\d{4}\.(?:\d{4}\.\d{4}\.\d{1,7}|\d{6}\.\d{4,5})|\d(?:[\p{Zs}\u2010-\u2012-]?\d){12,18})(?!\d)/u
+    return /(?<![\p{Lu}\p{Ll}\p{Lt}\p{Nd}])[0-9٠-٩۰-۹०-९০-৯๐-๙０-９](?:[\p{Zs}\u00ad\u200b-\u200d\u2060\ufeff._\u2010-\u2015\u2212-]{0,3}[0-9٠-٩۰-۹०-९০-৯๐-๙０-９]){12,18}(?!\p{Nd})/u
   },
-  longest: 37,
-  measure: found => longestPart(found, part => isDigitsCount(part) && isLuhn(part)),
+  longest: 73,
+  measure: found => longestPart(found, part => cardShape.test(shapeOf(part)) && isCard(digitsOf(part))),
   replacement: '[card number]'
 }
 
@@ -47,7 +51,7 @@ export const ibans: RedactionRule = {
     return /(?<![\p{Lu}\p{Ll}\p{Lt}\p{Nd}])[A-Za-z]{2}\d{2}(?:[\p{Zs}\u2010-\u2012-]?[A-Za-z\d]){11,30}/u
   },
   longest: 64,
-  measure: found => longestPart(found, isIban),
+  measure: found => longestPart(found, part => isIban(part.replace(/[^A-Za-z\d]/g, ''))),
   replacement: '[IBAN]'
 }
 
@@ -65,18 +69,55 @@ export const accessKeys: RedactionRule = {
 /** The length of the longest part from the beginning on that is one, and does not end within a group. */
 function longestPart(found: string, isOne: (part: string) => boolean): number {
   for (let end = found.length; end > 0; end--) {
-    const isCut = /[A-Za-z\d]/.test(found[end - 1] ?? '') && /[A-Za-z\d]/.test(found[end] ?? '')
-    if (isCut || !/[A-Za-z\d]/.test(found[end - 1] ?? '')) continue
-    if (isOne(found.slice(0, end).replace(/[^A-Za-z\d]/g, ''))) return end
+    const isCut = /[\p{L}\p{Nd}]/u.test(found[end - 1] ?? '') && /[\p{L}\p{Nd}]/u.test(found[end] ?? '')
+    if (isCut || !/[\p{L}\p{Nd}]/u.test(found[end - 1] ?? '')) continue
+    if (isOne(found.slice(0, end))) return end
   }
   return 0
 }
 
-function isDigitsCount(digits: string): boolean {
-  return digits.length >= 13 && digits.length <= 19
+/** How many digits stand together: all, one by one, or in the groups that are printed on cards. */
+const cardShape = /^(?:1[3-9]|1(?: 1){12,18}|4 4 4 [1-7]|4 4 4 4 [1-3]|4 6 [45]|6 13)$/
+
+function shapeOf(number: string): string {
+  return number
+    .split(/\P{Nd}+/u)
+    .map(group => group.length)
+    .join(' ')
 }
 
-/** Whether the check digit of a number is right; nought alone is no number. */
+/** The noughts of the scripts whose digits are read, each of which nine more digits follow. */
+const noughts = [...'0٠۰०০๐０'].map(nought => nought.charCodeAt(0))
+
+function digitsOf(number: string): string {
+  return number.replace(/\P{Nd}+/gu, '').replace(/\P{ASCII}/gu, digit => {
+    const code = digit.charCodeAt(0)
+    return String(noughts.map(nought => code - nought).find(value => value >= 0 && value <= 9))
+  })
+}
+
+/** What the numbers of the issuers begin with, and how many digits they have. */
+const issuers = new RegExp(
+  [
+    '4(?:\\d{12}|\\d{15}|\\d{18})', // Visa
+    '(?:5[1-5]\\d\\d|222[1-9]|22[3-9]\\d|2[3-6]\\d\\d|27[01]\\d|2720)\\d{12}', // Mastercard
+    '220\\d{13,16}', // Mir
+    '3[47]\\d{13}', // American Express
+    '3(?:0[0-59]|[689]\\d)\\d{11,16}', // Diners Club
+    '35\\d{14,17}', // JCB
+    '(?:5[06-8]|6\\d)\\d{11,17}', // Maestro, Discover, UnionPay, RuPay, Elo, Verve and others
+    '8[12]\\d{14,17}', // UnionPay, RuPay
+    '9792\\d{12}' // Troy
+  ]
+    .map(numbers => `^${numbers}$`)
+    .join('|')
+)
+
+function isCard(digits: string): boolean {
+  return issuers.test(digits) && isLuhn(digits)
+}
+
+/** Whether the check digit of a number is right. */
 function isLuhn(digits: string): boolean {
   let sum = 0
   for (let place = 0; place < digits.length; place++) {
@@ -84,7 +125,7 @@ function isLuhn(digits: string): boolean {
     const counted = place % 2 === 1 ? digit * 2 : digit
     sum += counted > 9 ? counted - 9 : counted
   }
-  return sum > 0 && sum % 10 === 0
+  return sum % 10 === 0
 }
 
 /** The countries of the IBAN registry (release 99) and how many characters their account numbers have. */

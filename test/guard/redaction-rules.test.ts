@@ -31,7 +31,18 @@ const cases: Record<string, { rule: RedactionRule; shown: string; found: string[
       'نام\u200cها@مثال\u200cها.ایران',
       `${'a'.repeat(64)}@example.com`
     ],
-    passed: ['jane@', '@example.com', 'jane@localhost', 'a @ b.com', 'user@@example.com', 'x@.com']
+    passed: [
+      'jane@',
+      '@example.com',
+      'jane@localhost',
+      'a @ b.com',
+      'user@@example.com',
+      'x@.com',
+      'lodash@4.17.21',
+      'react@19.0.0-rc.1',
+      'root@10.0.0.1',
+      'https://example.com/@jane.doe'
+    ]
   },
   cardNumbers: {
     rule: cardNumbers,
@@ -52,7 +63,23 @@ const cases: Record<string, { rule: RedactionRule; shown: string; found: string[
       '4111\u20071111\u20071111\u20071111',
       '4111\u30001111\u30001111\u30001111',
       '4111\u20111111\u20111111\u20111111',
-      '4111\u20101111\u20101111\u20101111'
+      '4111\u20101111\u20101111\u20101111',
+      '4111 - 1111 - 1111 - 1111',
+      '4111\u20131111\u20131111\u20131111',
+      '4111_1111_1111_1111',
+      '4111  1111  1111  1111',
+      '4111\u200b1111\u200b1111\u200b1111',
+      '4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1',
+      '4-1-1-1-1-1-1-1-1-1-1-1-1-1-1-1',
+      '3056 930902 5904',
+      '6212 3456 7890 0000 003',
+      '621234 5678900000003',
+      '2223 0000 4841 0010',
+      '2200 0000 0000 0004',
+      '4１11 1111 1111 1111',
+      '４１１１\u3000１１１１\u3000１１１１\u3000１１１１',
+      '٤١١١ ١١١١ ١١١١ ١١١١',
+      '४१११११११११११११११'
     ],
     passed: [
       '4111111111111112',
@@ -67,7 +94,15 @@ const cases: Record<string, { rule: RedactionRule; shown: string; found: string[
       '卡号4111111111111112',
       '4111.1111.1111.1112',
       '41111111.11111111',
-      '3.14159265358979'
+      '3.14159265358979',
+      '2024-01-05 2024-02-16',
+      '1 2 3 4 5 6 7 8 9 10 11 16',
+      '2019 2020 2021 2038',
+      '1700000000004',
+      '1234567812345670',
+      '9876 5432 1098 7658',
+      '41 11 11 11 11 11 11 11',
+      '12345678-4111-1111-1111-411111111111'
     ]
   },
   ibans: {
@@ -117,7 +152,9 @@ const cases: Record<string, { rule: RedactionRule; shown: string; found: string[
       ['xoxp', '1234567890', '1234567890'].join('-'),
       'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P',
       'Bearer abcdefghijklmnopqrstuvwxyz012345==',
-      'bearer 0123456789abcdef0123456789abcdef'
+      'bearer 0123456789abcdef0123456789abcdef',
+      'sk-abcdefghijklmnopqrstuvwxyzABCDEFGHIJ',
+      'sk-proj-abcdefghijklmnopqrstuvwxyzABCDEFGHIJ_kl-m'
     ],
     passed: [
       'sk-',
@@ -194,6 +231,32 @@ describe('ready-made rules', () => {
           const texts = await all<string>(Readable.from(pieces), redact([rule]))
           expect(texts.join('')).to.equal(shown)
         }
+    })
+  }
+
+  for (const [rule, whole, shown] of [
+    [emailAddresses, '`jane@example.com`', '`[e-mail address]`'],
+    [emailAddresses, '**jane@example.com**', '**[e-mail address]**'],
+    [emailAddresses, '_jane@example.com_', '_[e-mail address]_'],
+    [emailAddresses, '|jane@example.com|', '|[e-mail address]|'],
+    [emailAddresses, '?email=jane@example.com&a=b', '?email=[e-mail address]&a=b'],
+    [emailAddresses, "'jane@example.com'", "'[e-mail address]'"],
+    [emailAddresses, '- jane@example.com/joe@example.org', '- [e-mail address]/[e-mail address]'],
+    [cardNumbers, '`4111111111111111`', '`[card number]`'],
+    [cardNumbers, '_4111111111111111_', '_[card number]_'],
+    [cardNumbers, '|4111 1111 1111 1111|', '|[card number]|'],
+    [accessKeys, `**sk-${'a1'.repeat(12)}**`, '**[key]**'],
+    [accessKeys, `_sk-${'a1'.repeat(12)}_`, '[key]'],
+    [accessKeys, `__ghp_${'a1'.repeat(18)}__`, '[key]'],
+    [accessKeys, '_AKIAIOSFODNN7EXAMPLE_', '[key]_'],
+    [accessKeys, `OPENAI_KEY_sk-${'a1'.repeat(12)}`, 'OPENAI_KEY[key]']
+  ] as const) {
+    it(`leaves the marks around what it replaces: ${whole}, at every cut`, async () => {
+      for (let cut = 0; cut <= whole.length; cut++) {
+        const pieces = [whole.slice(0, cut), whole.slice(cut)]
+        const texts = await all<string>(Readable.from(pieces), redact([rule]))
+        expect(texts.join('')).to.equal(shown)
+      }
     })
   }
 
