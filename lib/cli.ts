@@ -3,11 +3,11 @@ import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { constants } from 'node:os'
 import { parseArgs } from 'node:util'
-import { AbortError } from './abort-error.js'
 import type { TextKind } from './chunk/fields.js'
 import { type Call, commands, isAbort } from './cli/commands.js'
 import { help } from './cli/help.js'
 import { errorLine } from './cli/words.js'
+import { AbortError } from './failure/abort-error.js'
 
 /** Exit codes; the last two are those that a shell gives a process that a signal ended. */
 const failed = 1

@@ -4,7 +4,7 @@ import pumpify from 'pumpify'
 import { inside, outside } from './on-its-way.js'
 import { invalid } from './options.js'
 import { parts as partsInside } from './reader.js'
-import { isIterable, iterableSource } from './source/iterable.js'
+import { isIterable, iterableSource } from './source/body/iterable.js'
 import { type InputOf, type OutputOf, type Source, type Stage, usedAgain, usedOnce } from './stage.js'
 
 /** A stream that may be composed: this library's, node's, through2's, or any other that reads and writes as they do. */

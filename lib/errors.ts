@@ -1,6 +1,6 @@
-import { withoutKeys } from './access-keys.js'
 import type { SchemaIssue } from './collect/standard-schema.js'
-import { printable } from './printable.js'
+import { withoutKeys } from './failure/access-keys.js'
+import { printable } from './failure/printable.js'
 
 /**
  * What went wrong, for a program to decide on:

@@ -30,7 +30,13 @@ export { type SSEOptions, toSSE } from './encode/sse.js'
 export { type WebResponseOptions, webResponse } from './encode/web-response.js'
 export { CompletionError, type CompletionErrorCode, type CompletionErrorFacts } from './errors.js'
 export { setEventId } from './event-id.js'
+export { isRetryable } from './failure/retryable.js'
 export { type DirectFetchOptions, type DispatcherLike, directFetch } from './fetch/direct-fetch.js'
+export {
+  type ModerationClient,
+  type ModerationClientOptions,
+  moderation
+} from './guard/moderation/moderation-client.js'
 export {
   type Check,
   type CheckedText,
@@ -40,14 +46,12 @@ export {
   type Verdict,
   type WrittenKind
 } from './guard/moderation.js'
-export { type ModerationClient, type ModerationClientOptions, moderation } from './guard/moderation-client.js'
 export { type RedactionRule, type RedactStage, redact } from './guard/redaction.js'
 export { accessKeys, cardNumbers, emailAddresses, ibans } from './guard/redaction-rules.js'
 export { guardRepetition, type RepetitionOptions } from './guard/repetition.js'
 export { type StopStage, stopAt } from './guard/stop-at.js'
 export { splitThinking, type ThinkingOptions, type ThinkingStage } from './guard/thinking.js'
 export { type SomeTimeLimit, type TimeLimits, timeLimits } from './guard/time-limits.js'
-export { isRetryable } from './retryable.js'
 export type { FailedCandidate } from './source/candidates.js'
 export { type Fetch, type GuardFetchOptions, guardFetch } from './source/guard-fetch.js'
 export { type RecordingFile, type ReplayOptions, replay } from './source/replay.js'

@@ -1,6 +1,6 @@
 import { ChoiceText } from '../chunk/choice-text.js'
+import { toProviderError } from '../chunk/failure/provider-error.js'
 import { usageOf } from '../chunk/fields.js'
-import { toProviderError } from '../chunk/provider-error.js'
 import { tokensOf } from '../chunk/usage.js'
 import { chunksOf, isWholeCompletion, type WholeCompletion } from '../chunk/whole.js'
 import { LineSplitter } from '../decode/sse/lines.js'

@@ -1,9 +1,9 @@
 import { Transform } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
-import { AbortError } from '../abort-error.js'
 import { CompletionError } from '../errors.js'
 import { failInOrder } from '../fail-in-order.js'
+import { AbortError } from '../failure/abort-error.js'
 import {
   checkBoolean,
   checkFunction,

@@ -1,5 +1,5 @@
 import { CompletionError, isErrorLike } from '../errors.js'
-import { isUsedUp } from '../retryable.js'
+import { isUsedUp } from '../failure/retryable.js'
 
 /** What may be read off an error: of this library, of the official client, or of another one. */
 interface LooseError {

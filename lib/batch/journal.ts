@@ -1,6 +1,6 @@
 import { type FileHandle, open, realpath } from 'node:fs/promises'
 import { CompletionError } from '../errors.js'
-import { printable } from '../printable.js'
+import { printable } from '../failure/printable.js'
 import { type Lock, takeLock } from './lock.js'
 
 /** The first line of a journal. */

@@ -2,7 +2,7 @@ import { link, open, readFile, readlink, rename, rm, stat } from 'node:fs/promis
 import { hostname } from 'node:os'
 import { clearInterval, setInterval } from 'node:timers'
 import { CompletionError } from '../errors.js'
-import { printable } from '../printable.js'
+import { printable } from '../failure/printable.js'
 import { waitFor } from './wait-for.js'
 
 /** How often the owner of a lock touches it, in milliseconds. */

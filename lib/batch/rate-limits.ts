@@ -1,5 +1,5 @@
 import { clearTimeout, setTimeout } from 'node:timers'
-import { AbortError } from '../abort-error.js'
+import { AbortError } from '../failure/abort-error.js'
 import { longestTimer } from '../in-time.js'
 import { onAbort } from '../source/on-abort.js'
 import { Storm } from './storm.js'

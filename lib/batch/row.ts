@@ -1,8 +1,8 @@
 import { type Stream, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { ChoiceText } from '../chunk/choice-text.js'
+import { isChunkLike } from '../chunk/failure/foreign.js'
 import { type Chunk, choicesOf, finishReasonOf, type Usage, usageOf } from '../chunk/fields.js'
-import { isChunkLike } from '../chunk/foreign.js'
 import { type TokenCounts, tokensOf } from '../chunk/usage.js'
 import { CompletionAssembler } from '../collect/assemble.js'
 import { ToolCallAssembler } from '../collect/chat/tool-call-assembler.js'
@@ -11,16 +11,16 @@ import { JoinedText } from '../collect/joined-text.js'
 import type { ToolCall } from '../collect/tool-calls.js'
 import { toChunks } from '../decode/chunks.js'
 import { CompletionError, isErrorLike } from '../errors.js'
+import { printable } from '../failure/printable.js'
+import { isRetryable } from '../failure/retryable.js'
 import { type SomeTimeLimit, type TimeLimits, timeLimits } from '../guard/time-limits.js'
-import { printable } from '../printable.js'
-import { isRetryable } from '../retryable.js'
-import { headerFacts } from '../source/headers.js'
 import {
   type CompletionClient,
   type CompletionParams,
   type RequestOptions,
   requestCompletion
 } from '../source/request.js'
+import { headerFacts } from '../source/response/headers.js'
 import { stage } from '../stage.js'
 import { concernsAll, statusOf } from './concerns-all.js'
 import { longestRetryAfter, type RateLimiter, type Turn, waitInHeaders } from './rate-limits.js'

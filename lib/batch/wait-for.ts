@@ -1,5 +1,5 @@
 import { clearTimeout, setTimeout } from 'node:timers'
-import { AbortError } from '../abort-error.js'
+import { AbortError } from '../failure/abort-error.js'
 import { onAbort } from '../source/on-abort.js'
 
 /** Waits, and rejects when the signal aborts, to which however many wait have one listener. */

@@ -1,6 +1,5 @@
 import { clearInterval, setInterval } from 'node:timers'
 import type { RedisClient } from 'bullmq'
-import { AbortError } from '../abort-error.js'
 import { RateLimiter } from '../batch/rate-limits.js'
 import { askRow, type RowRecord } from '../batch/row.js'
 import {
@@ -10,6 +9,7 @@ import {
   rowDefaults,
   type SettledRowOptions
 } from '../batch/row-options.js'
+import { AbortError } from '../failure/abort-error.js'
 import { checkLimit, checkSignal, invalid, settled } from '../options.js'
 import { onAbort } from '../source/on-abort.js'
 import type { CompletionClient, CompletionParams } from '../source/request.js'

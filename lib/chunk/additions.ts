@@ -1,7 +1,7 @@
 import { choicesOf, finishReasonOf, indexOf, isTerminal, type LooseChoice, type TextKind } from './fields.js'
 import { jsonOf } from './json.js'
-import { type NamedItem, ResponseItems } from './response-items.js'
-import { partsIn, textOfPart } from './response-parts.js'
+import { type NamedItem, ResponseItems } from './responses/response-items.js'
+import { partsIn, textOfPart } from './responses/response-parts.js'
 import { choiceText, contentText, eventText, reasoningText, unreadable } from './text.js'
 
 /** Which kind of text the model writes: what `TextKind` says, or the arguments of a tool call. */

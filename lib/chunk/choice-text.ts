@@ -1,5 +1,5 @@
 import { choicesOf, indexOf, type LooseChunk, type TextKind } from './fields.js'
-import { ResponseText } from './response-text.js'
+import { ResponseText } from './responses/response-text.js'
 import { choiceText, textOf } from './text.js'
 
 /** What stands before the answer where Gemini has marked what it thinks: the end of a tag, opened in what was marked. */

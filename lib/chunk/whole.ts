@@ -1,7 +1,7 @@
 import type OpenAI from 'openai'
 import type { Chunk, TextKind } from './fields.js'
 import { jsonOf } from './json.js'
-import { partsIn, textOfPart } from './response-parts.js'
+import { partsIn, textOfPart } from './responses/response-parts.js'
 
 /** What a request without `stream: true` returns, of any of the three APIs. */
 export type WholeCompletion = OpenAI.ChatCompletion | OpenAI.Completion | OpenAI.Responses.Response

@@ -3,7 +3,7 @@ import { ChunkParser } from '../decode/chunk-parser.js'
 import { defaultMaxEventSize } from '../decode/events.js'
 import type { End, Entry, Head } from '../recording/format.js'
 import { errorOf } from '../recording/recorded-error.js'
-import { refusal } from '../source/refusal.js'
+import { refusal } from '../source/response/refusal.js'
 import { outcomeOf } from '../tap/summary.js'
 import { type Outcome, type Summary, SummaryRecord } from '../tap/summary-record.js'
 

@@ -1,6 +1,6 @@
 import { isCut } from '../chunk/finish-reason.js'
 import { CompletionError } from '../errors.js'
-import { printable } from '../printable.js'
+import { printable } from '../failure/printable.js'
 import type { Entry } from '../recording/format.js'
 import type { Summary } from '../tap/summary-record.js'
 import { Answer, isOfInput } from './answer.js'

@@ -1,5 +1,5 @@
 import { CompletionError } from '../errors.js'
-import { printable } from '../printable.js'
+import { printable } from '../failure/printable.js'
 import type { Summary } from '../tap/summary-record.js'
 
 /** The line at the end: what became of the answer, in the order in which one asks. */

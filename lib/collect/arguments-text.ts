@@ -1,6 +1,6 @@
 import { additionsOf, newlyWritten, writtenItems } from '../chunk/additions.js'
 import { choicesOf, indexOf, type LooseChunk } from '../chunk/fields.js'
-import { beforeOf, type EventsBefore } from '../chunk/resumed.js'
+import { beforeOf, type EventsBefore } from '../chunk/responses/resumed.js'
 import { CompletionError } from '../errors.js'
 import { argumentsText, ToolArguments } from './chat/tool-arguments.js'
 import { ToolCallList, toolIn } from './chat/tool-call-list.js'

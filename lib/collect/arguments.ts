@@ -1,5 +1,5 @@
+import { checkChunk } from '../chunk/failure/foreign.js'
 import type { Chunk } from '../chunk/fields.js'
-import { checkChunk } from '../chunk/foreign.js'
 import { CompletionError } from '../errors.js'
 import { checkIndex, settled } from '../options.js'
 import { type Stage, stage } from '../stage.js'

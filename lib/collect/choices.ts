@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream'
 import { ChoiceText, choiceIndexes } from '../chunk/choice-text.js'
+import { checkChunk } from '../chunk/failure/foreign.js'
 import type { TextKind } from '../chunk/fields.js'
-import { checkChunk } from '../chunk/foreign.js'
 import { CompletionError } from '../errors.js'
 import { failInOrder } from '../fail-in-order.js'
 import { beside } from '../on-its-way.js'

@@ -1,5 +1,5 @@
+import { checkChunk } from '../chunk/failure/foreign.js'
 import type { Chunk } from '../chunk/fields.js'
-import { checkChunk } from '../chunk/foreign.js'
 import { Progress } from '../chunk/progress.js'
 import type { WholeCompletion } from '../chunk/whole.js'
 import { type NoOptions, settled } from '../options.js'

@@ -1,4 +1,4 @@
-import { isFailureName } from '../chunk/provider-error.js'
+import { isFailureName } from '../chunk/failure/provider-error.js'
 import { CompletionError } from '../errors.js'
 import { checkLimit, checkOneOf, settled, show } from '../options.js'
 import type { Bytes, Stage } from '../stage.js'

@@ -1,9 +1,9 @@
+import { toProviderError } from '../chunk/failure/provider-error.js'
 import { choicesOf, finishReasonOf, isTerminal, type LooseChunk } from '../chunk/fields.js'
 import { isCut, reportsFailure } from '../chunk/finish-reason.js'
-import { toProviderError } from '../chunk/provider-error.js'
 import { isRefusal } from '../chunk/refusal.js'
 import { CompletionError } from '../errors.js'
-import { printable } from '../printable.js'
+import { printable } from '../failure/printable.js'
 
 /** How much of a finish reason is shown, in characters. */
 const shownReason = 40

@@ -1,3 +1,6 @@
+import { admit } from '../chunk/failure/foreign.js'
+import { mayHoldText, otherFormOf } from '../chunk/failure/other-form.js'
+import { isErrorOfChoice, providerErrorIn } from '../chunk/failure/provider-error.js'
 import {
   type Chunk,
   choicesOf,
@@ -6,15 +9,12 @@ import {
   type LooseChunk,
   usageOf
 } from '../chunk/fields.js'
-import { admit } from '../chunk/foreign.js'
 import { isKeepAlive } from '../chunk/keep-alive.js'
-import { mayHoldText, otherFormOf } from '../chunk/other-form.js'
 import { goesOn, markOpening, Progress } from '../chunk/progress.js'
-import { isErrorOfChoice, providerErrorIn } from '../chunk/provider-error.js'
-import { markResumed, standsBehindOthers } from '../chunk/resumed.js'
+import { markResumed, standsBehindOthers } from '../chunk/responses/resumed.js'
 import { chunksOf, isWholeCompletion, type WholeCompletion } from '../chunk/whole.js'
 import { CompletionError } from '../errors.js'
-import { beginningOf } from '../printable.js'
+import { beginningOf } from '../failure/printable.js'
 import { HeldFailure } from './held-failure.js'
 
 /** What decides on payloads, of the options of `toChunks`. */

@@ -1,6 +1,6 @@
+import { providerErrorIn, saysAnything } from '../chunk/failure/provider-error.js'
 import { isTerminal } from '../chunk/fields.js'
 import { isKeepAlive } from '../chunk/keep-alive.js'
-import { providerErrorIn, saysAnything } from '../chunk/provider-error.js'
 import { CompletionError } from '../errors.js'
 import { endMark, parsed } from './event-data.js'
 import { isCutOff } from './json-body.js'

@@ -1,7 +1,7 @@
 import { Transform } from 'node:stream'
 import { ChoiceText } from '../chunk/choice-text.js'
+import { checkChunk } from '../chunk/failure/foreign.js'
 import type { Chunk, TextKind } from '../chunk/fields.js'
-import { checkChunk } from '../chunk/foreign.js'
 import { CompletionError } from '../errors.js'
 import { failInOrder } from '../fail-in-order.js'
 import { checkIndex, checkOneOf, settled } from '../options.js'

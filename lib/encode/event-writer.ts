@@ -1,5 +1,5 @@
+import { adviceFor, checkChunk } from '../chunk/failure/foreign.js'
 import { isResponsesEvent, type LooseChunk } from '../chunk/fields.js'
-import { adviceFor, checkChunk } from '../chunk/foreign.js'
 import { isOpening } from '../chunk/progress.js'
 import type { ServerSentEvent } from '../decode/sse/event-parser.js'
 import { CompletionError } from '../errors.js'

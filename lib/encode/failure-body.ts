@@ -1,7 +1,7 @@
 import { CompletionError } from '../errors.js'
-import { printable } from '../printable.js'
-import { isAbort, isConnectionFailure, isNamed } from '../retryable.js'
-import { retryHeadersOf } from '../source/headers.js'
+import { printable } from '../failure/printable.js'
+import { isAbort, isConnectionFailure, isNamed } from '../failure/retryable.js'
+import { retryHeadersOf } from '../source/response/headers.js'
 
 /** What a reader is told of a failure, in the form of OpenAI's errors. */
 export interface FailureBody {

@@ -1,4 +1,4 @@
-import { checkText } from '../chunk/foreign.js'
+import { checkText } from '../chunk/failure/foreign.js'
 import { checkLimit, invalid, settled } from '../options.js'
 import { emittingHeld, type Stage, stage } from '../stage.js'
 import { type CutBy, TextCutter } from './text-cutter.js'

@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream'
-import { AbortError } from '../abort-error.js'
 import { type IdTaker, markIdTaker } from '../event-id.js'
 import { failInOrder } from '../fail-in-order.js'
+import { AbortError } from '../failure/abort-error.js'
 import { checkOneOf } from '../options.js'
 import { failureOf } from './failure-body.js'
 import type { Outlet } from './outlet.js'

@@ -1,4 +1,4 @@
-import { adviceFor } from '../chunk/foreign.js'
+import { adviceFor } from '../chunk/failure/foreign.js'
 import { CompletionError } from '../errors.js'
 import type { IdTaker } from '../event-id.js'
 import { checkLimit, checkOneOf, invalid } from '../options.js'

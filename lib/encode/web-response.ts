@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { AbortError } from '../abort-error.js'
+import { AbortError } from '../failure/abort-error.js'
 import { checkFunction, checkSignal, invalid, settled } from '../options.js'
 import { onAbort } from '../source/on-abort.js'
 import type { Outlet } from './outlet.js'

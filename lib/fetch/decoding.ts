@@ -1,6 +1,6 @@
 import { type Duplex, pipeline } from 'node:stream'
 import * as zlib from 'node:zlib'
-import { type BodyFailure, type BodyReader, type BodyTaker, nobody, readerOf } from '../source/body.js'
+import { type BodyFailure, type BodyReader, type BodyTaker, nobody, readerOf } from '../source/body/body.js'
 
 /** A longer list of codings is an attack: each of them may multiply the bytes. */
 const mostCodings = 5

@@ -1,5 +1,5 @@
 import { invalid, settled } from '../options.js'
-import { letEnd } from '../source/body.js'
+import { letEnd } from '../source/body/body.js'
 import type { Fetch } from '../source/stream-asked.js'
 import { codingsOf, DecodingReader } from './decoding.js'
 import { directResponse, type ReadableBody, type ResponseFacts } from './direct-response.js'

@@ -1,5 +1,5 @@
-import { type BodyReader, nextPiece, type Piece } from '../source/body.js'
-import { bodyReader } from '../source/response-parts.js'
+import { type BodyReader, nextPiece, type Piece } from '../source/body/body.js'
+import { bodyReader } from '../source/response/response-parts.js'
 import type { Head } from './exchange.js'
 
 /** A body as a response has it. */

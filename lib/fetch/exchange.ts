@@ -1,5 +1,5 @@
 import { AsyncResource } from 'node:async_hooks'
-import { type BodyFailure, type BodyReader, type BodyTaker, nobody } from '../source/body.js'
+import { type BodyFailure, type BodyReader, type BodyTaker, nobody } from '../source/body/body.js'
 import { onAbort } from '../source/on-abort.js'
 import type { Controller, DispatchHandler } from './dispatcher.js'
 

@@ -1,15 +1,15 @@
 import { type Addition, additionsOf, endsOf, type WrittenKind, writtenItems } from '../chunk/additions.js'
+import { checkChunk } from '../chunk/failure/foreign.js'
 import type { Chunk } from '../chunk/fields.js'
-import { checkChunk } from '../chunk/foreign.js'
 import { otherTextsOf } from '../chunk/other-texts.js'
 import { Progress } from '../chunk/progress.js'
 import { failInOrder } from '../fail-in-order.js'
 import { checkFunction, checkIndex, checkLimit, checkOneOf, invalid, settled } from '../options.js'
 import { type Stage, stage } from '../stage.js'
-import { type Check, Moderator } from './moderator.js'
+import { type Check, Moderator } from './moderation/moderator.js'
 
 export type { WrittenKind } from '../chunk/additions.js'
-export type { Check, CheckedText, Verdict } from './moderator.js'
+export type { Check, CheckedText, Verdict } from './moderation/moderator.js'
 
 /** The options of `moderate`. */
 export interface ModerationOptions {

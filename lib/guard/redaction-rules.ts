@@ -1,4 +1,4 @@
-import { accessKey, maskedKey } from '../access-keys.js'
+import { accessKey, maskedKey } from '../failure/access-keys.js'
 import type { RedactionRule } from './redaction.js'
 
 // Expressions with the letters of all languages take milliseconds to make: they are made when they are asked for, since

@@ -1,10 +1,10 @@
-import { checkText } from '../chunk/foreign.js'
+import { checkText } from '../chunk/failure/foreign.js'
 import { CompletionError } from '../errors.js'
 import { checkFunction, invalid, show } from '../options.js'
 import { type Stage, stage } from '../stage.js'
-import { HoldBack, type Stretch } from './hold-back.js'
-import { partialOf } from './partial-expression.js'
-import { Pattern } from './pattern.js'
+import { HoldBack, type Stretch } from './hold-back/hold-back.js'
+import { partialOf } from './hold-back/partial-expression.js'
+import { Pattern } from './hold-back/pattern.js'
 
 /** What is not to be shown, and what is shown in its place. */
 export interface RedactionRule {

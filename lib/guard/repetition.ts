@@ -1,6 +1,6 @@
 import { additionsOf, endsOf, writtenItems } from '../chunk/additions.js'
+import { checkChunk } from '../chunk/failure/foreign.js'
 import type { Chunk } from '../chunk/fields.js'
-import { checkChunk } from '../chunk/foreign.js'
 import { Progress } from '../chunk/progress.js'
 import { CompletionError } from '../errors.js'
 import { checkIndex, invalid, settled } from '../options.js'

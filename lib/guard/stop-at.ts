@@ -1,9 +1,9 @@
-import { checkText } from '../chunk/foreign.js'
+import { checkText } from '../chunk/failure/foreign.js'
 import { invalid } from '../options.js'
 import { emittingHeld, type Stage, stage } from '../stage.js'
 import { markStop } from '../stopping.js'
-import { HoldBack } from './hold-back.js'
-import { Pattern } from './pattern.js'
+import { HoldBack } from './hold-back/hold-back.js'
+import { Pattern } from './hold-back/pattern.js'
 
 /** The stage that `stopAt` returns. */
 export interface StopStage extends Stage<string, string> {

@@ -1,9 +1,9 @@
+import { checkChunk } from '../chunk/failure/foreign.js'
 import type { Chunk } from '../chunk/fields.js'
-import { checkChunk } from '../chunk/foreign.js'
 import { checkBoolean, invalid, settled } from '../options.js'
 import { emittingHeld, type Stage, stage } from '../stage.js'
-import { ThinkingChunks } from './thinking-chunks.js'
-import { tagPattern } from './thinking-text.js'
+import { ThinkingChunks } from './thinking/thinking-chunks.js'
+import { tagPattern } from './thinking/thinking-text.js'
 
 /** The options of `splitThinking`. */
 export interface ThinkingOptions {

@@ -1,6 +1,6 @@
 import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib'
 import type { CompletionError } from '../errors.js'
-import { headersOf, isSecretHeader } from '../source/headers.js'
+import { headersOf, isSecretHeader } from '../source/response/headers.js'
 import { eventsIn } from './event-cutter.js'
 import { type Entry, fromBase64, invalidRecording, noSuchIndex } from './format.js'
 

@@ -1,7 +1,7 @@
-import { withoutKeys } from '../access-keys.js'
 import { CompletionError, type CompletionErrorFacts, isErrorLike } from '../errors.js'
-import { longestKey, printable } from '../printable.js'
-import { headersOf, retryHeadersOf } from '../source/headers.js'
+import { withoutKeys } from '../failure/access-keys.js'
+import { longestKey, printable } from '../failure/printable.js'
+import { headersOf, retryHeadersOf } from '../source/response/headers.js'
 
 /**
  * How an error is kept as JSON, in a recording and in a log of Redis: its name, message and code, and of everything else only

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
-import { AbortError } from '../abort-error.js'
 import { lineOf } from '../encode/ndjson.js'
 import { CompletionError } from '../errors.js'
+import { AbortError } from '../failure/abort-error.js'
 import { invalid, show } from '../options.js'
 import { errorOf, isRecordedError, recordedError } from '../recording/recorded-error.js'
 

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { Writable } from 'node:stream'
 import { clearInterval, clearTimeout, setImmediate, setInterval, setTimeout } from 'node:timers'
-import { AbortError } from '../abort-error.js'
 import { CompletionError } from '../errors.js'
+import { AbortError } from '../failure/abort-error.js'
 import { longestTimer } from '../in-time.js'
 import { checkLimit, invalid, settled } from '../options.js'
 import {

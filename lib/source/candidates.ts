@@ -4,11 +4,11 @@ import { type Chunk, choicesOf, finishReasonOf, isTerminal, type Usage, usageOf 
 import { reportsFailure } from '../chunk/finish-reason.js'
 import { toChunks } from '../decode/chunks.js'
 import { stalledError } from '../guard/time-limits.js'
-import { type BodyFailure, type BodyReader, nobody, type Piece, readerOf } from './body.js'
+import { type BodyFailure, type BodyReader, nobody, type Piece, readerOf } from './body/body.js'
+import { connectionError } from './body/read-failure.js'
 import { onAbort } from './on-abort.js'
-import { connectionError } from './read-failure.js'
-import { readRefusal } from './refusal.js'
-import { partsOf, type ResponseLike } from './response-parts.js'
+import { readRefusal } from './response/refusal.js'
+import { partsOf, type ResponseLike } from './response/response-parts.js'
 
 /** What is known of a candidate that failed before its first token, when the next one is asked. */
 export interface FailedCandidate {

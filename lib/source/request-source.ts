@@ -1,6 +1,6 @@
 import { failInOrder } from '../fail-in-order.js'
 import type { Source } from '../stage.js'
-import { type OpenableSource, type ResponseOptions, responseSource } from './response-source.js'
+import { type OpenableSource, type ResponseOptions, responseSource } from './response/response-source.js'
 
 /** A response of whatever implementation of fetch. */
 export interface AnyResponse {

@@ -2,7 +2,7 @@ import type OpenAI from 'openai'
 import { checkFunction, checkLimit, invalid, settled } from '../options.js'
 import { type FailedCandidate, firstToShowToken } from './candidates.js'
 import { type AnyResponse, type RequestSource, requestSource } from './request-source.js'
-import type { ResponseOptions } from './response-source.js'
+import type { ResponseOptions } from './response/response-source.js'
 
 /** The parameters of a request, as its API has them. `stream: true` and the request for usage are added. */
 export type CompletionParams = ChatParams | LegacyParams | ResponsesParams

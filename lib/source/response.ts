@@ -1,12 +1,12 @@
 import { CompletionError } from '../errors.js'
 import { invalid } from '../options.js'
 import type { Source } from '../stage.js'
-import { readerOf } from './body.js'
-import { partsOf, type ResponseLike } from './response-parts.js'
-import { type ResponseOptions, responseSource } from './response-source.js'
+import { readerOf } from './body/body.js'
+import { partsOf, type ResponseLike } from './response/response-parts.js'
+import { type ResponseOptions, responseSource } from './response/response-source.js'
 
-export type { ResponseLike } from './response-parts.js'
-export type { ResponseOptions } from './response-source.js'
+export type { ResponseLike } from './response/response-parts.js'
+export type { ResponseOptions } from './response/response-source.js'
 
 /** Sends a request under a signal: what is to be aborted before its response is there. */
 export type SendRequest = (signal: AbortSignal) => ResponseLike | PromiseLike<ResponseLike>

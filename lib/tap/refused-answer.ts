@@ -1,6 +1,6 @@
-import { withoutKeysIn } from '../access-keys.js'
 import { CompletionError } from '../errors.js'
-import { headersOf } from '../source/headers.js'
+import { withoutKeysIn } from '../failure/access-keys.js'
+import { headersOf } from '../source/response/headers.js'
 
 /** The answer of a request that was refused. */
 interface RefusedAnswer {

@@ -1,5 +1,5 @@
+import { checkChunk } from '../chunk/failure/foreign.js'
 import type { Chunk } from '../chunk/fields.js'
-import { checkChunk } from '../chunk/foreign.js'
 import type { TokenCounts } from '../chunk/usage.js'
 import { CompletionError } from '../errors.js'
 import { checkBoolean, checkFunction, settled } from '../options.js'

@@ -1,5 +1,5 @@
+import { checkChunk } from '../chunk/failure/foreign.js'
 import { type Chunk, type Usage, usageOf } from '../chunk/fields.js'
-import { checkChunk } from '../chunk/foreign.js'
 import { Progress } from '../chunk/progress.js'
 import { checkFunction } from '../options.js'
 import { type Stage, stage } from '../stage.js'

@@ -1,6 +1,6 @@
+export type { Flags } from './answers/moderations.js'
 export type { ErrorShape, Faults, KeepAlive, Place, ReportedError, StatusFault } from './faults.js'
 export { countToHundred, guideScript, onePlusOne } from './guide.js'
-export type { Flags } from './moderations.js'
 export { type RecordedScriptOptions, type RecordingFile, recordedScript } from './recorded-script.js'
 export type { Endpoint, ReceivedRequest } from './requests.js'
 export {

@@ -2,9 +2,9 @@ import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import { longestTimer } from '../in-time.js'
+import type { Answer } from './answers/wire.js'
 import type { Faults, Place } from './faults.js'
 import type { RequestRecord } from './requests.js'
-import type { Answer } from './wire.js'
 
 /** What the player needs to know beside the answer. */
 export interface Scene {

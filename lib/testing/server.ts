@@ -1,13 +1,21 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { CompletionError } from '../errors.js'
-import { Backgrounds, type Played } from './backgrounds.js'
+import { Backgrounds, type Played } from './answers/backgrounds.js'
+import { type Flags, isModerationsPath, moderationOf } from './answers/moderations.js'
+import {
+  type Answer,
+  errorAnswer,
+  json as jsonAnswer,
+  raw,
+  statusAnswer,
+  streamed,
+  whole
+} from './answers/wire.js'
 import type { Faults } from './faults.js'
 import { guideScript } from './guide.js'
-import { type Flags, isModerationsPath, moderationOf } from './moderations.js'
 import { play } from './player.js'
 import { isRecord, questionOf, type ReceivedRequest, type RequestRecord, recordOf } from './requests.js'
 import { type RawScript, type Script, settle } from './script.js'
-import { type Answer, errorAnswer, json as jsonAnswer, raw, statusAnswer, streamed, whole } from './wire.js'
 
 /** A script, or what gives one for a request. Undefined is the answer that the server has of its own. */
 export type ScriptSource =

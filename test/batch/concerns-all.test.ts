@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import OpenAI from 'openai'
 import { concernsAll } from '#lib/batch/concerns-all.js'
-import { toProviderError } from '#lib/chunk/provider-error.js'
+import { toProviderError } from '#lib/chunk/failure/provider-error.js'
 
 /** The error of the official client for a body. */
 const refused = (status: number, body: object | string) =>

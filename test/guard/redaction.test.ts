@@ -189,7 +189,7 @@ describe('redact', () => {
     const root = join(import.meta.dirname, '../../..')
     for (const name of [
       'README.md',
-      'lib/guard/hold-back.ts',
+      'lib/guard/hold-back/hold-back.ts',
       'lib/decode/chunk-parser.ts',
       'CHANGELOG.md'
     ]) {

@@ -17,7 +17,7 @@ import {
 } from 'completion-streams'
 import { type Piece, script } from 'completion-streams/testing'
 import fc from 'fast-check'
-import { ThinkingText, tagPattern } from '#lib/guard/thinking-text.js'
+import { ThinkingText, tagPattern } from '#lib/guard/thinking/thinking-text.js'
 import { all, ask, delta, endMark, endpoints, event, finish, run, serve, withFolder } from '../answers.js'
 import { cutAt, places } from '../pieces.js'
 

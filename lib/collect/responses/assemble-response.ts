@@ -1,6 +1,12 @@
 import { isTerminal, usageOf } from '../../chunk/fields.js'
-import { type NamedItem, ResponseItems } from '../../chunk/response-items.js'
-import { type DeltaPlace, isAt, type PartList, partsIn, placeIn } from '../../chunk/response-parts.js'
+import { type NamedItem, ResponseItems } from '../../chunk/responses/response-items.js'
+import {
+  type DeltaPlace,
+  isAt,
+  type PartList,
+  partsIn,
+  placeIn
+} from '../../chunk/responses/response-parts.js'
 import { isObject } from '../merged-fields.js'
 import { itemTexts, ResponseItem } from './response-item.js'
 import {

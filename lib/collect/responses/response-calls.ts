@@ -1,6 +1,6 @@
 import { isTerminal } from '../../chunk/fields.js'
-import { type NamedItem, ResponseItems } from '../../chunk/response-items.js'
-import { beforeOf } from '../../chunk/resumed.js'
+import { type NamedItem, ResponseItems } from '../../chunk/responses/response-items.js'
+import { beforeOf } from '../../chunk/responses/resumed.js'
 import { PartialToolCall, type ToolCall, toToolCall } from '../chat/tool-call-list.js'
 import { isObject } from '../merged-fields.js'
 

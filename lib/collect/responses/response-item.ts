@@ -1,5 +1,11 @@
-import type { NamedItem } from '../../chunk/response-items.js'
-import { ItemParts, indexIn, type PartList, partsIn, type WholeText } from '../../chunk/response-parts.js'
+import type { NamedItem } from '../../chunk/responses/response-items.js'
+import {
+  ItemParts,
+  indexIn,
+  type PartList,
+  partsIn,
+  type WholeText
+} from '../../chunk/responses/response-parts.js'
 import { eventText } from '../../chunk/text.js'
 import { ToolArguments } from '../chat/tool-arguments.js'
 import { isObject } from '../merged-fields.js'

@@ -1,4 +1,4 @@
-import { Part, type PartList } from '../../chunk/response-parts.js'
+import { Part, type PartList } from '../../chunk/responses/response-parts.js'
 import { eventText } from '../../chunk/text.js'
 import { JoinedText } from '../joined-text.js'
 

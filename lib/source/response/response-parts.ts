@@ -1,0 +1,51 @@
+import type { IncomingMessage } from 'node:http'
+import { Readable } from 'node:stream'
+import { invalid } from '../../options.js'
+import type { Body, BodyReader } from '../body/body.js'
+
+/** What undici's `request` resolves to, as far as it is read here. */
+interface UndiciResponse {
+  statusCode: number
+  body: Readable
+}
+
+/**
+ * A response, or the body of one: a `Response` (fetch), an `IncomingMessage` (`http.request`), what undici's
+ * `request` resolves to, or any stream of bytes.
+ */
+export type ResponseLike = Response | IncomingMessage | UndiciResponse | Body
+
+/**
+ * On a response: what reads its body without the web stream that it has for others. Registered, so that a response and a
+ * source from two copies of the library find each other.
+ */
+export const bodyReader: unique symbol = Symbol.for('completion-streams.bodyReader')
+
+/** What is read of a response. */
+interface ResponseParts {
+  body: Body | BodyReader
+  status?: number
+  headers?: unknown
+  isHttp: boolean
+}
+
+export function partsOf(response: ResponseLike): ResponseParts {
+  if ('status' in response && 'body' in response) {
+    if (response.bodyUsed) throw invalid('response', response, 'a response whose body has not been read')
+    // The DOM's type of a web stream and node's are one thing under two names; node-fetch gives a Node stream.
+    const own = (response as { readonly [bodyReader]?: BodyReader })[bodyReader]
+    const body = own ?? (response.body as Body | null)
+    return {
+      body: body ?? Readable.from([]),
+      status: response.status,
+      headers: response.headers,
+      isHttp: true
+    }
+  }
+  if ('statusCode' in response) {
+    const body = 'body' in response ? response.body : response
+    const headers = 'headers' in response ? response.headers : undefined
+    return { body, status: response.statusCode, headers, isHttp: true }
+  }
+  return { body: response, isHttp: false }
+}
