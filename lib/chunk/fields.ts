@@ -68,9 +68,14 @@ export function choicesOf(chunk: object): readonly LooseChoice[] {
   return Array.isArray(choices) ? choices : none
 }
 
-/** The index of a choice; several servers leave it out when there is one choice only. */
-export function indexOf(choice: LooseChoice): number {
-  return typeof choice.index === 'number' ? choice.index : 0
+/** The index of a choice; several servers leave it out when there is one choice only, and some write it as a text. */
+export function indexOf({ index }: LooseChoice): number {
+  return typeof index === 'number' ? index : (numberIn(index) ?? 0)
+}
+
+/** The whole number that a text is. */
+export function numberIn(text: unknown): number | undefined {
+  return typeof text === 'string' && /^-?\d{1,15}$/.test(text) ? Number(text) : undefined
 }
 
 /** The finish reason of a choice as the provider names it. Some send `""`, `"null"` or Python's `"None"` until there is one. */

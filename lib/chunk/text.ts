@@ -39,6 +39,7 @@ function responsesText({ delta }: LooseChunk, type: string, kind: TextKind): str
 export function choiceText({ delta, text }: LooseChoice, kind: TextKind): string {
   // Some gateways send the text itself where its delta belongs.
   if (typeof delta === 'string') return kind === 'content' ? delta : ''
+  if (delta && !isLoose(delta) && !(Array.isArray(delta) && delta.length === 0)) throw unreadable('a delta')
   switch (kind) {
     case 'content': {
       const content = delta?.content

@@ -1,6 +1,7 @@
 import { admit } from '../chunk/failure/foreign.js'
 import { mayHoldText, otherFormOf } from '../chunk/failure/other-form.js'
 import { isErrorOfChoice, providerErrorIn } from '../chunk/failure/provider-error.js'
+import { unreadableIn } from '../chunk/failure/unreadable.js'
 import {
   type Chunk,
   choicesOf,
@@ -94,7 +95,7 @@ export class PayloadReader {
     if (providerErrorIn(value) !== undefined) this.fail(value)
     else if (Array.isArray(value)) return this.#takeList(value)
     else if (this.#mayBeWhole(value) && isWholeCompletion(value)) this.#takeWhole(value)
-    else if (Array.isArray((value as LooseChunk).choices) || isResponsesEvent(value)) this.#emit(value)
+    else if (Array.isArray((value as LooseChunk).choices) || isResponsesEvent(value)) this.#takeChunk(value)
     else return this.#takeOdd(value)
     return true
   }
@@ -202,7 +203,7 @@ export class PayloadReader {
     }
     for (const chunk of chunksOf(whole)) {
       if (providerErrorIn(chunk) !== undefined) this.fail(chunk)
-      else this.#emit(chunk)
+      else this.#takeChunk(chunk)
     }
     // A response has a terminal event if it is complete: it may be queued still, or have been cancelled.
     if ('choices' in whole) this.progress.end()
@@ -215,9 +216,15 @@ export class PayloadReader {
     if (form) this.invalid(`the input holds no completion chunks: ${form}`)
     else if (isChunk(value) && !isForeign(value)) {
       admit(value)
-      this.#emit(value)
+      this.#takeChunk(value)
     } else return isKeepAlive(value)
     return true
+  }
+
+  #takeChunk(value: object): void {
+    const fault = unreadableIn(value)
+    if (fault === undefined) this.#emit(value)
+    else this.invalid(`a chunk cannot be read: ${fault}`)
   }
 
   #emit(value: object, report?: () => void): void {

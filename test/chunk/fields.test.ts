@@ -19,6 +19,10 @@ describe('indexOf', () => {
   it('gives the index, and 0 where there is none', () => {
     expect([{ index: 2 }, {}, { index: null }].map(indexOf)).to.deep.equal([2, 0, 0])
   })
+
+  it('reads one that is a text', () => {
+    expect([{ index: '2' }, { index: '-1' }, { index: 'x' }].map(indexOf)).to.deep.equal([2, -1, 0])
+  })
 })
 
 describe('finishReasonOf', () => {

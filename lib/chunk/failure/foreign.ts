@@ -3,6 +3,7 @@ import { show } from '../../options.js'
 import { type Chunk, choicesOf, isResponsesEvent, usageOf } from '../fields.js'
 import { isKeepAlive } from '../keep-alive.js'
 import { otherFormOf } from './other-form.js'
+import { unreadableIn } from './unreadable.js'
 
 type Loose = Readonly<Record<string, unknown>>
 
@@ -57,7 +58,8 @@ export function checkChunk(taker: string, item: unknown): asserts item is Chunk 
     item !== null &&
     !ArrayBuffer.isView(item) &&
     !Array.isArray(item) &&
-    isChunkLike(item)
+    isChunkLike(item) &&
+    unreadableIn(item) === undefined
   )
     return
   throw new CompletionError('CS_ERR_INVALID_CHUNK', `${taker} takes chunks, not ${adviceFor(item)}`)

@@ -1,3 +1,5 @@
+import { numberIn } from '../../chunk/fields.js'
+import { unreadable } from '../../chunk/text.js'
 import { isObject, MergedFields, type Pieces } from '../merged-fields.js'
 import { argumentsText, isSaidAgain, type SettledArguments, ToolArguments } from './tool-arguments.js'
 
@@ -142,25 +144,38 @@ export class FunctionCall implements Pieces {
  * it is the same call, whose pieces each have an id of their own (Mistral's GLM, vLLM). Under the same id or none, it is a
  * new call if the arguments so far are a JSON object, and the delta names a function and does not say the same again.
  * Without an index, a new id starts a call, or a name where there is no id either. Arguments without an id and a name
- * begin no call: where none has their index, or they have none, they belong to the last one. An index is data from outside:
- * it is looked up, never used as a place in an array.
+ * begin no call: where none has their index, or they have none, they belong to the last one; of several in one list, each
+ * belongs to the call at its place in the list before (Moonshot). An index is data from outside: it is looked up, never used
+ * as a place in an array.
  */
 export class ToolCallList implements Pieces {
   readonly #calls: PartialToolCall[] = []
   readonly #byIndex = new Map<number, PartialToolCall>()
   readonly #byId = new Map<string, PartialToolCall>()
+  /** The calls of the newest list of several, by their places in it. */
+  #newest: PartialToolCall[] = []
 
-  /** Adds the `tool_calls` of a delta. Returns the calls that they start. */
+  /**
+   * Adds the `tool_calls` of a delta. Returns the calls that they start. Throws `CS_ERR_INVALID_CHUNK` for what is filled and
+   * no list.
+   */
   add(deltas: unknown): PartialToolCall[] {
     const started: PartialToolCall[] = []
-    if (!Array.isArray(deltas)) return started
-    for (const given of deltas) {
+    if (!Array.isArray(deltas)) {
+      if (isText(deltas) || (isObject(deltas) && Object.keys(deltas).length > 0))
+        throw unreadable('tool_calls')
+      return started
+    }
+    const before = this.#newest
+    if (deltas.length > 1) this.#newest = []
+    for (const [place, given] of deltas.entries()) {
       if (!isObject(given)) continue
-      // Some servers count their calls; the answer to a call is to name it by a text.
-      const delta = typeof given.id === 'number' ? { ...given, id: `${given.id}` } : given
-      const known = this.#find(delta)
+      const delta = withKnownTypes(given)
+      const known =
+        deltas.length > 1 && isBare(delta) ? (before[place] ?? this.#find(delta)) : this.#find(delta)
       const call = known ?? this.#start(delta.index)
       call.add(delta)
+      if (deltas.length > 1) this.#newest[place] = call
       if (call.id !== '') this.#byId.set(call.id, call)
       if (!known) started.push(call)
     }
@@ -204,6 +219,18 @@ export class ToolCallList implements Pieces {
   }
 }
 
+/** Some servers count their calls, but the answer to a call is to name it by a text; others write the index as one. */
+function withKnownTypes(given: Record<string, unknown>): Record<string, unknown> {
+  const { id, index } = given
+  const number = numberIn(index)
+  if (typeof id !== 'number' && number === undefined) return given
+  return {
+    ...given,
+    ...(typeof id === 'number' && { id: `${id}` }),
+    ...(number !== undefined && { index: number })
+  }
+}
+
 /** What a call says of its function or custom tool. Some servers say it beside the id, and leave out `function`. */
 export function toolIn(call: Record<string, unknown>): Record<string, unknown> | undefined {
   const { function: called, custom, name, arguments: given, input } = call
@@ -212,6 +239,11 @@ export function toolIn(call: Record<string, unknown>): Record<string, unknown> |
   return name === undefined && given === undefined && input === undefined
     ? undefined
     : { name, arguments: given, input }
+}
+
+/** Whether a delta does not say which call it is of. */
+function isBare(delta: Record<string, unknown>): boolean {
+  return !isIndex(delta.index) && !isText(delta.id) && !isText(toolIn(delta)?.name)
 }
 
 function withoutTool({ name, arguments: given, input, ...rest }: Record<string, unknown>): object {

@@ -144,6 +144,26 @@ describe('ToolCallAssembler', () => {
     expect(steps(chunks)).to.deep.equal([[], [], ['f {"x":1}'], []])
   })
 
+  it('reads indexes that are texts', () => {
+    const chunks = [
+      deltas(start('0', 'a', 'f'), start('1', 'b', 'g')),
+      deltas(more('0', '{"x":1}')),
+      deltas(more('1', '{"y":2}')),
+      finish('tool_calls')
+    ]
+    expect(steps(chunks).flat()).to.deep.equal(['f {"x":1}', 'g {"y":2}'])
+  })
+
+  it('goes by the place in the list where several bare pieces come in one (Moonshot)', () => {
+    const chunks = [
+      deltas(start(undefined, 'a', 'f'), start(undefined, 'b', 'g')),
+      deltas(more(undefined, '{"x":'), more(undefined, '{"y":')),
+      deltas(more(undefined, '1}'), more(undefined, '2}')),
+      finish('tool_calls')
+    ]
+    expect(steps(chunks).flat()).to.deep.equal(['f {"x":1}', 'g {"y":2}'])
+  })
+
   for (const index of [undefined, null, 'x', {}]) {
     it(`goes by id without a usable index (${JSON.stringify(index)}), and gives bare arguments to the last call`, () => {
       const chunks = [
