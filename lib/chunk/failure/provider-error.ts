@@ -165,13 +165,15 @@ function responseError(event: LooseChunk): object | undefined {
 }
 
 /**
- * The error in what has the form of a chunk without a choice: a code that says so, beside a message, no success, or errors
- * by name.
+ * The error in what has the form of a chunk without a choice: a code or a type that says so, beside a message, no success,
+ * or errors by name.
  */
 function codedError(payload: object): object | undefined {
   const said = saidIn(payload)
   const isCoded =
-    said.get('usage') == null && isFailing(anyOf(said, codeNames)) && firstOf(said, messageNames, text)
+    said.get('usage') == null &&
+    (isFailing(anyOf(said, codeNames)) || /error$|exception$/i.test(firstOf(said, typeNames, text) ?? '')) &&
+    firstOf(said, messageNames, text)
   return isCoded || said.get('success') === false || failuresIn(said).length > 0 ? payload : undefined
 }
 
@@ -319,7 +321,7 @@ function firstOf<Fact>(
 }
 
 function anyOf(said: Said, names: readonly string[]): unknown {
-  return firstOf(said, names, value => value ?? undefined)
+  return firstOf(said, names, value => (value === '' ? undefined : (value ?? undefined)))
 }
 
 function text(value: unknown): string | undefined {

@@ -11,6 +11,30 @@ interface Shape {
 
 const shapes: Shape[] = [
   {
+    name: 'a message beside an empty code',
+    payload: { message: 'boom', type: 'server_error', param: '', code: '' },
+    message: 'boom',
+    facts: { type: 'server_error' }
+  },
+  {
+    name: 'a message beside an empty code and no choices',
+    payload: { message: 'boom', type: 'server_error', code: '', choices: [] },
+    message: 'boom',
+    facts: { type: 'server_error' }
+  },
+  {
+    name: 'errors beside an empty code',
+    payload: { errors: ['boom'], code: '' },
+    message: 'boom',
+    facts: {}
+  },
+  {
+    name: 'a message whose code is called error_code and empty',
+    payload: { error_code: '', error_msg: 'boom' },
+    message: 'boom',
+    facts: {}
+  },
+  {
     name: 'a nested error (OpenAI)',
     payload: {
       error: {
@@ -401,6 +425,10 @@ const good: [name: string, payload: object][] = [
   ['an empty array', []],
   ['base_resp of status 0 (MiniMax)', { choices: [], base_resp: { status_code: 0, status_msg: '' } }],
   ['base_resp of status 0 alone', { base_resp: { status_code: 0, status_msg: 'success' } }],
+  [
+    'an empty code beside an empty message',
+    { id: 'c', object: 'chat.completion.chunk', code: '', message: '' }
+  ],
   ['a code of 0 beside a msg', { code: 0, msg: 'success' }],
   ['a code of 0 beside choices (iFlytek)', { code: 0, message: 'Success', choices: [{ delta: {} }] }],
   ['a code that is ok', { code: 'ok', message: 'fine' }],
