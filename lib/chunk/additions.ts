@@ -1,4 +1,12 @@
-import { choicesOf, finishReasonOf, indexOf, isTerminal, type LooseChoice, type TextKind } from './fields.js'
+import {
+  choicesOf,
+  closesResponse,
+  finishReasonOf,
+  indexOf,
+  type LooseChoice,
+  responseOf,
+  type TextKind
+} from './fields.js'
 import { jsonOf } from './json.js'
 import { type NamedItem, ResponseItems } from './responses/response-items.js'
 import { partsIn, textOfPart } from './responses/response-parts.js'
@@ -64,7 +72,7 @@ export function endsOf(chunk: object, items: WrittenItems): string[] {
   const ends = choicesOf(chunk)
     .filter(choice => isLoose(choice) && finishReasonOf(choice) !== undefined)
     .map(choice => `${indexOf(choice)} `)
-  if (isTerminal(chunk)) return ['']
+  if (closesResponse(chunk)) return ['']
   const { type } = chunk as Loose
   if (typeof type !== 'string' || !type.endsWith('.done')) return ends
   return [...ends, `item ${items.of(chunk as Loose, type).number} `]
@@ -146,7 +154,6 @@ const texts: ReadonlyMap<string, readonly [kind: WrittenKind, field: string]> = 
   readonly [WrittenKind, string]
 >([
   ['output_text', ['content', 'text']],
-  ['text', ['content', 'text']],
   ['refusal', ['refusal', 'refusal']],
   ['reasoning_text', ['reasoning', 'text']],
   ['reasoning', ['reasoning', 'text']],
@@ -169,21 +176,22 @@ const ofItems: ReadonlyMap<unknown, string> = new Map([
 ])
 
 function additionsOfEvent(event: Loose, type: string, items: WrittenItems): Addition[] {
-  if (isTerminal(event)) items.isOver = true
+  if (closesResponse(event)) items.isOver = true
   else if (items.isOver) items.clear()
   const short = type.slice('response.'.length)
   const dot = short.lastIndexOf('.')
-  const [name, step] = [short.slice(0, dot), short.slice(dot + 1)]
+  const [name, step] = [withoutOldName(short.slice(0, dot)), short.slice(dot + 1)]
   const known = texts.get(name)
   const index = numberOf(event.summary_index ?? event.content_index)
   if (known) {
     const [kind, field] = known
     const item = items.of(event, type)
-    const given = step === 'delta' ? event.delta : event[field]
-    const isFirst = step !== 'delta' || !item.own.places.has(name)
-    const text = kind === 'arguments' ? eventArguments(given, isFirst) : eventText(given)
-    if (text === '') return []
     const isWhole = step !== 'delta'
+    const isFirst = isWhole || !item.own.places.has(name)
+    const given = isWhole ? event[field] : event.delta
+    // Some gateways call a delta as the whole text is called.
+    const text = kind === 'arguments' ? eventArguments(given, isFirst) : eventText(given ?? event[field])
+    if (text === '') return []
     return [eventAddition(kind, item, name, placeOf(item.own, name, index, isWhole), text, isWhole)]
   }
   if (isLoose(event.part)) {
@@ -193,8 +201,9 @@ function additionsOfEvent(event: Loose, type: string, items: WrittenItems): Addi
     return partAdditions(event.part, item, place)
   }
   if (isLoose(event.item)) return itemAdditions(event.item, items.of(event, type))
-  if (!isLoose(event.response) || !Array.isArray(event.response.output)) return []
-  const output = event.response.output.filter(isLoose)
+  const given = responseOf(event)?.output
+  if (!Array.isArray(given)) return []
+  const output = given.filter(isLoose)
   return items.ofOutput(output).flatMap((item, place) => itemAdditions(output[place] ?? {}, item))
 }
 
@@ -264,7 +273,14 @@ function partAdditions(part: Loose, item: NamedItem<Written>, index: number): Ad
 /** LiteLLM has reasoning as `output_text` in items of reasoning. */
 function nameOf({ type }: Loose, itemType: string | undefined): string {
   if (type === 'summary_text') return 'reasoning_summary_text'
-  return itemType === 'reasoning' && textOfPart(itemType, type) ? 'reasoning_text' : plain(type)
+  return itemType === 'reasoning' && textOfPart(itemType, type)
+    ? 'reasoning_text'
+    : withoutOldName(plain(type))
+}
+
+/** In the Realtime API, and in SGLang's parts, the text of an answer is called `text`. */
+function withoutOldName(name: string): string {
+  return name === 'text' ? 'output_text' : name
 }
 
 function eventAddition(

@@ -25,15 +25,20 @@ export interface LooseChunk {
   usage?: unknown
   error?: unknown
   model?: unknown
-  response?: {
-    id?: unknown
-    model?: unknown
-    status?: unknown
-    incomplete_details?: { reason?: unknown } | null
-    usage?: unknown
-    error?: unknown
-  } | null
+  response?: LooseResponse | null
   x_groq?: { usage?: unknown } | null
+}
+
+/** What may be read off a response of the Responses API. */
+export interface LooseResponse {
+  id?: unknown
+  model?: unknown
+  status?: unknown
+  incomplete_details?: { reason?: unknown } | null
+  output?: unknown
+  output_text?: unknown
+  usage?: unknown
+  error?: unknown
 }
 
 /** What may be read off a delta. */
@@ -91,17 +96,69 @@ export function isResponsesEvent({ type }: LooseChunk): boolean {
   return typeof type === 'string' && type.slice(0, 9) === 'response.'
 }
 
-/** The statuses of a response that still runs, or that its user has cancelled. */
-const openStatuses: ReadonlySet<unknown> = new Set(['cancelled', 'canceled', 'in_progress', 'queued'])
+/**
+ * The events that close the stream of a response, and the status that each stands for. `response.done` is that of some
+ * gateways, and of the Realtime API, for any status.
+ */
+const closing: ReadonlyMap<unknown, string> = new Map([
+  ['response.completed', 'completed'],
+  ['response.done', 'completed'],
+  ['response.incomplete', 'incomplete'],
+  ['response.failed', 'failed'],
+  ['response.cancelled', 'cancelled'],
+  ['response.canceled', 'cancelled']
+])
+const longestClosing = 'response.incomplete'.length
+
+/** Whether a chunk is the event that closes a Responses stream, in good order or not. */
+export function closesResponse({ type }: LooseChunk): boolean {
+  // The types of nearly all events are longer: their lengths are cheaper to compare than the types are to look up.
+  return typeof type === 'string' && type.length <= longestClosing && closing.has(type)
+}
 
 /**
- * Whether a chunk is the event that closes a Responses stream in good order. `response.done` is that of some gateways,
- * and of the Realtime API, for any status.
+ * The response that an event tells of. Where the event closes the stream, some gateways put the fields of the response in
+ * the event itself (Perplexity's Agent API).
+ */
+export function responseOf(event: LooseChunk): LooseResponse | undefined {
+  const { response } = event
+  if (typeof response === 'object' && response !== null) return response
+  return closesResponse(event) ? (event as LooseResponse) : undefined
+}
+
+/**
+ * The status of the response that an event tells of. Where the event closes the stream, its type says it too, and a status
+ * can only make it worse.
+ */
+export function responseStatusOf(event: LooseChunk): string | undefined {
+  const byType = closing.get(event.type)
+  if (byType !== undefined && byType !== 'completed') return byType
+  return filled(responseOf(event)?.status) ?? byType
+}
+
+/** Why the response is incomplete that an event tells of, as the provider says it. */
+export function incompleteReasonOf(event: LooseChunk): string | undefined {
+  return filled(responseOf(event)?.incomplete_details?.reason)
+}
+
+/** The statuses of a response that has not come to an end of its own. */
+const brokenStatuses: ReadonlySet<unknown> = new Set(['failed', 'cancelled', 'canceled'])
+/** Those of a response that still runs. */
+const runningStatuses: ReadonlySet<unknown> = new Set(['in_progress', 'queued'])
+
+/** Whether a status is that of a response that still runs. */
+export function isRunning(status: string): boolean {
+  return runningStatuses.has(status)
+}
+
+/**
+ * Whether a chunk is the event that closes a Responses stream in good order: a response that has failed, or was cancelled,
+ * may be closed under any name.
  */
 export function isTerminal(chunk: object): boolean {
-  const { type, response } = chunk as LooseChunk
-  if (type === 'response.completed' || type === 'response.incomplete') return true
-  return type === 'response.done' && !openStatuses.has(response?.status)
+  if (!closesResponse(chunk)) return false
+  const status = responseStatusOf(chunk) as string
+  return !brokenStatuses.has(status) && !((chunk as LooseChunk).type === 'response.done' && isRunning(status))
 }
 
 /**
@@ -114,6 +171,10 @@ export function usageOf(chunk: object): Usage | undefined {
   const found = usage ?? x_groq?.usage ?? response?.usage ?? choicesOf(chunk)[0]?.usage
   // What a provider calls usage is handed on as it is; its fields are the provider's to fill.
   return typeof found === 'object' && found !== null && isFilled(found) ? (found as Usage) : undefined
+}
+
+function filled(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined
 }
 
 function isFilled(usage: object): boolean {

@@ -1,5 +1,12 @@
 import type { Addition, WrittenItems, WrittenKind } from './additions.js'
-import { choicesOf, indexOf, isResponsesEvent, type LooseChoice } from './fields.js'
+import {
+  choicesOf,
+  indexOf,
+  isResponsesEvent,
+  type LooseChoice,
+  type LooseResponse,
+  responseOf
+} from './fields.js'
 import { jsonOf } from './json.js'
 
 type Loose = Readonly<Record<string, unknown>>
@@ -74,12 +81,13 @@ class EventTexts {
   }
 
   read(isKnownPiece: boolean): readonly Addition[] {
-    const { item, part, response, annotation, logprobs, error, ...own } = this.#event
+    const { item, part, response: _nested, annotation, logprobs, error, ...own } = this.#event
+    const response = responseOf(this.#event)
     const place = placeIn(own)
     if (isFilled(logprobs)) this.#addLogprobs(this.#ofEvent, place, logprobs)
     if (isKnownPiece) return this.#found
     // What stands beside a whole response is the provider's account of it (Copilot).
-    if (isLoose(response)) this.#addResponse(response)
+    if (response) this.#addResponse(response)
     else this.#addOwn(place, own)
     // What is of another form than the API says is a text as any other.
     for (const [name, value] of Object.entries({ item, part, annotation }))
@@ -105,7 +113,7 @@ class EventTexts {
     this.#add(this.#ofEvent, `${lane} other`, kind, this.#textBelow(own), {})
   }
 
-  #addResponse({ output, output_text }: Loose): void {
+  #addResponse({ output, output_text }: LooseResponse): void {
     const given = Array.isArray(output) ? output.filter(isLoose) : []
     const items = given.length > 0 ? this.#items.ofOutput(given) : []
     for (const [place, item] of items.entries()) this.#addItem(() => item, given[place] ?? {})

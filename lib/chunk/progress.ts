@@ -1,11 +1,13 @@
 import {
   choicesOf,
+  closesResponse,
   finishReasonOf,
   indexOf,
   isResponsesEvent,
   isTerminal,
   type LooseChoice,
-  type LooseChunk
+  type LooseChunk,
+  responseStatusOf
 } from './fields.js'
 
 /** Registered, so that two copies of the library in one process understand each other. */
@@ -34,7 +36,7 @@ export function keepOpening(from: object, to: object): void {
  * one at hand is complete.
  *
  * Complete is a completion all of whose choices have a finish reason, or whose Responses terminal came: Perplexity and
- * Writer never send the end mark. Behind the end mark it is also complete if none has one, since Snowflake never
+ * Writer never send the end mark. A response that was cancelled is not complete, with or without the mark. Behind the end mark it is also complete if none has one, since Snowflake never
  * sends any; but where some have, the others were cut off. Where the number of choices is known, so many must have come.
  *
  * A new completion begins at the first chunk after an end mark that has more to say than usage or a cost. Without a
@@ -49,6 +51,8 @@ export class Progress {
   readonly #finished = new Map<number, boolean>()
   #unfinished = 0
   #terminal = false
+  /** The status of a response whose stream was closed, but not in good order. */
+  #brokenStatus: string | undefined
   #ended = false
   #started = false
   #isBare = true
@@ -75,9 +79,14 @@ export class Progress {
   get complete(): boolean {
     if (this.#terminal) return true
     const seen = this.#finished.size
-    if (seen === 0) return this.#ended
+    if (seen === 0) return this.#ended && this.#brokenStatus === undefined
     if (seen < this.expected) return false
     return this.#unfinished === 0 || (this.#ended && this.#unfinished === seen)
+  }
+
+  /** The status of a response whose stream was closed, but not in good order: end marks behind that say nothing. */
+  get brokenStatus(): string | undefined {
+    return this.#terminal ? undefined : this.#brokenStatus
   }
 
   /** Whether the completion before the one at hand was not complete when this one began. */
@@ -85,7 +94,7 @@ export class Progress {
     return this.#leftIncomplete
   }
 
-  /** Whether the newest chunk has a finish reason, or is a Responses terminal. */
+  /** Whether the newest chunk has a finish reason, or closes the stream of a response. */
   get hasReason(): boolean {
     return this.#hasReason
   }
@@ -103,9 +112,10 @@ export class Progress {
     const { id, type, response } = chunk as LooseChunk
     if (id) this.#id = id
     if (type === 'response.created' && response?.id) this.#id = response.id
-    if (isTerminal(chunk)) {
-      this.#terminal = true
+    if (closesResponse(chunk)) {
       this.#hasReason = true
+      if (isTerminal(chunk)) this.#terminal = true
+      else this.#brokenStatus = responseStatusOf(chunk)
     }
     const choices = choicesOf(chunk)
     for (const choice of choices) if (choice) this.#addChoice(choice)
@@ -125,7 +135,7 @@ export class Progress {
     if (isOpening(chunk)) return true
     const { id, type, response } = chunk as LooseChunk
     if (type === 'response.created')
-      return this.#terminal || this.#finished.size > 0 || isOther(response?.id, this.#id)
+      return this.#isClosed || this.#finished.size > 0 || isOther(response?.id, this.#id)
     if (!this.#allFinished || !isOther(id, this.#id)) return false
     return choicesOf(chunk).some(choice => goesOn(choice) && !this.#isAwaited(choice))
   }
@@ -133,6 +143,10 @@ export class Progress {
   /** Whether a choice is one that is still to come, where it is known how many there are to be. */
   #isAwaited(choice: LooseChoice | null): boolean {
     return this.#finished.size < this.expected && choice !== null && !this.#finished.has(indexOf(choice))
+  }
+
+  get #isClosed(): boolean {
+    return this.#terminal || this.#brokenStatus !== undefined
   }
 
   get #allFinished(): boolean {
@@ -160,6 +174,7 @@ export class Progress {
     this.#isBare = true
     this.#unfinished = 0
     this.#terminal = false
+    this.#brokenStatus = undefined
     this.#ended = false
     this.#id = undefined
   }

@@ -22,17 +22,27 @@ export function textOf(chunk: object, choice: number, kind: TextKind): string {
   return text
 }
 
-/** The kinds of text that the deltas of a response bring. `response.reasoning` is what the Open Responses schema calls it. */
+/**
+ * The kinds of text that the deltas of a response bring. `response.reasoning` is what the Open Responses schema calls it,
+ * `response.text` the Realtime API, and gateways after it.
+ */
 const kindsOfDeltas: ReadonlyMap<string, TextKind> = new Map<string, TextKind>([
   ['response.output_text.delta', 'content'],
+  ['response.text.delta', 'content'],
   ['response.refusal.delta', 'refusal'],
   ['response.reasoning_text.delta', 'reasoning'],
   ['response.reasoning.delta', 'reasoning'],
   ['response.reasoning_summary_text.delta', 'reasoning']
 ])
 
-function responsesText({ delta }: LooseChunk, type: string, kind: TextKind): string {
-  return kindsOfDeltas.get(type) === kind ? eventText(delta) : ''
+function responsesText(event: object, type: string, kind: TextKind): string {
+  return kindsOfDeltas.get(type) === kind ? deltaText(event, kind === 'refusal' ? 'refusal' : 'text') : ''
+}
+
+/** The text in a delta of a response. Some gateways call it as the whole text is called, which is `field`. */
+export function deltaText(event: object, field: string): string {
+  const { delta, [field]: named } = event as Record<string, unknown>
+  return eventText(delta ?? named)
 }
 
 /** The text of one kind that a choice of a chunk adds. */

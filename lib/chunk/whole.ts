@@ -32,8 +32,8 @@ export function isWholeCompletion(payload: object): payload is WholeCompletion {
 /**
  * The chunks that would have given a whole completion, had the server streamed it. Unknown fields are kept.
  *
- * A choice without a finish reason has none in the chunks either, and a response that is still in progress, or
- * was cancelled, has no terminal event.
+ * A choice without a finish reason has none in the chunks either, and a response that is still in progress has no
+ * terminal event.
  */
 export function chunksOf(whole: WholeCompletion): Chunk[] {
   // Both views are of the same object: what the published types promise is doubted here.
@@ -80,6 +80,8 @@ const terminals: ReadonlyMap<unknown, string> = new Map<unknown, string>([
   ['completed', 'response.completed'],
   ['incomplete', 'response.incomplete'],
   ['failed', 'response.failed'],
+  ['cancelled', 'response.cancelled'],
+  ['canceled', 'response.cancelled'],
   [undefined, 'response.completed']
 ])
 
@@ -101,7 +103,8 @@ const itemTexts: ReadonlyMap<unknown, [event: string, field: string]> = new Map<
 function responseEvents(response: Loose): Loose[] {
   const output = Array.isArray(response.output) ? response.output.filter(isLoose) : []
   const terminal = terminals.get(response.status)
-  const created = { ...response, status: 'in_progress', output: [], usage: null }
+  const created: Record<string, unknown> = { ...response, status: 'in_progress', output: [], usage: null }
+  if (created.output_text) created.output_text = ''
   const events: Loose[] = [{ type: 'response.created', response: created }]
   for (const [output_index, item] of output.entries()) {
     for (const event of itemEvents(item)) events.push({ output_index, ...event })

@@ -64,7 +64,7 @@ export interface ChunkStage<Emitted extends Chunk = Chunk>
  * chunks. An input may hold many completions, one behind the other.
  *
  * A completion is complete when every choice that was seen has a finish reason, or a Responses terminal has come, or its
- * end mark, unless only some of the choices have a finish reason.
+ * end mark, unless only some of the choices have a finish reason. A response that was cancelled is not.
  *
  * Fails, after its reader has taken all chunks that came before, with `CS_ERR_TRUNCATED` when the input ends earlier than
  * that; `CS_ERR_PROVIDER` when the provider reports an error in the stream, in whatever shape, or by a finish reason such

@@ -1,5 +1,12 @@
 import { toProviderError } from '../chunk/failure/provider-error.js'
-import { choicesOf, finishReasonOf, isTerminal, type LooseChunk } from '../chunk/fields.js'
+import {
+  choicesOf,
+  closesResponse,
+  finishReasonOf,
+  incompleteReasonOf,
+  isRunning,
+  responseStatusOf
+} from '../chunk/fields.js'
 import { isCut, reportsFailure } from '../chunk/finish-reason.js'
 import { isRefusal } from '../chunk/refusal.js'
 import { CompletionError } from '../errors.js'
@@ -39,7 +46,10 @@ export class HeldFailure {
     this.#hold(toProviderError(payload, { status }), isOfChoice)
   }
 
-  /** Takes a chunk: its finish reasons may be failures, and with `failsCut` those that say that the answer is not whole. */
+  /**
+   * Takes a chunk: its finish reasons may be failures, and with `failsCut` those that say that the answer is not whole. A
+   * refusal ends as if it were an answer.
+   */
   judge(chunk: object): void {
     for (const choice of choicesOf(chunk)) {
       const reason = choice ? finishReasonOf(choice) : undefined
@@ -47,7 +57,8 @@ export class HeldFailure {
       if (reportsFailure(reason)) this.#hold(failureFor(reason), true)
       else if (this.#failsCut && isCut(reason)) this.#hold(cutFor(reason), true)
     }
-    if (this.#failsCut) this.#judgeWhole(chunk)
+    if (closesResponse(chunk)) this.#judgeResponse(chunk)
+    else if (this.#failsCut && isRefusal(chunk)) this.#hold(cutFor('refusal'), true)
   }
 
   /** Throws it, if there is one. */
@@ -55,13 +66,13 @@ export class HeldFailure {
     if (this.#error) throw this.#error
   }
 
-  /** `response.incomplete` says why; a refusal ends as if it were an answer. */
-  #judgeWhole(chunk: object): void {
-    const { type, response } = chunk as LooseChunk
-    if (type === 'response.incomplete' || (isTerminal(chunk) && response?.status === 'incomplete')) {
-      const reason = response?.incomplete_details?.reason
-      this.#hold(cutFor(typeof reason === 'string' ? reason : 'incomplete'), true)
-    } else if (isRefusal(chunk)) this.#hold(cutFor('refusal'), true)
+  /** A response is not whole by its status, or for a reason, which may be a failure (`server_error`). */
+  #judgeResponse(event: object): void {
+    const reason = incompleteReasonOf(event)
+    const status = responseStatusOf(event) as string
+    if (reason !== undefined && reportsFailure(reason)) this.#hold(failureFor(reason), false)
+    else if (this.#failsCut && (isOpen(status) || (reason !== undefined && isCut(reason))))
+      this.#hold(cutFor(reason ?? status), false)
   }
 
   #hold(error: CompletionError, isOfChoice: boolean): void {
@@ -69,6 +80,11 @@ export class HeldFailure {
     this.#error = error
     this.#isOfChoice = isOfChoice
   }
+}
+
+/** Whether a response of this status, whose stream was closed, is not whole. */
+function isOpen(status: string): boolean {
+  return isRunning(status) || ['incomplete', 'cancelled', 'canceled'].includes(status)
 }
 
 function weightOf({ code, finishReason }: CompletionError): number {

@@ -5,8 +5,8 @@ import { unreadableIn } from '../chunk/failure/unreadable.js'
 import {
   type Chunk,
   choicesOf,
+  closesResponse,
   isResponsesEvent,
-  isTerminal,
   type LooseChunk,
   usageOf
 } from '../chunk/fields.js'
@@ -152,9 +152,11 @@ export class PayloadReader {
   truncated(residue?: string): void {
     this.#held.throw()
     if (!this.#options.requireEnd) return
-    const { choices, expected } = this.progress
-    const missing = choices > 0 && choices < expected ? `: ${choices} of ${expected} choices came` : ''
-    const message = `the input ended before the completion was complete${missing}`
+    const { choices, expected, brokenStatus } = this.progress
+    const isShort = choices > 0 && choices < expected
+    const missing = isShort ? `: ${choices} of ${expected} choices came` : ''
+    const status = brokenStatus === undefined ? '' : `: its status is ${brokenStatus}`
+    const message = `the input ended before the completion was complete${missing}${status}`
     throw new CompletionError('CS_ERR_TRUNCATED', message, { residue })
   }
 
@@ -260,7 +262,7 @@ export class PayloadReader {
   /** What a chunk says of how its completion ends. A failure waits no longer once usage was reported. */
   #judge(value: object): void {
     this.#held.judge(value)
-    const isOver = isTerminal(value) || (value as LooseChunk).type === 'response.failed'
+    const isOver = closesResponse(value)
     if (this.heldFailure && (isOver || usageOf(value) !== undefined)) this.#held.throw()
     if (isOver && !this.#held.error) this.#handlers.onOver()
   }

@@ -1,6 +1,15 @@
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers'
 import { additionsOf, writtenItems } from '../chunk/additions.js'
-import { type Chunk, choicesOf, finishReasonOf, isTerminal, type Usage, usageOf } from '../chunk/fields.js'
+import { providerErrorIn } from '../chunk/failure/provider-error.js'
+import {
+  type Chunk,
+  choicesOf,
+  finishReasonOf,
+  incompleteReasonOf,
+  isTerminal,
+  type Usage,
+  usageOf
+} from '../chunk/fields.js'
 import { reportsFailure } from '../chunk/finish-reason.js'
 import { toChunks } from '../decode/chunks.js'
 import { stalledError } from '../guard/time-limits.js'
@@ -197,7 +206,9 @@ class Beginning implements BodyReader {
 
 /** A token is anything that the model says: text of any kind, the name of a tool, or that it has ended without a word. */
 function showsToken(chunk: Chunk): boolean {
-  if (additionsOf(chunk, writtenItems()).length > 0 || isTerminal(chunk)) return true
+  if (additionsOf(chunk, writtenItems()).length > 0) return true
+  if (isTerminal(chunk))
+    return providerErrorIn(chunk) === undefined && !reportsFailure(incompleteReasonOf(chunk) ?? '')
   if ('type' in chunk && chunk.type === 'response.output_item.added' && 'name' in chunk.item) return true
   return choicesOf(chunk).some(choice => {
     const reason = choice ? finishReasonOf(choice) : undefined

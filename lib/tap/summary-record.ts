@@ -2,10 +2,14 @@ import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
 import { ChoiceText } from '../chunk/choice-text.js'
 import {
   choicesOf,
+  closesResponse,
   finishReasonOf,
+  incompleteReasonOf,
   indexOf,
+  isRunning,
   type LooseChoice,
   type LooseChunk,
+  responseStatusOf,
   type Usage,
   usageOf
 } from '../chunk/fields.js'
@@ -134,7 +138,7 @@ export class SummaryRecord {
       this.#usageAtHand = usage
     }
     this.#estimate?.add(chunk)
-    if (response) this.#addResponse(response)
+    if (response || closesResponse(chunk)) this.#addResponse(chunk)
     const hasToken = 'choices' in chunk ? this.#addChoices(chunk) : this.#addEvent(chunk)
     if (!hasToken) return
     if (this.#firstToken === undefined) this.#firstToken = now
@@ -232,9 +236,9 @@ export class SummaryRecord {
     return text !== '' || (typeof event.delta === 'string' && event.delta !== '')
   }
 
-  #addResponse({ status, incomplete_details: details }: NonNullable<LooseChunk['response']>): void {
-    const reason = filled(details?.reason) ?? filled(status)
-    if (reason !== undefined && reason !== 'in_progress' && reason !== 'queued')
+  #addResponse(event: LooseChunk): void {
+    const reason = incompleteReasonOf(event) ?? responseStatusOf(event)
+    if (reason !== undefined && (closesResponse(event) || !isRunning(reason)))
       this.#finishReasons.set(0, reason)
   }
 

@@ -1,6 +1,15 @@
 import { inspect } from 'node:util'
 import { expect } from 'chai'
-import { choicesOf, finishReasonOf, indexOf, isTerminal, usageOf } from '#lib/chunk/fields.js'
+import {
+  choicesOf,
+  finishReasonOf,
+  incompleteReasonOf,
+  indexOf,
+  isTerminal,
+  responseOf,
+  responseStatusOf,
+  usageOf
+} from '#lib/chunk/fields.js'
 
 describe('choicesOf', () => {
   it('gives the choices', () => {
@@ -56,6 +65,41 @@ describe('isTerminal', () => {
   ]) {
     it(`does not take ${type} for one`, () => {
       expect(isTerminal({ type })).to.equal(false)
+    })
+  }
+})
+
+describe('responseOf', () => {
+  it('gives the response in an event, or the event itself where it closes the stream with the fields of one', () => {
+    const response = { id: 'r' }
+    expect(responseOf({ type: 'response.created', response })).to.equal(response)
+    const terminal = {
+      type: 'response.completed',
+      id: 'r',
+      status: 'incomplete',
+      incomplete_details: { reason: 'a' }
+    }
+    expect(responseOf(terminal)).to.equal(terminal)
+    expect(incompleteReasonOf(terminal)).to.equal('a')
+    expect(responseOf({ type: 'response.created', id: 'r' })).to.equal(undefined)
+    expect(responseOf({ type: 'response.output_text.delta' })).to.equal(undefined)
+  })
+})
+
+describe('responseStatusOf', () => {
+  for (const [type, status, wanted] of [
+    ['response.completed', undefined, 'completed'],
+    ['response.completed', 'failed', 'failed'],
+    ['response.completed', 7, 'completed'],
+    ['response.done', 'cancelled', 'cancelled'],
+    ['response.incomplete', 'completed', 'incomplete'],
+    ['response.cancelled', undefined, 'cancelled'],
+    ['response.failed', 'in_progress', 'failed'],
+    ['response.created', 'in_progress', 'in_progress'],
+    ['response.created', undefined, undefined]
+  ] as const) {
+    it(`is ${wanted} for ${type} of the status ${status}`, () => {
+      expect(responseStatusOf({ type, response: { status } })).to.equal(wanted)
     })
   }
 })

@@ -264,6 +264,13 @@ describe('otherTextsOf', () => {
     expect(textsOf([completed('Bye')])).to.deep.equal([[['response output_text', 'Bye']]])
   })
 
+  it('gives the texts of a terminal that has the fields of the response itself as those of any other', () => {
+    const output = [{ type: 'message', id: 'm', content: [{ type: 'output_text', text: 'Hello' }] }]
+    const own = { type: 'response.completed', output, instructions: 'Be brief.' }
+    expect(textsOf([own])).to.deep.equal([[]])
+    expect(allTextsOf(own)).to.deep.equal(['Hello'])
+  })
+
   it('gives what stands in another form than the API says', () => {
     for (const event of [
       { type: 'response.content_part.added', part: 'text' },

@@ -251,5 +251,16 @@ describe('Progress', () => {
         )
       })
     }
+
+    for (const type of ['response.cancelled', 'response.completed', 'response.done'])
+      it(`is not complete behind ${type} of a response that was cancelled, whatever end marks come`, () => {
+        const progress = new Progress()
+        progress.add(created('a'))
+        progress.add({ type, response: { status: 'cancelled' } })
+        progress.end()
+        expect(progress).to.include({ complete: false, brokenStatus: 'cancelled' })
+        expect(progress.add(created('a'))).to.equal(true)
+        expect(progress).to.include({ leftIncomplete: true, brokenStatus: undefined })
+      })
   })
 })

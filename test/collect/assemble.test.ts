@@ -754,6 +754,61 @@ describe('CompletionAssembler', () => {
       expect(result.status).to.equal('failed')
     })
 
+    describe('whose terminal has the fields of the response itself', () => {
+      const terminal = { type: 'response.completed', sequence_number: 9 }
+
+      it('takes them (Perplexity)', () => {
+        const own = {
+          id: 'own',
+          model: 'sonar',
+          status: 'completed',
+          output: doneItems,
+          usage: { total_tokens: 3 }
+        }
+        expect(assemble([...textDeltas, { ...terminal, ...own }])).to.deep.equal({
+          object: 'response',
+          ...own
+        })
+      })
+
+      it('is completed, with what came before, where it has none', () => {
+        const result = assemble([created, ...textDeltas, terminal])
+        expect(result).to.include({ id: response.id, model: response.model, status: 'completed' })
+        expect(result).to.have.nested.property('output[0].content[0].text', text)
+        expect(assemble([created, ...textDeltas, { ...terminal, response: {} }])).to.deep.equal(result)
+        expect(assemble([...textDeltas, { type: 'response.incomplete' }])).to.include({
+          status: 'incomplete'
+        })
+      })
+    })
+
+    it('has an item that was cut off by a cancel incomplete', () => {
+      const cancelled = { ...response, status: 'cancelled', output: [] }
+      const result = assemble([created, ...textDeltas, { type: 'response.done', response: cancelled }])
+      expect(result.status).to.equal('cancelled')
+      expect(result).to.have.nested.property('output[0].status', 'incomplete')
+    })
+
+    for (const [name, change] of Object.entries<(event: object) => object>({
+      'under the names of the Realtime API': event =>
+        'delta' in event ? { ...event, type: 'response.text.delta' } : event,
+      'that are called text': event => {
+        const { delta, ...rest } = event as { delta?: unknown }
+        return { ...rest, text: delta }
+      }
+    }))
+      it(`joins deltas ${name}`, () => {
+        expect(assemble(textDeltas.map(change))).to.deep.equal(assemble(textDeltas))
+      })
+
+    it('keeps the text that a part has when it is added, where nothing else comes of it', () => {
+      const part = { type: 'output_text', text: 'Hi', annotations: [] }
+      const result = assemble([
+        { type: 'response.content_part.added', output_index: 0, content_index: 0, part }
+      ])
+      expect(result).to.have.nested.property('output[0].content[0].text', 'Hi')
+    })
+
     it('fills in an output_text that is sent empty (OpenRouter)', () => {
       const completed = { ...response, status: 'completed', output: doneItems, output_text: '' }
       expect(assemble([{ type: 'response.completed', response: completed }]).output_text).to.equal(text)

@@ -266,6 +266,91 @@ describe('PayloadReader', () => {
       })
     }
 
+    for (const [name, cancelled] of Object.entries({
+      'response.cancelled': terminal('response.cancelled', { status: 'cancelled' }),
+      'response.done whose status is cancelled': terminal('response.done', { status: 'cancelled' }),
+      'response.completed whose status is cancelled': terminal('response.completed', { status: 'cancelled' }),
+      'response.done that is cancelled itself': { type: 'response.done', status: 'canceled' }
+    }))
+      it(`is CS_ERR_TRUNCATED with ${name}, with [DONE] and without`, async () => {
+        for (const body of [eventStream(spoke, cancelled), eventStream(spoke, cancelled, done)]) {
+          await expectRead(body, { text: 'Yes', code: 'CS_ERR_TRUNCATED' })
+          await expectRead(body, { text: 'Yes' }, { requireEnd: false })
+          const { finishReason } = await readIn([body], { onCut: 'fail', requireEnd: false })
+          expect(finishReason).to.match(/^cancell?ed$/)
+        }
+      })
+
+    it('is CS_ERR_TRUNCATED with its status as the reason in a whole body that was cancelled', async () => {
+      const body = JSON.stringify({ ...response, status: 'cancelled' })
+      const read = { text: '', code: 'CS_ERR_TRUNCATED' }
+      await expectRead(body, read, { events: false })
+      await expectRead(body, { ...read, finishReason: 'cancelled' }, { events: false, onCut: 'fail' })
+    })
+
+    for (const [name, end] of Object.entries({
+      'that is bare': { type: 'response.incomplete' },
+      'with fields of its own': { type: 'response.completed', status: 'incomplete' },
+      'that says why only': terminal('response.completed', { incomplete_details: { reason: 'incomplete' } })
+    }))
+      it(`passes with a terminal ${name} that is cut, and is CS_ERR_TRUNCATED with onCut: 'fail'`, async () => {
+        const body = eventStream(spoke, end)
+        await expectRead(body, { text: 'Yes' })
+        const failure = { code: 'CS_ERR_TRUNCATED', finishReason: 'incomplete' }
+        await expectRead(body, { text: 'Yes', ...failure }, { onCut: 'fail' })
+      })
+
+    it("is CS_ERR_TRUNCATED with response.completed that still runs with onCut: 'fail'", async () => {
+      const body = eventStream(spoke, terminal('response.completed', { status: 'in_progress' }))
+      await expectRead(body, { text: 'Yes' })
+      await expectRead(body, { text: 'Yes', code: 'CS_ERR_TRUNCATED' }, { onCut: 'fail' })
+    })
+
+    it('passes with a status of another name', async () => {
+      const body = eventStream(spoke, terminal('response.completed', { status: 'succeeded' }))
+      await expectRead(body, { text: 'Yes' }, { onCut: 'fail' })
+    })
+
+    for (const reason of ['server_error', 'error', 'server_timeout']) {
+      it(`is CS_ERR_PROVIDER where it is incomplete for ${reason}`, async () => {
+        const details = { status: 'incomplete', incomplete_details: { reason } }
+        const failure = { code: 'CS_ERR_PROVIDER', type: reason, finishReason: reason }
+        for (const end of [
+          terminal('response.incomplete', { ...details, usage }),
+          { type: 'response.incomplete', ...details, usage }
+        ]) {
+          await expectRead(eventStream(spoke, end), { text: 'Yes', usage, ...failure })
+          await expectRead(eventStream(spoke, end, done), { text: 'Yes', ...failure }, { onCut: 'fail' })
+        }
+        const body = JSON.stringify({ ...response, ...details })
+        await expectRead(body, { text: '', ...failure }, { events: false })
+      })
+    }
+
+    it('is CS_ERR_PROVIDER where it is incomplete with an error', async () => {
+      const error = { code: 'server_error', message: 'It broke' }
+      const failed = terminal('response.incomplete', { status: 'incomplete', error, usage })
+      const message = 'provider reported an error: It broke'
+      await expectRead(eventStream(spoke, failed), { text: 'Yes', usage, code: 'CS_ERR_PROVIDER', message })
+    })
+
+    for (const [name, body] of Object.entries({
+      'in its data': eventStream({ type: 'response.error', message: 'It broke' }),
+      'in the line event: alone': `event: response.error\n${eventStream({ message: 'It broke' })}`,
+      'over another type': `event: response.error\n${eventStream({ type: 'x', message: 'It broke' })}`,
+      'over text': 'event: response.error\ndata: It broke\n\n'
+    }))
+      it(`is CS_ERR_PROVIDER with response.error ${name}`, async () => {
+        const failure = { code: 'CS_ERR_PROVIDER', message: 'provider reported an error: It broke' }
+        await expectRead(eventStream(spoke) + body, { text: 'Yes', ...failure })
+        await expectRead(eventStream(spoke) + body + eventStream(done), { text: 'Yes', ...failure })
+      })
+
+    it('gives the output_text of a whole body without output', async () => {
+      const body = JSON.stringify({ ...response, status: 'completed', output_text: 'Yes' })
+      await expectRead(body, { text: 'Yes' }, { events: false })
+    })
+
     it('is one completion when response.created is repeated with one id (llama.cpp)', async () => {
       const progress = { ...created, type: 'response.in_progress' }
       const completed = terminal('response.completed', { status: 'completed' })

@@ -457,6 +457,53 @@ describe('splitThinking', () => {
       expect(whole).to.have.property('output').that.has.lengthOf(1)
     })
 
+  /** What a response says behind the stage, and whether a tag is left in it. */
+  async function saidBy(events: readonly object[]): Promise<object> {
+    const emitted = await all<Chunk>(Readable.from(events), splitThinking())
+    const read = async (from: 'content' | 'reasoning') =>
+      (await all<string>(Readable.from(emitted), toText({ from }))).join('')
+    const hasTag = JSON.stringify(emitted).includes('think>')
+    return { content: await read('content'), reasoning: await read('reasoning'), hasTag }
+  }
+
+  const pieces = ['<think>So', '</think>Hi']
+  const completed = { type: 'response.completed', response: { id: 'r', status: 'completed', output: [] } }
+  for (const [name, events] of Object.entries({
+    'the deltas of the Realtime API': [
+      ...pieces.map(delta => ({ type: 'response.text.delta', delta })),
+      { type: 'response.text.done', text: pieces.join('') },
+      completed
+    ],
+    'deltas that are called text': [
+      ...pieces.map(text => ({ type: 'response.output_text.delta', text })),
+      completed
+    ],
+    'a terminal that has the output itself': [
+      {
+        type: 'response.completed',
+        output: [{ type: 'message', id: 'm', content: [{ type: 'output_text', text: pieces.join('') }] }]
+      }
+    ],
+    'a part of the type text (SGLang)': [
+      {
+        type: 'response.completed',
+        response: {
+          output: [{ type: 'message', id: 'm', content: [{ type: 'text', text: pieces.join('') }] }]
+        }
+      }
+    ],
+    'output_text alone': [
+      { type: 'response.completed', response: { output: [], output_text: pieces.join('') } }
+    ],
+    'deltas, and output_text': [
+      ...pieces.map(delta => ({ type: 'response.output_text.delta', delta })),
+      { type: 'response.completed', response: { output: [], output_text: pieces.join('') } }
+    ]
+  }))
+    it(`parts a response of ${name}`, async () => {
+      expect(await saidBy(events)).to.deep.equal({ content: 'Hi', reasoning: 'So', hasTag: false })
+    })
+
   it('passes the very events on of a response without a tag', async () => {
     const events = eventsOf([['a', ' < b']], () => ({ item_id: 'm', output_index: 0 }))
     const emitted = await all<object>(Readable.from(events), splitThinking())

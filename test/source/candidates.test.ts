@@ -51,6 +51,20 @@ describe('candidates', () => {
     'that finishes with a failure': [
       { script: raw(opening, finish('network_error'), endMark) },
       { code: 'CS_ERR_PROVIDER' }
+    ],
+    'whose response is completed as failed': [
+      { script: raw('data: {"type":"response.completed","response":{"status":"failed"}}\n\n') },
+      { code: 'CS_ERR_PROVIDER' }
+    ],
+    'whose response is incomplete with an error': [
+      { script: raw('data: {"type":"response.incomplete","response":{"error":{"message":"no"}}}\n\n') },
+      { code: 'CS_ERR_PROVIDER' }
+    ],
+    'whose response is incomplete for a failure': [
+      {
+        script: raw('data: {"type":"response.incomplete","incomplete_details":{"reason":"server_error"}}\n\n')
+      },
+      { code: 'CS_ERR_PROVIDER' }
     ]
   }
   for (const [name, [options, told]] of Object.entries(cases)) {

@@ -281,6 +281,25 @@ describe('SummaryRecord', () => {
       expect(finishReasons).to.deep.equal({ 0: 'max_output_tokens' })
     })
 
+    for (const [reason, event] of Object.entries({
+      incomplete: { type: 'response.incomplete' },
+      max_output_tokens: {
+        type: 'response.completed',
+        status: 'incomplete',
+        incomplete_details: { reason: 'max_output_tokens' }
+      },
+      cancelled: { type: 'response.done', response: { status: 'cancelled' } },
+      in_progress: { type: 'response.completed', response: { status: 'in_progress' } }
+    }))
+      it(`is not whole behind ${JSON.stringify(event)}`, () => {
+        const { finishReasons, isWhole } = summaryOf([[1100, event]])
+        expect({ finishReasons, isWhole }).to.deep.equal({ finishReasons: { 0: reason }, isWhole: false })
+      })
+
+    it('is whole behind a terminal that says nothing else', () => {
+      expect(summaryOf([[1100, { type: 'response.completed' }]])).to.include({ isWhole: true })
+    })
+
     for (const status of ['in_progress', 'queued']) {
       it(`knows no finish reason while it is ${status}`, () => {
         const { finishReasons } = summaryOf([[1100, { ...created, response: { ...response, status } }]])

@@ -1,7 +1,7 @@
 import { CompletionError, type CompletionErrorFacts } from '../../errors.js'
 import { withoutKeysIn } from '../../failure/access-keys.js'
 import { printable } from '../../failure/printable.js'
-import { isResponsesEvent, type LooseChunk } from '../fields.js'
+import { closesResponse, isResponsesEvent, type LooseChunk, responseOf, responseStatusOf } from '../fields.js'
 import { isKeepAlive } from '../keep-alive.js'
 
 /** A provider's message is for a log line; what is longer is whole in `cause`. */
@@ -45,8 +45,8 @@ const statusNames = ['status', 'statuscode', 'httpstatus', 'httpstatuscode', 'ht
 const typeNames = ['type', 'errortype', 'exceptiontype']
 /** What a member is called that holds nothing but a failure. */
 const failureName = /(?:^err|errors?|exceptions?|^err(?:or)?(?:message|msg|text|description|type))$/
-/** What an event is called whose data is one, whatever that is. */
-const failureEvent = /^(?:error|\w*exception)$/i
+/** What an event is called whose data is one, whatever that is. new-api knows `response.error`. */
+const failureEvent = /^(?:(?:response\.)?error|\w*exception)$/i
 /** Where an error, or a part of it, is an object of its own, the outermost last. */
 const innerNames = [
   'error',
@@ -89,9 +89,8 @@ export function isErrorOfChoice(payload: object): boolean {
 
 /**
  * The `CS_ERR_PROVIDER` for a payload that reports an error, in whatever shape: `{error: {message, type, code}}`,
- * the bare `{message, type, code}`, an `error` that is text, Google's `[{error}]`, the `error` and
- * `response.failed` events of the Responses API, `{detail}` (FastAPI), `{errors: [...]}`, `{error_code, error_msg}`
- * (Baidu), `{base_resp: {status_code, status_msg}}` (MiniMax), `{code, msg}` (Zhipu), `{Message}` and `{__type}` (AWS),
+ * the bare `{message, type, code}`, an `error` that is text, Google's `[{error}]`, the `error`, `response.error` and
+ * `response.failed` events of the Responses API, `{detail}` (FastAPI), `{errors: [...]}`, `{error_code, error_msg}` (Baidu), `{base_resp: {status_code, status_msg}}` (MiniMax), `{code, msg}` (Zhipu), `{Message}` and `{__type}` (AWS),
  * `{errorMessage, errorType}` (Lambda), `{throttlingException: {message}}` (Bedrock), `{fault: {faultstring}}` (Apigee),
  * RFC 9457's `{title, status}`, or plain text.
  *
@@ -154,14 +153,17 @@ function payloadError(payload: object): object | string | undefined {
   return !isKeepAlive(payload) && (isEmptyError(payload) || complains(saidIn(payload))) ? payload : undefined
 }
 
-/** Besides `response.failed`, some gateways end a response that has failed with `response.completed` or `response.done`. */
+/**
+ * Besides `response.failed`, some gateways end a response that has failed with another event that closes it, and others send
+ * `response.error` (new-api).
+ */
 function responseError(event: LooseChunk): object | undefined {
-  const { type, response } = event
-  const error = isObject(response) && saysAnything(response.error) ? response.error : undefined
-  if (type === 'response.failed') return isObject(error) ? error : event
-  if (type !== 'response.completed' && type !== 'response.done') return undefined
-  if (isObject(error)) return error
-  return error || response?.status === 'failed' ? event : undefined
+  const isError = event.type === 'response.error'
+  if (!isError && !closesResponse(event)) return undefined
+  const error = responseOf(event)?.error
+  const isFailed = isError || responseStatusOf(event) === 'failed'
+  if (saysAnything(error)) return isObject(error) ? error : event
+  return isFailed ? event : undefined
 }
 
 /**

@@ -281,6 +281,7 @@ function namesIn(item: unknown, eventId?: unknown): Names {
 /** The events that only items of one type have, without `.delta` or `.done`. */
 const typesOfEvents: ReadonlyMap<string, string> = new Map([
   ['response.output_text', 'message'],
+  ['response.text', 'message'],
   ['response.refusal', 'message'],
   ['response.reasoning_text', 'reasoning'],
   ['response.reasoning', 'reasoning'],

@@ -1,6 +1,6 @@
-import { isTerminal, type TextKind } from '../fields.js'
+import { closesResponse, responseOf, type TextKind } from '../fields.js'
 import { isOpening } from '../progress.js'
-import { eventText } from '../text.js'
+import { deltaText, eventText } from '../text.js'
 import { type NamedItem, ResponseItems } from './response-items.js'
 import {
   type DeltaPlace,
@@ -24,6 +24,14 @@ interface KnownItem {
   /** Whether its beginning was not seen. */
   isCut: boolean
   readonly parts: { readonly all: readonly KnownPart[] }
+  /** The texts that it had when it was added: nearly always, they come again in deltas. */
+  readonly added?: readonly AddedText[]
+  /** Those of its parts. */
+  readonly addedParts?: readonly AddedText[]
+}
+
+interface AddedText extends WholeText {
+  readonly list: PartList
 }
 
 /** What is known of the texts of one kind in a response. */
@@ -35,12 +43,22 @@ export interface KnownTexts {
 class Item implements KnownItem {
   isCut: boolean
   readonly parts: ItemParts
+  added: readonly AddedText[]
+  readonly addedParts: AddedText[]
 
-  constructor(isCut: boolean, parts: readonly KnownPart[] = []) {
+  constructor(isCut: boolean, { parts, added, addedParts }: Partial<KnownItem> = {}) {
     this.isCut = isCut
-    this.parts = new ItemParts((list, index, isCut) => new Part(list, index, isCut), parts.map(Part.from))
+    this.added = added ?? []
+    this.addedParts = addedParts?.slice() ?? []
+    this.parts = new ItemParts(
+      (list, index, isCut) => new Part(list, index, isCut),
+      parts?.all.map(Part.from)
+    )
   }
 }
+
+/** The lists of the parts of an item, in the order in which a whole item is read. */
+const lists = ['summary', 'content'] as const
 
 /** The events that bring the text of a part, without `.delta` or `.done`: its kind, its field, the list it is in. */
 const texts: ReadonlyMap<string, readonly [kind: TextKind, field: string, list: PartList]> = new Map<
@@ -48,6 +66,7 @@ const texts: ReadonlyMap<string, readonly [kind: TextKind, field: string, list: 
   readonly [TextKind, string, PartList]
 >([
   ['response.output_text', ['content', 'text', 'content']],
+  ['response.text', ['content', 'text', 'content']],
   ['response.refusal', ['refusal', 'refusal', 'content']],
   ['response.reasoning_text', ['reasoning', 'text', 'content']],
   ['response.reasoning', ['reasoning', 'text', 'content']],
@@ -84,7 +103,7 @@ export class ResponseText implements KnownTexts {
     if (typeof delta === 'string' && this.#last && isAt(this.#last, loose, type))
       return this.#last.part.add(delta)
     if (!this.#hasBegun) this.#begin(event)
-    const isEnd = isTerminal(event) || type === 'response.failed'
+    const isEnd = closesResponse(event)
     // A terminal may come twice, but not behind an end mark.
     if (this.items.isOver && (!isEnd || isOpening(event))) this.#forget()
     if (isEnd) return this.#end(loose)
@@ -93,7 +112,7 @@ export class ResponseText implements KnownTexts {
     const [kind, field, list] = texts.get(name) ?? []
     if (kind !== undefined && field !== undefined && list !== undefined) {
       if (kind !== this.#kind) return ''
-      const text = eventText(step === 'delta' ? delta : loose[field])
+      const text = step === 'delta' ? deltaText(loose, field) : eventText(loose[field])
       if (text === '') return ''
       const { parts, isCut } = this.items.of(loose, type).own
       const index = indexIn(loose, list)
@@ -114,7 +133,7 @@ export class ResponseText implements KnownTexts {
     if (before === 'unknown') this.#isCut = true
     else if (before) {
       const { all, isOver } = before.texts[this.#kind].items
-      this.items.recall(all.map(item => ({ ...item, own: new Item(item.own.isCut, item.own.parts.all) })))
+      this.items.recall(all.map(item => ({ ...item, own: new Item(item.own.isCut, item.own) })))
       this.items.isOver = isOver
     }
   }
@@ -129,6 +148,8 @@ export class ResponseText implements KnownTexts {
     const { own } = this.items.of(event, type)
     if (step === 'done') return this.#restOf(own, event.item)
     own.isCut = false
+    const item = asLoose(event.item)
+    own.added = lists.flatMap(list => this.#textsIn(item, list).map(text => ({ ...text, list })))
     return ''
   }
 
@@ -140,23 +161,47 @@ export class ResponseText implements KnownTexts {
     const index = indexIn(event, list)
     if (step === 'done' && text !== '') return parts.partSaid(type, list, index, isCut, text).addRest(text)
     parts.part(list, index, isCut && step !== 'added')
+    if (text !== '') item.own.addedParts.push({ list, index, text })
     return ''
   }
 
-  #end({ response }: Loose): string {
+  #end(event: Loose): string {
     this.#last = undefined
     this.items.isOver = true
-    const output = listOf(asLoose(response).output)
-    return this.items
-      .ofOutput(output)
-      .map(({ own }, index) => this.#restOf(own, output[index]))
-      .join('')
+    const { output, output_text: whole } = responseOf(event) ?? {}
+    const given = listOf(output)
+    const rests = this.items.ofOutput(given).map(({ own }, index) => this.#restOf(own, given[index]))
+    return rests.join('') || this.#saidElsewhere(whole)
+  }
+
+  /**
+   * The text of a response of which nothing came: some servers say it only where items and parts are added, before their
+   * deltas, and others only in `output_text`, as the official client does.
+   */
+  #saidElsewhere(whole: unknown): string {
+    const hasCome = this.items.all.some(({ own }) => own.parts.all.some(part => part.length > 0))
+    if (hasCome || this.#isCut) return ''
+    const text = this.items.all.map(({ own }) => this.#addedTo(own)).join('')
+    if (text !== '' || this.#kind !== 'content' || typeof whole !== 'string') return text
+    const { parts } = this.items.of({}, 'response.output_text.done').own
+    return parts.part('content', 0, false).addRest(whole)
+  }
+
+  #addedTo({ parts, added, addedParts, isCut }: Item): string {
+    // Where both have a text, it is the same.
+    const all = added.some(({ text }) => text !== '') ? added : addedParts
+    const rest = (list: PartList) =>
+      parts.settle(
+        list,
+        all.filter(text => text.list === list),
+        isCut
+      ).rest
+    return lists.map(rest).join('')
   }
 
   #restOf({ parts, isCut }: Item, given: unknown): string {
     const item = asLoose(given)
-    const rest = (list: PartList) => parts.settle(list, this.#textsIn(item, list), isCut).rest
-    return rest('summary') + rest('content')
+    return lists.map(list => parts.settle(list, this.#textsIn(item, list), isCut).rest).join('')
   }
 
   #textsIn(item: Loose, list: PartList): WholeText[] {

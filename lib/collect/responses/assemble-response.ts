@@ -1,4 +1,4 @@
-import { isTerminal, usageOf } from '../../chunk/fields.js'
+import { closesResponse, isTerminal, responseOf, responseStatusOf, usageOf } from '../../chunk/fields.js'
 import { type NamedItem, ResponseItems } from '../../chunk/responses/response-items.js'
 import {
   type DeltaPlace,
@@ -46,6 +46,8 @@ export class ResponseAssembler {
   #response: Record<string, unknown> | undefined
   #usage: unknown
   #isTerminated = false
+  /** Whether it has come to an end of its own. */
+  #isOver = false
   #last: DeltaPlace<ResponsePart> | undefined
 
   add(event: LooseEvent, type: string): void {
@@ -55,10 +57,13 @@ export class ResponseAssembler {
       return
     }
     this.#last = undefined
-    const { response } = event
-    if (isObject(response)) {
-      this.#response = response
-      this.#isTerminated ||= isTerminal(event) || type === 'response.failed'
+    const response = responseOf(event)
+    if (response) {
+      const isEnd = closesResponse(event)
+      this.#isTerminated ||= isEnd
+      this.#isOver ||= isTerminal(event) && responseStatusOf(event) !== 'incomplete'
+      const isPartly = isEnd && (response === event || response.id === undefined)
+      this.#response = isPartly ? this.#with(response, event) : (response as Record<string, unknown>)
       if (this.#isTerminated && isFilled(response.output)) this.#take(response.output)
       return
     }
@@ -66,6 +71,12 @@ export class ResponseAssembler {
     const [name, step] = [type.slice(0, dot), type.slice(dot + 1)]
     if (name === 'response.output_item') this.#addItem(event, type, step)
     else this.#addPiece(event, type, name, step === 'delta')
+  }
+
+  /** Some gateways close a response with a few of its fields, or in an event that has them itself: the others are as before. */
+  #with(response: object, event: LooseEvent): Record<string, unknown> {
+    const { type, sequence_number, response: none, ...fields } = response as Record<string, unknown>
+    return { ...this.#response, ...fields, status: responseStatusOf(event) }
   }
 
   #addItem(event: LooseEvent, type: string, step: string): void {
@@ -99,9 +110,8 @@ export class ResponseAssembler {
   result(): Record<string, unknown> {
     const known = this.#response ?? {}
     const response: Record<string, unknown> = { id: '', object: 'response', ...known }
-    const isOver = this.#isTerminated && known.status !== 'incomplete' && known.status !== 'failed'
     const items = this.#items.all
-    response.output = items.length > 0 ? this.#outputOf(isOver) : (known.output ?? [])
+    response.output = items.length > 0 ? this.#outputOf(this.#isOver) : (known.output ?? [])
     if (this.#usage !== undefined) response.usage = this.#usage
     if (!this.#isTerminated && items.length > 0) {
       response.status = items.every(({ isDone }) => isDone) ? 'completed' : 'incomplete'

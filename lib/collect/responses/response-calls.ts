@@ -1,4 +1,4 @@
-import { isTerminal } from '../../chunk/fields.js'
+import { closesResponse, isTerminal, responseOf, responseStatusOf } from '../../chunk/fields.js'
 import { type NamedItem, ResponseItems } from '../../chunk/responses/response-items.js'
 import { beforeOf } from '../../chunk/responses/resumed.js'
 import { PartialToolCall, type ToolCall, toToolCall } from '../chat/tool-call-list.js'
@@ -29,9 +29,9 @@ export class ResponseCalls {
   /** Takes the next event, and puts the calls that came to their end with it into one of the two lists. */
   add(chunk: object, type: string, whole: ToolCall[], unfinished: ToolCall[]): void {
     const event = chunk as LooseEvent
-    const { item, delta, name, arguments: given, input, response } = event
+    const { item, delta, name, arguments: given, input } = event
     if (!this.#hasBegun) this.#begin(event)
-    if (this.#items.isOver && !isTerminal(event)) this.#items.clear()
+    if (this.#items.isOver && !closesResponse(event)) this.#items.clear()
     switch (type) {
       case 'response.output_item.added':
         if (isCallItem(item)) this.#start(this.#items.of(event, type).own).add(asDelta(item))
@@ -49,7 +49,7 @@ export class ResponseCalls {
           this.#settle(this.#items.of(event, type), item, item.status === 'incomplete' ? unfinished : whole)
         break
       default:
-        if (isTerminal(event)) this.#finish(type, response, whole, unfinished)
+        if (isTerminal(event)) this.#finish(event, whole, unfinished)
     }
   }
 
@@ -73,9 +73,10 @@ export class ResponseCalls {
   }
 
   /** A terminal event holds all items once more; some gateways send them there only. */
-  #finish(type: string, response: unknown, whole: ToolCall[], unfinished: ToolCall[]): void {
-    const isCut = type === 'response.incomplete'
-    const output = isObject(response) && Array.isArray(response.output) ? response.output : []
+  #finish(event: object, whole: ToolCall[], unfinished: ToolCall[]): void {
+    const isCut = responseStatusOf(event) === 'incomplete'
+    const given = responseOf(event)?.output
+    const output = Array.isArray(given) ? given : []
     const items = this.#items.ofOutput(output)
     this.#items.isOver = true
     for (const [index, known] of items.entries()) {

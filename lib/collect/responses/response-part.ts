@@ -1,5 +1,5 @@
 import { Part, type PartList } from '../../chunk/responses/response-parts.js'
-import { eventText } from '../../chunk/text.js'
+import { deltaText, eventText } from '../../chunk/text.js'
 import { JoinedText } from '../joined-text.js'
 
 /** An event of the Responses API, or what is in it, as data from outside: any field may be missing, or of another type. */
@@ -14,6 +14,7 @@ export interface TextOfPart {
 /** The events that bring the text of a part in pieces, without `.delta` or `.done`. */
 export const partTexts: ReadonlyMap<string, TextOfPart> = new Map([
   ['response.output_text', { list: 'content', type: 'output_text', field: 'text' }],
+  ['response.text', { list: 'content', type: 'output_text', field: 'text' }],
   ['response.refusal', { list: 'content', type: 'refusal', field: 'refusal' }],
   ['response.reasoning_text', { list: 'content', type: 'reasoning_text', field: 'text' }],
   ['response.reasoning', { list: 'content', type: 'reasoning_text', field: 'text' }],
@@ -44,8 +45,9 @@ export class ResponsePart extends Part {
     if (isFilled(part.logprobs)) this.#logprobs.length = 0
   }
 
-  addDelta({ delta, logprobs }: LooseEvent): void {
-    this.add(typeof delta === 'string' ? delta : eventText(delta))
+  addDelta(event: LooseEvent): void {
+    const { delta, logprobs } = event
+    this.add(typeof delta === 'string' ? delta : deltaText(event, fieldOf({ type: this.#type })))
     if (Array.isArray(logprobs)) for (const logprob of logprobs) this.#logprobs.push(logprob)
   }
 
@@ -94,7 +96,9 @@ export class ResponsePart extends Part {
 
   #filled(part: Record<string, unknown>): Record<string, unknown> {
     const { text } = this
-    if (text !== '' || this.length > 0 || fieldOf(part) in part) part[fieldOf(part)] = text
+    const field = fieldOf(part)
+    if (text !== '' || this.length > 0) part[field] = text
+    else if (field in part) part[field] = textIn(part)
     if (this.annotations.length > 0 && !isFilled(part.annotations))
       part.annotations = this.annotations.slice()
     if (this.#logprobs.length > 0 && !isFilled(part.logprobs)) part.logprobs = this.#logprobs.slice()

@@ -1,8 +1,8 @@
 import {
   choicesOf,
+  closesResponse,
   finishReasonOf,
   indexOf,
-  isTerminal,
   type LooseChoice,
   type LooseChunk,
   type LooseDelta
@@ -153,10 +153,12 @@ export class ThinkingChunks {
   }
 
   #addEvent(event: Loose, type: string): object[] {
-    if (type === 'response.output_text.delta') return this.#addDelta(event, type)
+    if (type === 'response.output_text.delta' || type === 'response.text.delta')
+      return this.#addDelta(event, type)
     const place = numberOf(event.content_index)
     switch (type) {
       case 'response.output_text.done':
+      case 'response.text.done':
         return [...this.#endOfParts(this.#itemOf(event, type), place), this.#withoutThinking(event, 'text')]
       case 'response.content_part.added':
       case 'response.content_part.done':
@@ -171,25 +173,27 @@ export class ThinkingChunks {
           withValue(event, 'item', this.#itemWithoutThinking(event.item))
         ]
       default: {
-        const rest = isTerminal(event) ? this.#endOfParts() : []
-        const whole = isLoose(event.response)
-          ? withValue(event, 'response', this.#responseApart(event.response))
-          : event
-        if (isTerminal(event)) this.#items.isOver = true
+        const isEnd = closesResponse(event)
+        const rest = isEnd ? this.#endOfParts() : []
+        const { response } = event
+        let whole = event
+        if (isLoose(response)) whole = withValue(event, 'response', this.#responseApart(response))
+        else if (isEnd) whole = this.#responseApart(event)
+        if (isEnd) this.#items.isOver = true
         return [...rest, whole]
       }
     }
   }
 
   #addDelta(event: Loose, type: string): object[] {
-    const { delta } = event
+    const delta = event.delta ?? event.text
     if (typeof delta !== 'string' || delta === '') return [event]
     const part = this.#partOf(event, type)
     const runs = part.text.add(delta)
     if (part.text.held > 0) part.last = event
     const [only] = runs
     if (runs.length === 1 && only?.kind === 'content' && only.text === delta) return [event]
-    if (runs.length === 0) return [{ ...event, delta: '', logprobs: [] }]
+    if (runs.length === 0) return [this.#deltaEvent(event, part, { kind: 'content', text: '' })]
     return runs.map(run => this.#deltaEvent(event, part, run))
   }
 
@@ -215,8 +219,7 @@ export class ThinkingChunks {
   /** An event that brings a run: what the model thinks belongs to an item of its own, as it does from OpenAI. */
   #deltaEvent(event: Loose, { item }: OpenPart, { kind, text }: Run): object {
     const { text: _whole, logprobs, output_index, item_id, ...rest } = event
-    if (kind === 'content')
-      return { ...rest, type: 'response.output_text.delta', item_id, output_index, delta: text, logprobs: [] }
+    if (kind === 'content') return { ...rest, item_id, output_index, delta: text, logprobs: [] }
     return {
       ...rest,
       type: 'response.reasoning_text.delta',
@@ -235,8 +238,8 @@ export class ThinkingChunks {
 
   /** A response with what the model thinks in items of their own, behind all others, which keep their places. */
   #responseApart(response: Loose): Loose {
-    const { output } = response
-    if (!Array.isArray(output) || output.length === 0) return response
+    const { output, output_text: text } = response
+    if (!Array.isArray(output) || output.length === 0) return this.#textApart(response, text)
     const items = this.#items.ofOutput(output)
     const thoughts = output.flatMap((given, place) => {
       const [item, text] = [items[place], this.#thinkingOf(given)]
@@ -244,6 +247,14 @@ export class ThinkingChunks {
     })
     const others = mapped(output, item => this.#itemWithoutThinking(item))
     const apart = withValue(response, 'output', thoughts.length > 0 ? [...others, ...thoughts] : others)
+    return this.#withoutThinking(apart, 'output_text')
+  }
+
+  /** A response without items. What the model thinks in its text is new only where no item has come at all. */
+  #textApart(response: Loose, text: unknown): Loose {
+    const thinking = typeof text === 'string' ? this.#ofWhole(text, 'reasoning') : ''
+    const isNew = thinking !== '' && this.#items.all.length === 0
+    const apart = isNew ? { ...response, output: [reasoningItem('thinking_0', thinking)] } : response
     return this.#withoutThinking(apart, 'output_text')
   }
 
@@ -257,7 +268,7 @@ export class ThinkingChunks {
   }
 
   #partWithoutThinking(part: unknown): unknown {
-    return isLoose(part) && part.type === 'output_text' ? this.#withoutThinking(part, 'text') : part
+    return isLoose(part) && isAnswer(part) ? this.#withoutThinking(part, 'text') : part
   }
 
   #withoutThinking(holder: Loose, field: string): Loose {
@@ -269,7 +280,7 @@ export class ThinkingChunks {
     if (!isLoose(item) || !Array.isArray(item.content)) return ''
     return item.content
       .map(part =>
-        isLoose(part) && part.type === 'output_text' && typeof part.text === 'string'
+        isLoose(part) && isAnswer(part) && typeof part.text === 'string'
           ? this.#ofWhole(part.text, 'reasoning')
           : ''
       )
@@ -281,6 +292,11 @@ export class ThinkingChunks {
     const text = new ThinkingText(this.#pattern, this.#startsOpen)
     return textOfRuns([...text.add(whole), ...text.end()], kind)
   }
+}
+
+/** SGLang calls the text of an answer `text`. */
+function isAnswer({ type }: Loose): boolean {
+  return type === 'output_text' || type === 'text'
 }
 
 function textOfRuns(runs: readonly Run[], kind: Run['kind']): string {

@@ -11,9 +11,10 @@ const longestMark = 32
 
 const dataStart = /^data: *(?=\{)/
 const endMark = /^data: *\[DONE\] *$/
-const terminalName = /response\.(?:completed|incomplete|failed|done)(?![\w.])/
+const terminalName = /response\.(?:completed|incomplete|failed|done|cancell?ed)(?![\w.])/
 /** The type of a terminal, wherever it stands in its event; in a text it would have backslashes before its quotes. */
-const terminal = /(?:^event: ?|"type" ?: ?")response\.(?:completed|incomplete|failed|done)(?![\w.])/
+const terminal =
+  /(?:^event: ?|"type" ?: ?")response\.(?:completed|incomplete|failed|done|cancell?ed)(?![\w.])/
 
 /** What a chunk has that says what the completion took, and opens no other. */
 const afterword = /"(?:usage|choices)"/

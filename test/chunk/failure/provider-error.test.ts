@@ -390,6 +390,36 @@ const shapes: Shape[] = [
     facts: { status: 429 }
   },
   {
+    name: 'response.error (new-api)',
+    payload: {
+      type: 'response.error',
+      response: { error: { message: 'Bad', type: 'invalid_request_error', code: 'x' } }
+    },
+    message: 'Bad',
+    facts: { type: 'invalid_request_error', providerCode: 'x' }
+  },
+  {
+    name: 'response.error with a message of its own',
+    payload: { type: 'response.error', message: 'Bad', code: 'x' },
+    message: 'Bad',
+    facts: { providerCode: 'x' }
+  },
+  {
+    name: 'response.incomplete whose response has an error',
+    payload: {
+      type: 'response.incomplete',
+      response: { status: 'incomplete', error: { code: 'server_error', message: 'It broke' } }
+    },
+    message: 'It broke',
+    facts: { providerCode: 'server_error' }
+  },
+  {
+    name: 'response.completed that has the fields of a response that has failed',
+    payload: { type: 'response.completed', status: 'failed', error: null },
+    message: 'no message given',
+    facts: {}
+  },
+  {
     name: 'response.failed without an error',
     payload: { type: 'response.failed' },
     message: 'no message given',
@@ -439,6 +469,11 @@ const good: [name: string, payload: object][] = [
     'response.completed in good order',
     { type: 'response.completed', response: { status: 'completed', error: null } }
   ],
+  [
+    'response.completed with the fields of a response in good order',
+    { type: 'response.completed', status: 'completed', error: null, output: [] }
+  ],
+  ['a response that was cancelled', { type: 'response.cancelled', response: { status: 'cancelled' } }],
   ['a usage chunk with a code', { code: 7, message: 'm', choices: [], usage: { total_tokens: 1 } }]
 ]
 

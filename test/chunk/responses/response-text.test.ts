@@ -112,6 +112,78 @@ describe('ResponseText', () => {
     expect(read([...deltas.slice(0, 1), failed])).to.equal('Hello there')
   })
 
+  it('gives the output of a terminal that has the fields of the response itself (Perplexity)', () => {
+    const own = { type: 'response.completed', id: 'r', output: [thinking, message] }
+    expect(read([own])).to.equal('Hello there')
+    expect(read([...deltas, own])).to.equal('Hello there')
+    expect(read([own], 'reasoning')).to.equal('SumThink')
+  })
+
+  it('reads response.text as response.output_text, and a delta that is called text', () => {
+    const named = deltas.map(({ delta, ...event }) => ({ ...event, text: delta }))
+    for (const pieces of [named, deltas.map(event => ({ ...event, type: 'response.text.delta' }))]) {
+      expect(read(pieces)).to.equal('Hello there')
+      expect(read([...pieces, ...done, completed])).to.equal('Hello there')
+    }
+    const whole = { ...done[0], type: 'response.text.done' }
+    expect(read([whole])).to.equal('Hello there')
+    expect(read([...deltas.slice(0, 1), whole, ...done, completed])).to.equal('Hello there')
+  })
+
+  it('gives output_text where nothing of the answer came in any other way', () => {
+    const end = (output: object[]) => ({
+      type: 'response.completed',
+      response: { output, output_text: 'Hello there' }
+    })
+    expect(read([end([])])).to.equal('Hello there')
+    expect(read([end([thinking]), end([thinking])])).to.equal('Hello there')
+    expect(read([end([thinking])], 'reasoning')).to.equal('SumThink')
+    for (const events of [deltas, done, deltas.slice(0, 1)])
+      expect(read([...events, end([])])).to.equal(read(events))
+    expect(read([end([message])])).to.equal('Hello there')
+  })
+
+  describe('with a text that its item has when it is added', () => {
+    const added = { type: 'response.output_item.added', output_index: 1, item: message }
+    const partAdded = { type: 'response.content_part.added', ...place, part }
+    const bare = { type: 'response.completed', response: { output: [] } }
+    for (const [name, events] of Object.entries({
+      'in the item': [added],
+      'in the part': [partAdded],
+      'in both': [added, partAdded]
+    })) {
+      it(`gives it at the end where it came in no other way: ${name}`, () => {
+        expect(read([...events, bare])).to.equal('Hello there')
+        expect(read([...events, bare, bare])).to.equal('Hello there')
+        const { content, ...empty } = message
+        const itemDone = { type: 'response.output_item.done', output_index: 1, item: empty }
+        expect(read([...events, itemDone, bare])).to.equal('Hello there')
+      })
+
+      it(`gives it once where it comes again: ${name}`, () => {
+        expect(read([...events, ...deltas, ...done, completed])).to.equal('Hello there')
+        expect(read([...events, ...deltas, bare])).to.equal('Hello there')
+        expect(read([...events, completed])).to.equal('Hello there')
+        const renamed = { ...message, id: 'x' }
+        const end = { type: 'response.completed', response: { output: [renamed] } }
+        expect(read([...events, end])).to.equal('Hello there')
+      })
+    }
+
+    it('gives it to a reader that comes back before the end', () => {
+      const reader = new ResponseText('content')
+      reader.read(added, added.type)
+      const texts = {
+        content: reader,
+        refusal: new ResponseText('refusal'),
+        reasoning: new ResponseText('reasoning')
+      }
+      const marked = { ...bare }
+      markResumed(marked, { texts, items: { all: [], isOver: false }, lanes: new Set() })
+      expect(read([marked])).to.equal('Hello there')
+    })
+  })
+
   it('begins anew with a terminal that opens another completion, and not with one that comes twice', () => {
     const other = { type: 'response.completed', response: { id: 's', output: [thinking, message] } }
     expect(read([completed, { ...completed }])).to.equal('Hello there')

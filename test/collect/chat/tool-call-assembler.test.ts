@@ -422,8 +422,16 @@ describe('ToolCallAssembler', () => {
     })
 
     it('gives no call that is open when the response is incomplete', () => {
-      const end = { type: 'response.incomplete', response: { output: [] } }
-      expect(cutOff([added, delta('{"x"'), end])).to.deep.equal(['f {"x"'])
+      for (const end of [
+        { type: 'response.incomplete', response: { output: [] } },
+        { type: 'response.done', response: { status: 'incomplete', output: [] } },
+        { type: 'response.completed', status: 'incomplete' }
+      ])
+        expect(cutOff([added, delta('{"x"'), end])).to.deep.equal(['f {"x"'])
+    })
+
+    it('gives a call that a terminal has which has the fields of the response itself', () => {
+      expect(steps([{ type: 'response.completed', output: [done.item] }]).flat()).to.have.lengthOf(1)
     })
 
     it('gives no call that is open when the input ends', () => {

@@ -32,6 +32,7 @@ const ends = {
   'a named response.completed': ['event: response.completed\ndata: {"type":"response.completed"}\n\n', ''],
   'a named response.incomplete': ['event: response.incomplete\ndata: {}\n\n', ''],
   'a named response.failed': ['event: response.failed\ndata: {}\n\n', ''],
+  'a named response.cancelled': ['event: response.cancelled\ndata: {}\n\n', ''],
   'a response.done': ['event: response.done\ndata: {}\n\n', ''],
   'a type behind other members (keys in order)': [
     'data: {"response":{"output":[],"status":"completed"},"sequence_number":4,"type":"response.completed"}\n\n',
