@@ -1,6 +1,7 @@
 import { numberIn } from '../../chunk/fields.js'
 import { unreadable } from '../../chunk/text.js'
 import { isObject, MergedFields, type Pieces } from '../merged-fields.js'
+import { isCallersType } from '../responses/call-item.js'
 import { argumentsText, isSaidAgain, type SettledArguments, ToolArguments } from './tool-arguments.js'
 
 const callNames: ReadonlySet<string> = new Set(['index', 'id', 'type', 'function', 'custom'])
@@ -14,11 +15,15 @@ export interface ToolCall {
   index: number
   /** What the answer to the call has to name: `tool_call_id`, or the Responses API's `call_id`. `''` if there is none. */
   id: string
-  /** `function` or `custom`, or as the provider names it. */
+  /**
+   * `function` or `custom`, or as the provider names it. In the Responses API, calls of the provider's tools that the caller
+   * is to run are among them: `local_shell_call`, `shell_call`, `computer_call`, `apply_patch_call`, a `tool_search_call`
+   * for the client, and `mcp_approval_request`, which waits for an approval.
+   */
   type: string
-  /** The name of the function or custom tool. */
+  /** The name of the function or custom tool; of other calls their type without `_call`, where they have no name. */
   name: string
-  /** The arguments as the model wrote them; the input of a custom tool. */
+  /** The arguments as the model wrote them; the input of a custom tool; of other calls their own fields, as JSON. */
   arguments: string
   /** The parsed arguments of a function, if they are JSON. */
   parsed?: unknown
@@ -269,7 +274,8 @@ export function toToolCall(choice: number, partial: PartialToolCall, settled?: S
   if (call.type !== 'custom' && 'parsed' in rest) call.parsed = rest.parsed
   if (extra !== undefined) call.extra_content = extra
   const isCallers =
-    ['function', 'custom', 'client_side_tool'].includes(call.type) && !providerTools.test(name)
+    isCallersType(call.type) ||
+    (['function', 'custom', 'client_side_tool'].includes(call.type) && !providerTools.test(name))
   if (!isCallers) call.isProviderRun = true
   return call
 }

@@ -2,7 +2,7 @@ import { closesResponse, isTerminal, responseOf, responseStatusOf } from '../../
 import { type NamedItem, ResponseItems } from '../../chunk/responses/response-items.js'
 import { beforeOf } from '../../chunk/responses/resumed.js'
 import { PartialToolCall, type ToolCall, toToolCall } from '../chat/tool-call-list.js'
-import { isObject } from '../merged-fields.js'
+import { asDelta, isCallItem } from './call-item.js'
 
 /** What may be read off an event of the Responses API that concerns a tool call. */
 type LooseEvent = Readonly<Record<string, unknown>>
@@ -16,8 +16,8 @@ interface KnownCall {
 }
 
 /**
- * The function and custom tool calls of one response, from its events. The calls that the provider makes
- * itself, such as a web search, are not among them.
+ * The calls of one response that the caller is to run, from its events: of functions, of custom tools, and of tools of the
+ * provider's such as a local shell. The calls that the provider runs itself, such as a web search, are not among them.
  */
 export class ResponseCalls {
   readonly #items = new ResponseItems<KnownCall>(() => ({ open: undefined, isSettled: false }))
@@ -103,21 +103,5 @@ export class ResponseCalls {
   #start(own: KnownCall): PartialToolCall {
     own.open ??= new PartialToolCall(this.#count++)
     return own.open
-  }
-}
-
-function isCallItem(item: unknown): item is Record<string, unknown> {
-  return isObject(item) && (item.type === 'function_call' || item.type === 'custom_tool_call')
-}
-
-/** An item of a response in the words of a chat completion. */
-function asDelta(
-  item: Record<string, unknown>
-): Record<'id' | 'type', unknown> & { function: Record<string, unknown> } {
-  const { id, call_id, type, name, arguments: given, input } = item
-  return {
-    id: call_id || id,
-    type: type === 'custom_tool_call' ? 'custom' : 'function',
-    function: { name, arguments: given ?? input }
   }
 }

@@ -144,6 +144,83 @@ describe('ToolCallAssembler', () => {
     expect(steps(chunks)).to.deep.equal([[], [], ['f {"x":1}'], []])
   })
 
+  for (const [type, item, name, given] of [
+    [
+      'local_shell_call',
+      { action: { type: 'exec', command: ['ls'] } },
+      'local_shell',
+      '{"action":{"type":"exec","command":["ls"]}}'
+    ],
+    ['shell_call', { action: { commands: ['ls'] } }, 'shell', '{"action":{"commands":["ls"]}}'],
+    [
+      'shell_call',
+      { action: { commands: ['ls'] }, environment: { type: 'local' } },
+      'shell',
+      '{"action":{"commands":["ls"]},"environment":{"type":"local"}}'
+    ],
+    [
+      'computer_call',
+      { action: { type: 'wait' }, pending_safety_checks: [] },
+      'computer',
+      '{"action":{"type":"wait"},"pending_safety_checks":[]}'
+    ],
+    [
+      'apply_patch_call',
+      { operation: { type: 'delete_file', path: 'a' } },
+      'apply_patch',
+      '{"operation":{"type":"delete_file","path":"a"}}'
+    ],
+    [
+      'tool_search_call',
+      { execution: 'client', arguments: { goal: 'a' } },
+      'tool_search',
+      '{"execution":"client","arguments":{"goal":"a"}}'
+    ],
+    [
+      'mcp_approval_request',
+      { name: 'pay', server_label: 's', arguments: '{"n":1}' },
+      'pay',
+      '{"server_label":"s","arguments":"{\\"n\\":1}"}'
+    ]
+  ] as const) {
+    it(`gives a ${type} of the Responses API once, which the caller is to run (${given})`, () => {
+      const whole = { id: 'i', call_id: 'call_1', type, status: 'completed', ...item }
+      const assembler = new ToolCallAssembler()
+      const calls = [
+        { type: 'response.output_item.added', output_index: 0, item: { ...whole, status: 'in_progress' } },
+        { type: 'response.output_item.done', output_index: 0, item: whole },
+        { type: 'response.completed', response: { status: 'completed', output: [whole] } }
+      ].map(event => assembler.add(event))
+      const call = {
+        choice: 0,
+        index: 0,
+        id: 'call_1',
+        type,
+        name,
+        arguments: given,
+        parsed: JSON.parse(given)
+      }
+      expect([...calls, assembler.end()]).to.deep.equal([[], [call], [], []])
+    })
+  }
+
+  for (const item of [
+    {
+      type: 'shell_call',
+      action: { commands: ['ls'] },
+      environment: { type: 'container_reference', container_id: 'c' }
+    },
+    { type: 'tool_search_call', execution: 'server', arguments: {} },
+    { type: 'web_search_call', action: { query: 'a' } }
+  ]) {
+    it(`gives no ${item.type} that the provider runs itself`, () => {
+      const output = [{ id: 'i', call_id: 'call_1', status: 'completed', ...item }]
+      expect(
+        steps([{ type: 'response.completed', response: { status: 'completed', output } }])
+      ).to.deep.equal([[], []])
+    })
+  }
+
   it('reads indexes that are texts', () => {
     const chunks = [
       deltas(start('0', 'a', 'f'), start('1', 'b', 'g')),
