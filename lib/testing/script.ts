@@ -1,4 +1,5 @@
 import type OpenAI from 'openai'
+import { checkScriptText } from './checks.js'
 import type { Faults } from './faults.js'
 
 /**
@@ -105,16 +106,16 @@ export interface ScriptOptions extends Omit<Script, 'choices'> {
 }
 
 /**
- * A script from plain text, cut into pieces the size of tokens. Several texts are several choices.
+ * A script from plain text, cut into pieces the size of tokens. Several texts are several choices. Throws
+ * `CS_ERR_INVALID_OPTION` for a wrong text or option.
  *
  * @example
  * await using server = await serveCompletions({ script: script('It was a dark and stormy night', { interval: 5 }) })
  * console.log(server.url)
  */
-export function script(
-  text: string | readonly string[],
-  { start = 0, interval = 10, finish_reason, ...rest }: ScriptOptions = {}
-): Script {
+export function script(text: string | readonly string[], options?: ScriptOptions): Script {
+  checkScriptText(text, options)
+  const { start = 0, interval = 10, finish_reason, ...rest } = options ?? {}
   const texts = typeof text === 'string' ? [text] : text
   return {
     ...rest,
