@@ -346,6 +346,30 @@ describe('completeEach', () => {
     expect(elements).to.not.have.property('completion')
   })
 
+  it('has elements in its record that have members as chunks have them', async () => {
+    const elements = [{ cost: 5 }, { error: 'none' }, { usage: { total: 1 } }, { type: 'ping' }, {}]
+    await using server = await serve({ script: script(JSON.stringify(elements)) })
+    const [record] = await all<RowRecord<Row>>(
+      Readable.from(rows(1)),
+      completeEach(clientOf(server), paramsOf, { through: () => [toText(), toElements()] })
+    )
+    expect(record?.elements).to.deep.equal(elements)
+  })
+
+  it('has the usage of a chunk that has nothing else in its completion', async () => {
+    const usage = { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 }
+    const chunk = { id: 'a', object: 'chat.completion.chunk', created: 1, model: 'm' }
+    const said = { ...chunk, choices: [{ index: 0, delta: { content: 'Hi' }, finish_reason: 'stop' }] }
+    const writes = [{ usage }, said].map(payload => ({ bytes: `data: ${JSON.stringify(payload)}\n\n` }))
+    await using server = await serve({ script: { writes: [...writes, { bytes: 'data: [DONE]\n\n' }] } })
+    const [record] = await all<RowRecord<Row>>(
+      Readable.from(rows(1)),
+      completeEach(clientOf(server), paramsOf)
+    )
+    expect(record).to.not.have.property('elements')
+    expect(record?.completion?.usage).to.deep.equal(usage)
+  })
+
   it('has the tool calls of a row in its record', async () => {
     const pieces = [{ at: 0, toolCall: { id: 'c', name: 'f', arguments: '{"x":1}' } }]
     await using server = await serve({ script: { choices: [{ pieces }] } })
