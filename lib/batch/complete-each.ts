@@ -72,11 +72,11 @@ export interface BatchOptions<Row> extends RowOptions<Row> {
    * Default: false, a row that failed is finished.
    */
   retryFailed?: boolean
-  /** How many rows there are, for the time left. */
+  /** How many rows there are, for the time left. Default: not known. */
   total?: number
-  /** Called when a row is finished. */
+  /** Called when a row is finished, or was found in the journal. What it fails with fails the batch. Default: nobody is told. */
   onProgress?: (progress: BatchProgress) => void
-  /** Ends the batch: what is in flight is aborted, what is finished is in the journal. */
+  /** Ends the batch: what is in flight is aborted, what is finished is in the journal. Default: none. */
   signal?: AbortSignal
 }
 

@@ -39,6 +39,7 @@ import { waitFor } from './wait-for.js'
 export interface RowRecord<Row = unknown> {
   /** By which the row is known. */
   key: string
+  /** The row itself, as it was read. */
   row: Row
   /** The whole completion, as without `stream: true`; absent if the row failed, or its stages emit no chunks. */
   completion?: WholeCompletion

@@ -9,7 +9,9 @@ import type { Faults } from './faults.js'
 export interface ToolCallPiece {
   /** Default 0. */
   index?: number
+  /** The id of the call, with its first piece only. Default: an empty one. */
   id?: string
+  /** The name of the function, with the first piece of the call only. Default: `''`. */
   name?: string
   /** A part of the JSON text. Default `''`. */
   arguments?: string
@@ -55,6 +57,7 @@ export interface Script {
   system_fingerprint?: string
   /** Default: no such field. */
   service_tier?: string
+  /** The answers: one, or several as of a request with `n`. None at all is an answer without a choice. */
   choices: ScriptedChoice[]
   /**
    * Token counts. In a stream of the chat and legacy APIs they are sent when `stream_options.include_usage` asks
@@ -75,6 +78,7 @@ export interface Script {
 export interface RawWrite {
   /** In milliseconds since the request arrived. Default: as soon as the one before is sent. */
   at?: number
+  /** What is written; a string as UTF-8. */
   bytes: string | Uint8Array
 }
 
