@@ -1,6 +1,5 @@
-import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { createWriteStream } from 'node:fs'
+import { createWriteStream, rmSync, writeFileSync } from 'node:fs'
 import { appendFile, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable, Transform, Writable } from 'node:stream'
@@ -672,6 +671,41 @@ describe('completeEach', () => {
           expect((await complete(server, rows(1), journaled(folder))).error, owner).to.equal(undefined)
         }
         expect(server.requests).to.have.length(1)
+      })
+    })
+
+    for (const [what, harm] of Object.entries({
+      deleted: (file: string) => rmSync(file),
+      changed: (file: string) => writeFileSync(file, '')
+    })) {
+      it(`fails with CS_ERR_JOURNAL, behind all records, where its journal was ${what} while it ran`, async () => {
+        await withFolder(async folder => {
+          await using server = await serve(echo)
+          const file = join(folder, 'run.ndjson')
+          const onProgress = ({ done }: BatchProgress) => {
+            if (done === 2) harm(file)
+          }
+          const { items, error } = await complete(
+            server,
+            rows(5),
+            journaled(folder, { onProgress, concurrency: 1 })
+          )
+          expect(items).to.have.length(5)
+          expect(error).to.have.property('code', 'CS_ERR_JOURNAL')
+          expect(error?.message).to.match(new RegExp(`run\\.ndjson was ${what} by somebody else`))
+        })
+      })
+    }
+
+    it('refuses a line that is no record', async () => {
+      await withFolder(async folder => {
+        await using server = await serve(echo)
+        const file = join(folder, 'run.ndjson')
+        await writeFile(file, '{"completionStreamsJournal":1,"run":""}\n{"key":"row 0"}\n')
+        const { items, error } = await complete(server, rows(3), journaled(folder))
+        expect(items).to.deep.equal([])
+        expect(error).to.have.property('code', 'CS_ERR_JOURNAL')
+        expect(error?.message).to.match(/^line 2 of .*run\.ndjson is damaged/)
       })
     })
 
