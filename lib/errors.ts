@@ -80,8 +80,9 @@ export interface CompletionErrorFacts {
   times?: number
   /** Why a moderation check refused the text, in its own words. */
   reason?: string
-  /** Which kind of text it refused, and of which choice. */
+  /** Which kind of text it refused. */
   kind?: 'content' | 'refusal' | 'reasoning' | 'arguments'
+  /** The index of the choice whose text it refused. */
   choice?: number
   /** How a text begins that is not what it was to be, such as a damaged chunk. Not enumerable either. */
   beginning?: string

@@ -49,7 +49,7 @@ export {
 export { type RedactionRule, type RedactStage, redact } from './guard/redaction.js'
 export { accessKeys, cardNumbers, emailAddresses, ibans } from './guard/redaction-rules.js'
 export { guardRepetition, type RepetitionOptions } from './guard/repetition.js'
-export { type StopStage, stopAt } from './guard/stop-at.js'
+export { type StopOptions, type StopStage, stopAt } from './guard/stop-at.js'
 export { splitThinking, type ThinkingOptions, type ThinkingStage } from './guard/thinking.js'
 export { type SomeTimeLimit, type TimeLimits, timeLimits } from './guard/time-limits.js'
 export type { FailedCandidate } from './source/candidates.js'

@@ -217,6 +217,23 @@ describe('npx completion-streams', () => {
     expect(stdout).to.match(/usage +a: 2 tokens in, 3 out\n +b: none\ntimes /)
   })
 
+  it('tells no times of a file that has none', async () => {
+    expect((await cli(['diff', body, whole])).stdout).to.match(/times +a: none\n +b: first token /)
+    expect((await cli(['diff', body, body])).stdout).not.to.match(/times/)
+    const [bare, recorded] = await Promise.all(
+      [body, whole].map(async file => JSON.parse((await cli(['summary', file])).stdout))
+    )
+    expect(bare).to.have.property('outcome', 'complete')
+    expect(bare).not.to.have.any.keys('firstChunk', 'firstToken', 'total', 'gaps', 'tokensPerSecond')
+    expect(recorded).to.include.all.keys('firstChunk', 'firstToken', 'total')
+  })
+
+  it('replay says of a body that it is no recording, and what to do', async () => {
+    const { code, stderr } = await cli(['replay', body])
+    expect(code).to.equal(2)
+    expect(stderr).to.match(/no recording of record: a body as it came has no times to replay/)
+  })
+
   it('ends quietly when the reader of its output leaves', async () => {
     const big = `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: 'a'.repeat(1000) } }] })}\n\n`
     for (const command of ['text', 'events', 'chunks']) {

@@ -72,11 +72,11 @@ export interface BatchOptions<Row> extends RowOptions<Row> {
    * Default: false, a row that failed is finished.
    */
   retryFailed?: boolean
-  /** How many rows there are, for the time left. */
+  /** How many rows there are, for the time left. Default: not known. */
   total?: number
-  /** Called when a row is finished. */
+  /** Called when a row is finished, or was found in the journal. What it fails with fails the batch. Default: nobody is told. */
   onProgress?: (progress: BatchProgress) => void
-  /** Ends the batch: what is in flight is aborted, what is finished is in the journal. */
+  /** Ends the batch: what is in flight is aborted, what is finished is in the journal. Default: none. */
   signal?: AbortSignal
 }
 
@@ -93,11 +93,11 @@ const longestTurn = 50
  *
  * Failures that may pass are tried again, after what the provider asks to wait or longer and longer: nothing of the answer
  * was shown, so that an answer that was cut may be asked for anew. With a `journal`, a row is on the disk before its record is
- * emitted, and the same program run again emits it from there.
+ * emitted, and the same program run again emits it from there. At the end the journal must hold them all.
  *
  * Fails, after the records that came before have been taken, with what every row would fail with: a key that is refused, an
  * address or a model that does not exist, a balance that is used up. With `CS_ERR_JOURNAL` for a journal that is none, is of
- * another run, or in use, for a key that comes twice, and, without the option `key`, for a row that has changed since; with
+ * another run, in use, or was deleted while the batch ran, for a key that comes twice, and, without the option `key`, for a row that has changed since; with
  * the first failure of a row where `onFailure` is `fail`. With `CS_ERR_INVALID_OPTION`, which names the key of the row, where
  * `paramsOf` throws (its error is the `cause`) or gives no parameters, where `estimate` gives no number or `through` no
  * streams, and for a row that JSON cannot hold where there is a journal; with what another callback throws.
@@ -254,6 +254,11 @@ export function completeEach<Row>(
     if (!isOver) emit(index, { record })
   }
 
+  /** A batch is not done where nothing would know of its rows. */
+  async function confirmed(): Promise<void> {
+    await journal?.confirm()
+  }
+
   /** Closes the journal, once. */
   function close(): Promise<void> {
     closing ??= journal ? journal.close() : Promise.resolve(opening).then(opened => opened?.close())
@@ -299,7 +304,9 @@ export function completeEach<Row>(
       finish = () => {
         finish = undefined
         // When the pipeline is done, another may have the journal.
-        close().then(() => callback(), callback)
+        confirmed()
+          .then(close)
+          .then(() => callback(), fail)
       }
       goOn()
     },

@@ -1,4 +1,4 @@
-import { type FileHandle, open, realpath } from 'node:fs/promises'
+import { type FileHandle, open, realpath, stat } from 'node:fs/promises'
 import { CompletionError } from '../errors.js'
 import { printable } from '../failure/printable.js'
 import { type Lock, takeLock } from './lock.js'
@@ -9,9 +9,10 @@ interface Head {
   run: string
 }
 
-/** What a journal keeps: anything with a key, as JSON. Of several entries of a key, the last one counts. */
+/** What a journal keeps: records of rows, as JSON. Of several entries of a key, the last one counts. */
 interface Entry {
   key: string
+  attempts: number
 }
 
 interface Place {
@@ -84,6 +85,17 @@ export class Journal {
       this.#waiting.push({ line: Buffer.from(`${json}\n`), key, resolve, reject })
       if (!this.#isWriting) this.#write()
     })
+  }
+
+  /**
+   * Rejects with `CS_ERR_JOURNAL` where the file at the path is gone, or does not hold what was written: an open file takes
+   * lines also when it was deleted, and says nothing.
+   */
+  async confirm(): Promise<void> {
+    const there = await stat(this.#path).catch(() => undefined)
+    if (there && (!there.isFile() || there.size === this.#end)) return
+    const message = `${shown(this.#path)} was ${there ? 'changed' : 'deleted'} by somebody else while the batch ran: rows that it does not hold would be asked again`
+    throw new CompletionError('CS_ERR_JOURNAL', message)
   }
 
   close(): Promise<void> {
@@ -168,8 +180,9 @@ function checkHead(path: string, line: string, run: string): void {
 
 function keyOf(path: string, line: string, number: number): string {
   try {
-    const { key } = JSON.parse(line) as Partial<Entry>
-    if (typeof key === 'string') return key
+    // A record may have neither a text nor an error, but it says how often its row was asked.
+    const { key, attempts } = JSON.parse(line) as Partial<Entry>
+    if (typeof key === 'string' && typeof attempts === 'number') return key
   } catch {
     // Told below.
   }

@@ -29,7 +29,7 @@ export interface RowOptions<Row> {
   timeLimits?: TimeLimits | undefined
   /** More options for the client's requests, such as `headers` and `timeout`. What is tried again is said by `retries`. */
   request?: Omit<NonNullable<RequestOptions['request']>, 'maxRetries'> | undefined
-  /** Called when a row is about to be asked again, with the milliseconds until then. */
+  /** Called when a row is about to be asked again, with the milliseconds until then. Default: nobody is told. */
   onRetry?: (told: { key: string; error: unknown; attempt: number; wait: number }) => void
 }
 

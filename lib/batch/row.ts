@@ -2,7 +2,14 @@ import { type Stream, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { ChoiceText } from '../chunk/choice-text.js'
 import { isChunkLike } from '../chunk/failure/foreign.js'
-import { type Chunk, choicesOf, finishReasonOf, type Usage, usageOf } from '../chunk/fields.js'
+import {
+  type Chunk,
+  choicesOf,
+  finishReasonOf,
+  isResponsesEvent,
+  type Usage,
+  usageOf
+} from '../chunk/fields.js'
 import { type TokenCounts, tokensOf } from '../chunk/usage.js'
 import { CompletionAssembler } from '../collect/assemble.js'
 import { ToolCallAssembler } from '../collect/chat/tool-call-assembler.js'
@@ -32,6 +39,7 @@ import { waitFor } from './wait-for.js'
 export interface RowRecord<Row = unknown> {
   /** By which the row is known. */
   key: string
+  /** The row itself, as it was read. */
   row: Row
   /** The whole completion, as without `stream: true`; absent if the row failed, or its stages emit no chunks. */
   completion?: WholeCompletion
@@ -138,6 +146,7 @@ async function run<Row>(
   const bill = stage<Chunk, Chunk>({
     transform(chunk, push) {
       answer.usage = usageOf(chunk) ?? answer.usage
+      answer.expect(chunk)
       answer.isCut ||= isCut(chunk)
       push(chunk)
     }
@@ -170,8 +179,14 @@ class Answer {
   readonly #reader = new ChoiceText(0, 'content')
   readonly #text = new JoinedText()
   readonly #elements: unknown[] = []
+  readonly #oddChunks = new WeakSet<object>()
   #hasChunks = false
   #hasText = false
+
+  /** Takes note of a chunk that the stages may pass on, where it does not show that it is one. */
+  expect(chunk: object): void {
+    if (!showsChunk(chunk)) this.#oddChunks.add(chunk)
+  }
 
   sink(): Writable {
     return new Writable({
@@ -214,13 +229,23 @@ class Answer {
     if (typeof item === 'string') {
       this.#hasText = true
       this.#text.add(item)
-    } else if (typeof item === 'object' && item !== null && !Array.isArray(item) && isChunkLike(item)) {
+    } else if (this.#isChunk(item)) {
       this.#hasChunks = true
       this.#completion.add(item)
       this.#toolCalls.push(...this.#calls.add(item))
       this.#text.add(this.#reader.read(item))
     } else this.#elements.push(item)
   }
+
+  #isChunk(item: unknown): item is object {
+    if (typeof item !== 'object' || item === null) return false
+    return this.#oddChunks.has(item) || (showsChunk(item) && isChunkLike(item))
+  }
+}
+
+/** Whether an object is a chunk beyond doubt. An element may have a member such as `usage` or `cost`, too. */
+function showsChunk(item: object): boolean {
+  return Array.isArray((item as { choices?: unknown }).choices) || isResponsesEvent(item)
 }
 
 /** The tokens of several attempts. */

@@ -17,12 +17,17 @@ export interface QueueLike {
 
 /** What is read off a job. */
 export interface JobLike {
+  /** By which the queue knows the job; absent only before it is added. */
   readonly id?: string
+  /** The name that it was added with: whether it is a row, or the mark behind the last one. */
   readonly name: string
+  /** What it was added with: the row, its key and its run. */
   readonly data: unknown
+  /** What the worker has returned for it: the record, once it is completed. */
   readonly returnvalue: unknown
+  /** The message of the error that it failed with; absent unless it failed. */
   readonly failedReason?: string
-  /** How often a worker has begun it. */
+  /** How often a worker has begun it. Absent where none has. */
   readonly attemptsStarted?: number
 }
 

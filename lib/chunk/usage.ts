@@ -6,6 +6,7 @@ export interface TokenCounts {
   input?: number
   /** What was written: the answer, its reasoning included. */
   output?: number
+  /** All of them: as the provider says, otherwise the sum of `input` and `output`. */
   total?: number
   /** How many of the tokens read came from the provider's cache. */
   cached?: number

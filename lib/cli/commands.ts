@@ -11,6 +11,7 @@ import { toNDJSON } from '../encode/ndjson.js'
 import { iterableSource } from '../source/body/iterable.js'
 import { replay } from '../source/replay.js'
 import { record } from '../tap/record.js'
+import type { Summary } from '../tap/summary.js'
 import { Answer, isOfInput } from './answer.js'
 import { check } from './check.js'
 import { diff } from './diff.js'
@@ -101,8 +102,15 @@ async function summary(call: Call): Promise<number> {
     isQuiet: true
   })
   const { text, ...facts } = answer.summary()
-  await pipeline(Readable.from([facts]), toNDJSON(), process.stdout, { end: false })
+  const told = input.hasTimes ? facts : withoutTimes(facts)
+  await pipeline(Readable.from([told]), toNDJSON(), process.stdout, { end: false })
   return code
+}
+
+/** Those at which a file is read say nothing of the answer. */
+function withoutTimes<Facts extends Omit<Summary, 'text'>>(facts: Facts): Partial<Facts> {
+  const { firstChunk, firstToken, total, gaps, tokensPerSecond, ...others } = facts
+  return others as Partial<Facts>
 }
 
 async function checkAll({ files, index }: Call): Promise<number> {
@@ -180,7 +188,7 @@ async function serve({ files, index, speed, port, cut, stall, status, signal }: 
 
 async function diffFiles({ files, index }: Call): Promise<number> {
   const [one, other] = [await openInput(files[0], index), await openInput(files[1], index)]
-  const { isSame, lines } = await diff(one.entries, other.entries)
+  const { isSame, lines } = await diff(one, other)
   for (const line of lines) await say(line)
   return isSame ? 0 : 1
 }

@@ -1,7 +1,7 @@
 import { tokensOf } from '../chunk/usage.js'
-import type { Entry } from '../recording/format.js'
 import type { Summary } from '../tap/summary-record.js'
 import { Answer, isOfInput, type TimedChunk } from './answer.js'
+import type { Input } from './input.js'
 import { count, errorLine, grouped, seconds } from './words.js'
 
 /** What a difference is. */
@@ -10,8 +10,12 @@ export interface Difference {
   readonly lines: readonly string[]
 }
 
+/** One of the two that are compared. */
+type Compared = Pick<Input, 'entries' | 'hasTimes'>
+
 /** One of the two sides. */
 interface Side {
+  readonly hasTimes: boolean
   readonly chunks: readonly TimedChunk[]
   readonly summary: Summary
 }
@@ -20,17 +24,14 @@ interface Side {
 const passing: ReadonlySet<string> = new Set(['id', 'created', 'created_at', 'obfuscation', 'item_id', 'p'])
 
 /** Tells two answers apart: their chunks, text, end, usage and times. Times alone make no difference. */
-export async function diff(
-  one: AsyncIterable<Entry> | Iterable<Entry>,
-  other: AsyncIterable<Entry> | Iterable<Entry>
-): Promise<Difference> {
+export async function diff(one: Compared, other: Compared): Promise<Difference> {
   const sides: [Side, Side] = [await read(one), await read(other)]
   const differences = [chunkLines(...sides), textLines(...sides), endLines(...sides), usageLines(...sides)]
   const lines = [...differences.flatMap(({ lines }) => lines), ...timeLines(...sides)]
   return { isSame: differences.every(({ isSame }) => isSame), lines }
 }
 
-async function read(entries: AsyncIterable<Entry> | Iterable<Entry>): Promise<Side> {
+async function read({ entries, hasTimes }: Compared): Promise<Side> {
   const answer = new Answer()
   const chunks: TimedChunk[] = []
   try {
@@ -39,7 +40,7 @@ async function read(entries: AsyncIterable<Entry> | Iterable<Entry>): Promise<Si
     // A failure of the answer is a part of the summary.
     if (isOfInput(error, answer)) throw error
   }
-  return { chunks, summary: answer.summary() }
+  return { chunks, summary: answer.summary(), hasTimes }
 }
 
 function chunkLines({ chunks: a }: Side, { chunks: b }: Side): Difference {
@@ -103,18 +104,23 @@ function pair(name: string, one: string | undefined, other: string | undefined):
   return { isSame: false, lines: [`${label}a: ${one}`, `         b: ${other}`] }
 }
 
-function timeLines({ summary: a }: Side, { summary: b }: Side): string[] {
-  const time = ({ firstToken, total, gaps }: Summary) =>
-    [
-      firstToken === undefined ? 'no token' : `first token ${seconds(firstToken)}`,
-      `all ${seconds(total)}`,
-      ...(gaps
-        ? [
-            `gaps ${gaps.p50.toFixed(1)} ms (p50), ${gaps.p95.toFixed(1)} ms (p95), ${seconds(gaps.max)} at most`
-          ]
-        : [])
-    ].join(', ')
-  return [`times    a: ${time(a)}`, `         b: ${time(b)}`]
+/** Times are told only of what has any: those at which a file is read say nothing of the answer. */
+function timeLines(...sides: [Side, Side]): string[] {
+  if (!sides.some(({ hasTimes }) => hasTimes)) return []
+  const [one, other] = sides.map(({ hasTimes, summary }) => (hasTimes ? timesOf(summary) : 'none'))
+  return [`times    a: ${one}`, `         b: ${other}`]
+}
+
+function timesOf({ firstToken, total, gaps }: Summary): string {
+  const times = [
+    firstToken === undefined ? 'no token' : `first token ${seconds(firstToken)}`,
+    `all ${seconds(total)}`
+  ]
+  if (gaps)
+    times.push(
+      `gaps ${gaps.p50.toFixed(1)} ms (p50), ${gaps.p95.toFixed(1)} ms (p95), ${seconds(gaps.max)} at most`
+    )
+  return times.join(', ')
 }
 
 function shortened(text: string): string {

@@ -16,9 +16,9 @@ export const help: string = `Reads a streamed LLM completion: from a file, or fr
                      and breaks off:  --cut BYTE  --stall BYTE  --status CODE
   diff FILE FILE     chunks, text, end, usage and times of two answers
 
-A FILE is a body (.sse, JSON), a recording, a HAR file or a cassette in JSON, or
-one of them packed. --index N: which of its recordings. --from reasoning: that
-text instead (or refusal). --quiet: no summary on standard error.
+A FILE is a body (.sse, JSON), a recording (replay takes no other), a HAR file
+or a cassette in JSON, or one of them packed. --index N: which recording of it.
+--from reasoning: that text instead (or refusal). --quiet: no summary.
 Exit codes: 0 good, 1 the answer failed or differs, 2 wrong use or no such file,
 130 interrupted, 141 the reader of the output left.
 `

@@ -7,7 +7,7 @@ export interface Input {
   /** For messages. */
   readonly name: string
   readonly entries: AsyncIterable<Entry> | Iterable<Entry>
-  /** Whether the times are those of the answer: recorded, or those at which it comes. A file has none. */
+  /** Whether the times are those of the answer: recorded by `record`, or those at which it comes. Any other file has none. */
   readonly hasTimes: boolean
 }
 
@@ -21,7 +21,7 @@ export async function openInput(
   const start = performance.now()
   const opened = await openRecording(isStdin ? process.stdin : file, { index, parse: undefined, onCount })
   const name = isStdin ? 'standard input' : basename(file)
-  if (opened.kind === 'recording') return { name, entries: opened.entries, hasTimes: true }
+  if (opened.kind === 'recording') return { name, entries: opened.entries, hasTimes: opened.hasTimes }
   return { name, entries: entriesAsTheyCome(opened.bytes, start), hasTimes: isStdin }
 }
 

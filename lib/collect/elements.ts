@@ -16,7 +16,7 @@ export interface ElementsOptions<Element = unknown> {
   schema?: StandardSchema<Element>
   /** What becomes of an element that is no JSON or does not fit: the stage fails, or leaves it out. Default: `fail`. */
   onInvalid?: 'fail' | 'skip'
-  /** Called for each element that `onInvalid: 'skip'` leaves out; awaited. */
+  /** Called for each element that `onInvalid: 'skip'` leaves out, and awaited: what it fails with fails the stage. Default: nobody is told. */
   onSkip?: (error: CompletionError) => void | Promise<void>
   /** The longest element, in characters; `Infinity` for no limit. Default: 67108864 (64 Mi). */
   maxElementSize?: number

@@ -1,4 +1,4 @@
-import { adviceFor } from '../chunk/failure/foreign.js'
+import { adviceForToChunks } from '../chunk/failure/foreign.js'
 import { otherFormOfText } from '../chunk/failure/other-form.js'
 import { isFailureName, providerErrorIn, saysAnything } from '../chunk/failure/provider-error.js'
 import { type Chunk, isResponsesEvent, type LooseChunk } from '../chunk/fields.js'
@@ -407,13 +407,8 @@ function isLegacy({ object }: LooseChunk): boolean {
 function notTaken(item: unknown): CompletionError {
   return new CompletionError(
     'CS_ERR_INVALID_CHUNK',
-    `toChunks takes bytes, strings, events or chunks, not ${nameOf(item)}`
+    `toChunks takes bytes, strings, events or chunks, not ${adviceForToChunks(item)}`
   )
-}
-
-/** What an item is, and what to write instead, as the stages behind `toChunks` say it. */
-function nameOf(item: unknown): string {
-  return adviceFor(item).replace(/(: |, and )?put toChunks\(\) before it/, '')
 }
 
 function isObject(value: unknown): value is object {

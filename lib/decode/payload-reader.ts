@@ -1,5 +1,6 @@
-import { admit } from '../chunk/failure/foreign.js'
+import { admit, holdsAnswer } from '../chunk/failure/foreign.js'
 import { mayHoldText, otherFormOf } from '../chunk/failure/other-form.js'
+import { ownFormOf } from '../chunk/failure/own-form.js'
 import { isErrorOfChoice, providerErrorIn } from '../chunk/failure/provider-error.js'
 import { unreadableIn } from '../chunk/failure/unreadable.js'
 import {
@@ -216,7 +217,7 @@ export class PayloadReader {
   #takeOdd(value: object): boolean {
     const form = isKeepAlive(value) ? undefined : otherFormOf(value)
     if (form) this.invalid(`the input holds no completion chunks: ${form}`)
-    else if (isChunk(value) && !isForeign(value)) {
+    else if (isChunk(value) && !holdsAnswer(value) && !ownFormOf(value)) {
       admit(value)
       this.#takeChunk(value)
     } else return isKeepAlive(value)
@@ -279,11 +280,6 @@ export function isChunk(value: object): boolean {
     object === 'text_completion' ||
     isWholeCompletion(value)
   )
-}
-
-/** Whether what reports usage holds an answer as well, in no form of ours: to take it for a chunk would lose that. */
-function isForeign({ object, usage, ...rest }: LooseChunk): boolean {
-  return object === undefined && isObject(usage) && mayHoldText(rest)
 }
 
 function tooManyChoices(limit: number): CompletionError {

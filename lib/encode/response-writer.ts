@@ -1,4 +1,4 @@
-import { adviceFor } from '../chunk/failure/foreign.js'
+import { nameOf } from '../chunk/failure/foreign.js'
 import { CompletionError } from '../errors.js'
 import type { IdTaker } from '../event-id.js'
 import { checkLimit, checkOneOf, invalid } from '../options.js'
@@ -64,7 +64,7 @@ class TextWriter implements ResponseWriter {
 
   write(item: unknown): string {
     if (typeof item !== 'string') {
-      const message = `${this.#taker} takes text where as is 'text', not ${adviceFor(item).replace(/:.*/, '')}: put toText() before it`
+      const message = `${this.#taker} takes text where as is 'text', not ${nameOf(item)}: put toText() before it`
       throw new CompletionError('CS_ERR_INVALID_CHUNK', message)
     }
     const text = this.#half + item

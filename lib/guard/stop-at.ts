@@ -1,21 +1,34 @@
 import { checkText } from '../chunk/failure/foreign.js'
-import { invalid } from '../options.js'
+import { checkLimit, invalid, settled } from '../options.js'
 import { emittingHeld, type Stage, stage } from '../stage.js'
 import { markStop } from '../stopping.js'
 import { HoldBack } from './hold-back/hold-back.js'
 import { Pattern } from './hold-back/pattern.js'
 
+/** The options of `stopAt`. */
+export interface StopOptions {
+  /**
+   * The longest text, in characters (UTF-16 code units); a longer one is ended there, or a character before, where that
+   * would be within a surrogate pair. Default: `Infinity`, no limit.
+   */
+  longest?: number
+}
+
 /** The stage that `stopAt` returns. */
 export interface StopStage extends Stage<string, string> {
   /** The string at which the text was ended; undefined where none came. */
   readonly stoppedAt: string | undefined
+  /** Whether the text was ended since it is longer than `longest`. */
+  readonly isCut: boolean
 }
 
 /**
  * Reads text and ends it before the first of these strings, wherever they are cut: what may still become one is held,
  * everything before that goes on at once. Of several at one place the first in the list counts.
  *
- * That is no failure: what comes before the string goes to the sink, which then finishes, and the pipeline resolves. The
+ * With `longest`, a text that is longer is ended there; then the list may be empty.
+ *
+ * That is no failure: what comes before goes to the sink, which then finishes, and the pipeline resolves. The
  * sources of this library (`requestCompletion`, `fromResponse`) end at once and abort their request, also through
  * composed streams and stages of other libraries; any other source, and one that is read by an async generator, is read
  * to its end, and what it gives is dropped. What fails before the stage from then on is nobody's loss, and not told.
@@ -26,12 +39,14 @@ export interface StopStage extends Stage<string, string> {
  * Fails with `CS_ERR_INVALID_CHUNK` when what it is given is no text.
  *
  * @example
- * await pipeline(request, toChunks(), toText(), stopAt(['\n\nUser:', '<|end|>']), createWriteStream('answer.txt'))
+ * await pipeline(request, toChunks(), toText(), stopAt(['\n\nUser:', '<|end|>'], { longest: 2000 }), createWriteStream('answer.txt'))
  */
-export function stopAt(strings: string | readonly string[]): StopStage {
+export function stopAt(strings: string | readonly string[], options?: StopOptions): StopStage {
+  const { longest } = settled('stopAt', options, { longest: Number.POSITIVE_INFINITY })
+  checkLimit('longest', longest)
   const markers = typeof strings === 'string' ? [strings] : strings
-  if (!Array.isArray(markers) || markers.length === 0)
-    throw invalid('strings', strings, 'a string, or a list of one or more')
+  if (!Array.isArray(markers) || (markers.length === 0 && longest === Number.POSITIVE_INFINITY))
+    throw invalid('strings', strings, 'a string, or a list of one or more; with longest, it may be empty')
   for (const marker of markers) {
     if (typeof marker !== 'string' || marker === '')
       throw invalid('one of strings', marker, 'a text that is not empty')
@@ -39,17 +54,25 @@ export function stopAt(strings: string | readonly string[]): StopStage {
   const holdBack = new HoldBack(markers.map(match => new Pattern({ match, longest: match.length })))
   const listeners: (() => void)[] = []
   let isStopped = false
+  /** How many characters may still come. */
+  let left = longest
 
   function emit(stretches: ReturnType<HoldBack['add']>, push: (text: string) => void): void {
     for (const { text, rule } of stretches) {
-      if (rule === undefined) push(text)
-      else return stop(text)
+      if (rule !== undefined) return stop({ stoppedAt: text })
+      if (text.length > left) {
+        const end = endBefore(text, left)
+        if (end > 0) push(text.slice(0, end))
+        return stop({ isCut: true })
+      }
+      left -= text.length
+      push(text)
     }
   }
 
-  function stop(marker: string): void {
+  function stop(why: Partial<Pick<StopStage, 'stoppedAt' | 'isCut'>>): void {
     isStopped = true
-    found.stoppedAt = marker
+    Object.assign(found, why)
     // The sink need not wait for what is before this stage to end.
     stopping.push(null)
     for (const listener of listeners) listener()
@@ -73,6 +96,16 @@ export function stopAt(strings: string | readonly string[]): StopStage {
     },
     onStop: listener => void listeners.push(listener)
   })
-  const found = Object.assign(emittingHeld(stopping, flush), { stoppedAt: undefined as string | undefined })
+  const found = Object.assign(emittingHeld(stopping, flush), {
+    stoppedAt: undefined as string | undefined,
+    isCut: false
+  })
   return found
+}
+
+/** The last place up to some place at which a text may be cut: not within a surrogate pair. */
+function endBefore(text: string, place: number): number {
+  const end = Math.floor(place)
+  const isWithinPair = /^[\ud800-\udbff][\udc00-\udfff]/.test(text.slice(Math.max(end - 1, 0), end + 1))
+  return end > 0 && isWithinPair ? end - 1 : end
 }

@@ -8,11 +8,11 @@ import { type Stage, usedOnce } from '../stage.js'
 
 /** All in milliseconds; a limit that is not given does not hold. */
 export interface TimeLimits {
-  /** How long to wait for the first item. */
+  /** How long to wait for the first item, in milliseconds. Default: as `idle`. */
   first?: number
-  /** How long to wait for each item after the one before it; for the first one too, unless `first` is given. */
+  /** How long to wait for each item after the one before it, and for the first one unless `first` is given, in milliseconds. Default: no limit. */
   idle?: number
-  /** How long the whole stream may take. */
+  /** How long the whole stream may take, in milliseconds; time that the sink takes does not count. Default: no limit. */
   total?: number
 }
 

@@ -2,9 +2,13 @@ import { entriesOfExchange } from './exchanges.js'
 import { type Entry, invalidRecording, looksRecorded, noSuchIndex } from './format.js'
 import { bytesOf, entriesOf, type RecordingFile } from './read.js'
 
-/** What a file is: entries with their times, or nothing but a body. */
+/** What a file is: entries, which have times of their own if `record` wrote them, or nothing but a body. */
 export type Opened =
-  | { readonly kind: 'recording'; readonly entries: AsyncIterable<Entry> | Iterable<Entry> }
+  | {
+      readonly kind: 'recording'
+      readonly entries: AsyncIterable<Entry> | Iterable<Entry>
+      readonly hasTimes: boolean
+    }
   | { readonly kind: 'body'; readonly bytes: AsyncIterable<Uint8Array> }
 
 /** How a file is to be read. */
@@ -41,7 +45,8 @@ export async function openRecording(
     if (/^(?:data|event|id|retry)?:/.test(beginning)) break
   }
   const bytes = startingWith(held, all)
-  if (looksRecorded(beginning)) return { kind: 'recording', entries: entriesOf(bytes, index, onCount) }
+  if (looksRecorded(beginning))
+    return { kind: 'recording', entries: entriesOf(bytes, index, onCount), hasTimes: true }
   const isJson = /^\{\s*"(?:log|http_interactions|interactions|version)"\s*:/.test(beginning)
   const isYaml = /^(?:---\s*)?(?:http_interactions|interactions):/.test(beginning)
   if (!isJson && !isYaml) {
@@ -52,7 +57,7 @@ export async function openRecording(
     throw invalidRecording('the cassette is YAML: give what reads that, as in { parse } of the package yaml')
   const text = await textOf(bytes)
   const read: unknown = isYaml ? parse?.(text) : parsed(text)
-  return { kind: 'recording', entries: entriesOfExchange(read, index, onCount) }
+  return { kind: 'recording', entries: entriesOfExchange(read, index, onCount), hasTimes: false }
 }
 
 async function* startingWith(

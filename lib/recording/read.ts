@@ -1,4 +1,5 @@
 import { open } from 'node:fs/promises'
+import type { CompletionError } from '../errors.js'
 import { invalid } from '../options.js'
 import { type Entry, entryOf, invalidRecording, noSuchIndex } from './format.js'
 import { unpacked } from './gunzip.js'
@@ -76,7 +77,7 @@ export class EntryReader {
   /** The entry in a line; undefined where it belongs to another recording of the file, or says nothing. */
   entryIn(line: string): Entry | undefined {
     this.#line++
-    if (!this.#isOver) return this.#chosen(entryOf(line, this.#line))
+    if (!this.#isOver) return this.#chosen(this.#entryOf(line, this.#line))
     // It may stand behind half a line, and cannot stand in any other.
     if (line.includes('{"recording":')) this.#found++
     return undefined
@@ -90,14 +91,20 @@ export class EntryReader {
     const line = this.#begunWith('')
     const entry = this.#isOver
       ? undefined
-      : this.#chosen(this.#found === -1 ? entryOf(line, this.#line + 1) : entryOfHalf(line))
+      : this.#chosen(this.#found === -1 ? this.#entryOf(line, this.#line + 1) : entryOfHalf(line))
     if (this.#found >= this.#index) return entry
     throw invalidRecording(this.count === 0 ? 'the recording is empty' : noSuchIndex(this.#index, this.count))
   }
 
+  /** A file that does not begin as a recording is not one that is damaged. */
+  #entryOf(line: string, number: number): Entry | undefined {
+    if (this.#found === -1 && line.trim() !== '' && !line.includes('"recording"')) throw noRecording()
+    return entryOf(line, number)
+  }
+
   #chosen(entry: Entry | undefined): Entry | undefined {
     if (!entry) return undefined
-    if (this.#found === -1 && entry.kind !== 'beginning') throw invalidRecording('the file is no recording')
+    if (this.#found === -1 && entry.kind !== 'beginning') throw noRecording()
     if (entry.kind === 'beginning') this.#found++
     const isChosen = this.#found === this.#index
     this.#isOver = this.#found > this.#index || (isChosen && entry.kind === 'end')
@@ -132,6 +139,12 @@ export async function* entriesOf(
   const last = reader.end()
   if (last) yield last
   onCount?.(reader.count)
+}
+
+function noRecording(): CompletionError {
+  return invalidRecording(
+    'the file is no recording of record: a body as it came has no times to replay, so read the file itself'
+  )
 }
 
 function entryOfHalf(line: string): Entry | undefined {

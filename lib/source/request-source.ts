@@ -13,6 +13,7 @@ export interface AnyResponse {
 export interface ResponseHead {
   /** The HTTP status, 2xx: any other is an error of the client's. */
   status: number
+  /** The headers of the response, as `fetch` gives them. */
   headers: Headers
 }
 

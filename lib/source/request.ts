@@ -37,7 +37,9 @@ export interface RequestOptions extends ResponseOptions {
 
 /** One of several ways to have a completion: what to ask, and whom. */
 export interface Candidate {
+  /** The official client of the provider, which has its address and its key. */
   client: CompletionClient
+  /** What is asked of it, with its own name for the model. */
   params: CompletionParams
 }
 

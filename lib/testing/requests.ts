@@ -5,9 +5,11 @@ export type Endpoint = 'chat' | 'completions' | 'responses'
 
 /** A request that the server received, and what became of it. */
 export interface ReceivedRequest {
+  /** The HTTP method, such as `POST`. */
   readonly method: string
   /** The path with its query. */
   readonly path: string
+  /** The headers of the request, by their names in lower case, as Node gives them. */
   readonly headers: IncomingHttpHeaders
   /** Undefined when the path is none of the three APIs'. */
   readonly endpoint: Endpoint | undefined

@@ -1,4 +1,5 @@
 import type OpenAI from 'openai'
+import { checkScriptText } from './checks.js'
 import type { Faults } from './faults.js'
 
 /**
@@ -8,7 +9,9 @@ import type { Faults } from './faults.js'
 export interface ToolCallPiece {
   /** Default 0. */
   index?: number
+  /** The id of the call, with its first piece only. Default: an empty one. */
   id?: string
+  /** The name of the function, with the first piece of the call only. Default: `''`. */
   name?: string
   /** A part of the JSON text. Default `''`. */
   arguments?: string
@@ -54,6 +57,7 @@ export interface Script {
   system_fingerprint?: string
   /** Default: no such field. */
   service_tier?: string
+  /** The answers: one, or several as of a request with `n`. None at all is an answer without a choice. */
   choices: ScriptedChoice[]
   /**
    * Token counts. In a stream of the chat and legacy APIs they are sent when `stream_options.include_usage` asks
@@ -74,6 +78,7 @@ export interface Script {
 export interface RawWrite {
   /** In milliseconds since the request arrived. Default: as soon as the one before is sent. */
   at?: number
+  /** What is written; a string as UTF-8. */
   bytes: string | Uint8Array
 }
 
@@ -105,16 +110,16 @@ export interface ScriptOptions extends Omit<Script, 'choices'> {
 }
 
 /**
- * A script from plain text, cut into pieces the size of tokens. Several texts are several choices.
+ * A script from plain text, cut into pieces the size of tokens. Several texts are several choices. Throws
+ * `CS_ERR_INVALID_OPTION` for a wrong text or option.
  *
  * @example
  * await using server = await serveCompletions({ script: script('It was a dark and stormy night', { interval: 5 }) })
  * console.log(server.url)
  */
-export function script(
-  text: string | readonly string[],
-  { start = 0, interval = 10, finish_reason, ...rest }: ScriptOptions = {}
-): Script {
+export function script(text: string | readonly string[], options?: ScriptOptions): Script {
+  checkScriptText(text, options)
+  const { start = 0, interval = 10, finish_reason, ...rest } = options ?? {}
   const texts = typeof text === 'string' ? [text] : text
   return {
     ...rest,

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { CompletionError } from '../errors.js'
+import { settled } from '../options.js'
 import { Backgrounds, type Played } from './answers/backgrounds.js'
 import { type Flags, isModerationsPath, moderationOf } from './answers/moderations.js'
 import {
@@ -11,6 +11,7 @@ import {
   streamed,
   whole
 } from './answers/wire.js'
+import { checkScript, checkServerOptions } from './checks.js'
 import type { Faults } from './faults.js'
 import { guideScript } from './guide.js'
 import { play } from './player.js'
@@ -63,17 +64,26 @@ const maxBodySize = 64 * 2 ** 20
  * Starts a server on 127.0.0.1 that speaks chat completions, legacy completions and responses, streamed and
  * whole, under OpenAI's paths and Azure's. It plays scripted completions in their own time and misbehaves on
  * request. A response that was asked for with `background: true` goes on when its client has gone, and can be retrieved from
- * any event on. The moderations endpoint flags what it is told to. No key is checked. Rejects with `CS_ERR_INVALID_OPTION`, or with Node's error when the port is taken.
+ * any event on. The moderations endpoint flags what it is told to. No key is checked.
+ *
+ * Rejects with `CS_ERR_INVALID_OPTION` for a wrong option, fault or script, or with Node's error when the port is taken. What a
+ * function gives as a script is checked when it is asked: a wrong one is answered with the status 500, which says what is wrong.
  *
  * @example
  * await using server = await serveCompletions({ script: script('Two.') })
  * const local = new OpenAI({ baseURL: server.url, apiKey: 'none' })
  * console.log(await local.chat.completions.create({ model: 'any', messages: [{ role: 'user', content: '1+1?' }] }))
  */
-export async function serveCompletions(options: ServerOptions = {}): Promise<CompletionServer> {
-  const { script, speed = 1, faults = {}, flags = () => false, port = 0 } = options
-  checkSpeed(speed)
-  checkFaults(faults)
+export async function serveCompletions(options?: ServerOptions): Promise<CompletionServer> {
+  const settings = settled<Required<ServerOptions>>('serveCompletions', options, {
+    script: () => undefined,
+    speed: 1,
+    faults: {},
+    flags: () => false,
+    port: 0
+  })
+  checkServerOptions(settings)
+  const { script, speed, faults, flags, port } = settings
   const requests: RequestRecord[] = []
   const backgrounds = new Backgrounds()
   const open = new Set<RequestRecord>()
@@ -146,8 +156,9 @@ export async function serveCompletions(options: ServerOptions = {}): Promise<Com
     const question = questionOf(body)
     const given = typeof script === 'function' ? await script(record) : script
     const chosen = given ?? guideScript(question)
+    // Another script was checked when the server began.
+    if (typeof script === 'function') checkScript(chosen)
     const allFaults = { ...faults, ...chosen.faults }
-    checkFaults(allFaults)
     const answered = (answer: Answer): Played => ({ answer, faults: allFaults })
 
     const error = statusAnswer(allFaults, count)
@@ -211,17 +222,4 @@ function parsed(text: string): unknown {
   } catch {
     return undefined
   }
-}
-
-function checkSpeed(speed: number): void {
-  if (speed > 0) return
-  throw new CompletionError('CS_ERR_INVALID_OPTION', `speed is ${speed}; it must be a number above 0`)
-}
-
-function checkFaults({ bytesPerWrite = 1 }: Faults): void {
-  if (bytesPerWrite >= 1 && (Number.isInteger(bytesPerWrite) || bytesPerWrite === Infinity)) return
-  throw new CompletionError(
-    'CS_ERR_INVALID_OPTION',
-    `bytesPerWrite is ${bytesPerWrite}; it must be a whole number above 0`
-  )
 }

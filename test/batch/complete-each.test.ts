@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { createWriteStream } from 'node:fs'
+import { createWriteStream, rmSync, writeFileSync } from 'node:fs'
 import { appendFile, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable, Transform, Writable } from 'node:stream'
@@ -346,6 +346,30 @@ describe('completeEach', () => {
     expect(elements).to.not.have.property('completion')
   })
 
+  it('has elements in its record that have members as chunks have them', async () => {
+    const elements = [{ cost: 5 }, { error: 'none' }, { usage: { total: 1 } }, { type: 'ping' }, {}]
+    await using server = await serve({ script: script(JSON.stringify(elements)) })
+    const [record] = await all<RowRecord<Row>>(
+      Readable.from(rows(1)),
+      completeEach(clientOf(server), paramsOf, { through: () => [toText(), toElements()] })
+    )
+    expect(record?.elements).to.deep.equal(elements)
+  })
+
+  it('has the usage of a chunk that has nothing else in its completion', async () => {
+    const usage = { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 }
+    const chunk = { id: 'a', object: 'chat.completion.chunk', created: 1, model: 'm' }
+    const said = { ...chunk, choices: [{ index: 0, delta: { content: 'Hi' }, finish_reason: 'stop' }] }
+    const writes = [{ usage }, said].map(payload => ({ bytes: `data: ${JSON.stringify(payload)}\n\n` }))
+    await using server = await serve({ script: { writes: [...writes, { bytes: 'data: [DONE]\n\n' }] } })
+    const [record] = await all<RowRecord<Row>>(
+      Readable.from(rows(1)),
+      completeEach(clientOf(server), paramsOf)
+    )
+    expect(record).to.not.have.property('elements')
+    expect(record?.completion?.usage).to.deep.equal(usage)
+  })
+
   it('has the tool calls of a row in its record', async () => {
     const pieces = [{ at: 0, toolCall: { id: 'c', name: 'f', arguments: '{"x":1}' } }]
     await using server = await serve({ script: { choices: [{ pieces }] } })
@@ -648,6 +672,41 @@ describe('completeEach', () => {
           expect((await complete(server, rows(1), journaled(folder))).error, owner).to.equal(undefined)
         }
         expect(server.requests).to.have.length(1)
+      })
+    })
+
+    for (const [what, harm] of Object.entries({
+      deleted: (file: string) => rmSync(file),
+      changed: (file: string) => writeFileSync(file, '')
+    })) {
+      it(`fails with CS_ERR_JOURNAL, behind all records, where its journal was ${what} while it ran`, async () => {
+        await withFolder(async folder => {
+          await using server = await serve(echo)
+          const file = join(folder, 'run.ndjson')
+          const onProgress = ({ done }: BatchProgress) => {
+            if (done === 2) harm(file)
+          }
+          const { items, error } = await complete(
+            server,
+            rows(5),
+            journaled(folder, { onProgress, concurrency: 1 })
+          )
+          expect(items).to.have.length(5)
+          expect(error).to.have.property('code', 'CS_ERR_JOURNAL')
+          expect(error?.message).to.match(new RegExp(`run\\.ndjson was ${what} by somebody else`))
+        })
+      })
+    }
+
+    it('refuses a line that is no record', async () => {
+      await withFolder(async folder => {
+        await using server = await serve(echo)
+        const file = join(folder, 'run.ndjson')
+        await writeFile(file, '{"completionStreamsJournal":1,"run":""}\n{"key":"row 0"}\n')
+        const { items, error } = await complete(server, rows(3), journaled(folder))
+        expect(items).to.deep.equal([])
+        expect(error).to.have.property('code', 'CS_ERR_JOURNAL')
+        expect(error?.message).to.match(/^line 2 of .*run\.ndjson is damaged/)
       })
     })
 

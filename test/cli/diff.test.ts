@@ -24,8 +24,12 @@ function entriesOf(chunks: object[], gap = 10): Entry[] {
   ]
 }
 
-async function linesOf(one: object[], other: object[]): Promise<string> {
-  const { isSame, lines } = await diff(entriesOf(one), entriesOf(other, 20))
+async function linesOf(one: object[], other: object[], timed = [true, true]): Promise<string> {
+  const [a = true, b = true] = timed
+  const { isSame, lines } = await diff(
+    { entries: entriesOf(one), hasTimes: a },
+    { entries: entriesOf(other, 20), hasTimes: b }
+  )
   return [`same: ${isSame}`, ...lines].join('\n')
 }
 
@@ -64,6 +68,16 @@ describe('diff', () => {
   it('says that one has more chunks, shortened', async () => {
     const lines = await linesOf([said('one')], [said('one'), said('a'.repeat(500))])
     expect(lines).to.match(/the first that differs is number 2\n +a: none\n +b: \{.{298,302}…/)
+  })
+
+  it('tells no times of what has none', async () => {
+    const answer = [said('one'), finish()]
+    expect(await linesOf(answer, answer, [false, true])).to.match(
+      /\ntimes {4}a: none\n {9}b: first token 100 ms/
+    )
+    expect(await linesOf(answer, answer, [false, false]))
+      .to.match(/^same: true\n/)
+      .and.not.to.match(/times/)
   })
 
   it('compares answers without a token', async () => {

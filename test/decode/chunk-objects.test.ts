@@ -82,6 +82,48 @@ describe('toChunks of chunk objects', () => {
     })
   }
 
+  const usage = { total_tokens: 1 }
+  for (const [item, says] of [
+    [{ hello: 1 }, 'an object of another kind: put the stage that makes such objects behind it'],
+    [
+      {
+        object: 'chat.completion',
+        choices: [{ index: 0, message: { content: 'Hi' }, finish_reason: 'stop' }]
+      },
+      'a whole completion: ask for it with stream: true, or write JSON.stringify(completion)'
+    ],
+    [new Response('{}'), 'a Response: begin the pipeline with fromResponse(response)'],
+    [{ id: 'a', name: 'f', arguments: '{}' }, 'a tool call: put toChunks() before toToolCalls()'],
+    [5, '5'],
+    [
+      { key: '1', row: 1, text: 'Hi', usage, attempts: 1, elapsed: 1 },
+      'a record of completeEach: its answer is whole, so read its text, its completion or its error; stages that take chunks stand in the option through'
+    ],
+    [
+      { outcome: 'complete', usageStatus: 'reported', usage },
+      'a summary: put the stage behind tapSummary(), which passes the chunks on'
+    ],
+    [
+      { usage, text: 'Hi' },
+      'an object with a text in a form of its own: emit that text itself, behind the stages that take chunks'
+    ]
+  ] as const) {
+    it(`says in a whole sentence what to write instead of ${says.replace(/:.*/, '')}`, async () => {
+      const { error } = await outcomeOf([item], toChunks())
+      expect(error?.code).to.equal('CS_ERR_INVALID_CHUNK')
+      expect(error?.message).to.equal(`toChunks takes bytes, strings, events or chunks, not ${says}`)
+    })
+  }
+
+  it('reads the JSON of a whole completion, as its message says', async () => {
+    const whole = {
+      object: 'chat.completion',
+      choices: [{ index: 0, message: { content: 'Hi' }, finish_reason: 'stop' }]
+    }
+    const { error } = await outcomeOf([JSON.stringify(whole)], toChunks())
+    expect(error).to.equal(undefined)
+  })
+
   it('fails with CS_ERR_INVALID_CHUNK for a promise, and says to await it', async () => {
     const stage = toChunks()
     const failed = once(stage, 'error')

@@ -129,6 +129,14 @@ const expectations: Record<
       expect(stdout).to.equal('stopped at "\\nUser:"\n')
     }
   },
+  'cut-by-length 1': {
+    async check({ server, stdout, fileOf }) {
+      await answerIs('Model: Hello')({ fileOf })
+      expect(stdout).to.equal('there would have been more\n')
+      expect(server.requests).to.have.lengthOf(1)
+    }
+  },
+  'cut-by-length 2': { check: answerIs('Model: Hello.\nUser: ') },
   'direct-fetch 1': { check: answerIs('Two.') },
   'guard-a-client 1': {
     check: ({ stdout }) => expect(stdout).to.match(/^Two\.\n complete \{.*total_tokens: 20/s)

@@ -66,6 +66,51 @@ describe('stopAt', () => {
     )
   })
 
+  it('ends a text that is longer than longest there, at every cut, and within no character', () => {
+    const parts = fc.constantFrom('a', 'b', 'ab', '😀', 'é', '\ud83d', ' ')
+    return fc.assert(
+      fc.asyncProperty(
+        fc.array(parts, { maxLength: 10 }),
+        places,
+        fc.constantFrom([], ['ab'], ['b😀', 'aa']),
+        fc.integer({ min: 1, max: 8 }),
+        async (texts, cuts, markers, longest) => {
+          const whole = texts.join('')
+          const ends = markers.map(marker => whole.indexOf(marker)).filter(place => place >= 0)
+          const end = Math.min(whole.length, ...ends)
+          const isWithin = /^[\ud800-\udbff][\udc00-\udfff]$/.test(whole.slice(longest - 1, longest + 1))
+          const stop = stopAt(markers, { longest })
+          const items = await all<string>(Readable.from(cutAt(whole, cuts)), stop)
+          expect(items.join('')).to.equal(whole.slice(0, end > longest ? longest - Number(isWithin) : end))
+          expect(items).not.to.include('')
+          expect(stop.isCut).to.equal(end > longest)
+          expect(stop.stoppedAt !== undefined).to.equal(end <= longest && ends.length > 0)
+        }
+      ),
+      { numRuns: 500 }
+    )
+  })
+
+  it('aborts the request of a text that is longer than longest, and tells the outcome stopped', async () => {
+    await using server = await endless()
+    let told: Summary | undefined
+    const tap = tapSummary(summary => {
+      told = summary
+    })
+    const stop = stopAt([], { longest: 9 })
+    expect((await all(ask(server), toChunks(), tap, toText(), stop)).join('')).to.equal('one two S')
+    expect(stop).to.include({ isCut: true, stoppedAt: undefined })
+    expect(told).to.have.property('outcome', 'stopped')
+    expect(await server.requests[0]?.over).to.include({ aborted: true, finished: false })
+  })
+
+  it('takes a text of just the longest length for whole', async () => {
+    await using server = await serve({ script: script('one two') })
+    const stop = stopAt([], { longest: 7 })
+    expect((await all(ask(server), toChunks(), toText(), stop)).join('')).to.equal('one two')
+    expect(stop.isCut).to.equal(false)
+  })
+
   for (const endpoint of endpoints) {
     it(`aborts the request, and the file holds the text before (${endpoint})`, async () => {
       // The Responses API has three events before the text, and two for each choice of the others.
@@ -311,6 +356,15 @@ describe('stopAt', () => {
   it('says what to give where the list is empty', () => {
     expect(() => stopAt([])).to.throw(/^strings is an empty list: give a string, or a list of one or more/)
   })
+
+  for (const options of [{ longest: 0 }, { longest: '9' }, { longest: Number.NaN }, { most: 9 }, null]) {
+    it(`throws CS_ERR_INVALID_OPTION for the options ${JSON.stringify(options)}`, () => {
+      // @ts-expect-error: what a program without types may give
+      expect(() => stopAt('STOP', options))
+        .to.throw()
+        .with.property('code', 'CS_ERR_INVALID_OPTION')
+    })
+  }
 
   for (const [name, strings] of Object.entries({
     nothing: undefined,

@@ -239,6 +239,16 @@ prove((one, other) => assert.equal(one, other))`
       'ElementScanner'
     ])
       assert.ok(!text.includes(name), `${name} is in the bundle`)
+    const readme = await readFile(join(root, 'README.md'), 'utf8')
+    const [, entry, all] = /only `toText` contains about (\d+) KB .* everything about (\d+) KB/.exec(readme)
+    for (const [said, size] of [
+      [entry, sizes.entry],
+      [all, sizes.all]
+    ])
+      assert.ok(
+        Math.abs(size / 1000 / said - 1) < 0.1,
+        `${size} bytes are not about the ${said} KB of the README`
+      )
     console.log(
       `  toText alone: ${sizes.entry} bytes, everything: ${sizes.all} bytes, minified, without split2, through2 and pumpify`
     )

@@ -170,6 +170,11 @@ describe('replay', () => {
     { what: 'is a body', text: 'data: {}\n\n' },
     { what: 'begins in the middle', text: '{"at":1,"text":"a"}\n' },
     { what: 'is of a later version', text: '{"recording":2}\n' },
+    {
+      what: 'is a body',
+      text: 'data: {"choices":[]}\n\ndata: [DONE]\n\n',
+      says: 'the file is no recording of record: a body as it came has no times'
+    },
     { what: 'is damaged', text: `${lines()}damage\n{"at":2,"end":"end"}\n`, says: 'line 2 is no JSON' },
     {
       what: 'has damaged base64',

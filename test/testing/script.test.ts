@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import { CompletionError } from 'completion-streams'
 import { type Script, script, serveCompletions } from 'completion-streams/testing'
 import fc from 'fast-check'
 import { jsonOf, payloadsOf, post, question, streamedQuestion } from './wire.js'
@@ -84,6 +85,26 @@ describe('script', () => {
       [{ at: 0, text: 'no' }]
     ])
   })
+})
+
+describe('script with what it cannot take', () => {
+  for (const [given, says] of [
+    [[], /text is undefined: give a string, or a list of them/],
+    [[5], /text is 5/],
+    [[['One', 5]], /text is 5/],
+    [['One', { intervall: 5 }], /script has no option intervall: it has id/],
+    [['One', { interval: '5' }], /interval is a string of 1 characters: give milliseconds/],
+    [['One', { start: -1 }], /start is -1/],
+    [['One', { finish_reason: 1 }], /finish_reason is 1/],
+    [['One', { faults: { cutAfter: 1 } }], /cutAfter is 1/],
+    [['One', null], /the options of script is null/]
+  ] as [unknown[], RegExp][]) {
+    it(`throws CS_ERR_INVALID_OPTION for ${JSON.stringify(given)}`, () => {
+      expect(() => script(...(given as Parameters<typeof script>)))
+        .to.throw(CompletionError, says)
+        .with.property('code', 'CS_ERR_INVALID_OPTION')
+    })
+  }
 })
 
 describe('the forms of a script', () => {

@@ -1,7 +1,15 @@
 import { once } from 'node:events'
 import { request as httpRequest } from 'node:http'
+import { inspect } from 'node:util'
 import { expect } from 'chai'
-import { type ReceivedRequest, script, serveCompletions } from 'completion-streams/testing'
+import { CompletionError } from 'completion-streams'
+import {
+  type ReceivedRequest,
+  type Script,
+  type ServerOptions,
+  script,
+  serveCompletions
+} from 'completion-streams/testing'
 import OpenAI, { AzureOpenAI } from 'openai'
 import { Exchange, eventsOf, post, question, streamedQuestion } from './wire.js'
 
@@ -10,6 +18,85 @@ const model = 'model-1'
 const hello = script(['Hello, you', 'Good day'], { start: 5, interval: 5 })
 
 import { withResolvers } from '../answers.js'
+
+/** Options that cannot be meant, and what the error is to say of them. */
+const wrongOptions: [options: unknown, says: RegExp][] = [
+  [null, /the options of serveCompletions is null/],
+  [{ speed: 0 }, /speed is 0: give a number over zero/],
+  [{ speed: -1 }, /speed is -1/],
+  [{ speed: Number.NaN }, /speed is NaN/],
+  [{ speed: '10' }, /speed is a string/],
+  [{ fault: { status: 500 } }, /serveCompletions has no option fault: it has script, speed, faults/],
+  [{ scripts: 1 }, /serveCompletions has no option scripts/],
+  [{ port: '80' }, /port is a string of 2 characters: give a whole number from 0 to 65535/],
+  [{ port: 65_536 }, /port is 65536/],
+  [{ flags: ['violence'] }, /flags is an array: give a function/],
+  [{ script: 'hello' }, /script is a string of 5 characters: give a script, such as script\(text\)/],
+  [{ script: [] }, /script is an empty list/],
+  [{ script: Promise.resolve(hello) }, /script is an object: give what it resolves to: write await/],
+  [{ script: {} }, /choices is undefined: give a list of choices/],
+  [{ script: { ...hello, wholAt: 5 } }, /script has no option wholAt/],
+  [{ script: { ...hello, headersAt: '5' } }, /headersAt is a string/],
+  [{ script: { ...hello, usage: 5 } }, /usage is 5/],
+  [{ script: { choices: ['hello'] } }, /a choice is a string of 5 characters: give an object with pieces/],
+  [{ script: { choices: [{ pieces: 'hello' }] } }, /pieces is a string/],
+  [{ script: { choices: [{ pieces: ['hello'] }] } }, /a piece is a string/],
+  [{ script: { choices: [{ pieces: [{ text: 'hello' }] }] } }, /at is undefined: give milliseconds/],
+  [{ script: { choices: [{ pieces: [{ at: 0, content: 'hello' }] }] } }, /what a piece says is undefined/],
+  [{ script: { writes: 'data: [DONE]' } }, /writes is a string/],
+  [
+    { script: { writes: ['data: [DONE]'] } },
+    /a write is a string of 12 characters: give an object with bytes/
+  ],
+  [{ script: { writes: [{ at: 0 }] } }, /bytes is undefined/],
+  [{ script: { writes: [], status: '200' } }, /status is a string/],
+  [{ script: { ...hello, faults: { cutafter: 1 } } }, /faults has no option cutafter/],
+  [{ faults: 'cut' }, /the options of faults is a string/],
+  [{ faults: { cutafter: { bytes: 10 } } }, /faults has no option cutafter: it has cutAfter, stallAfter/],
+  [{ faults: { cutAfter: 100 } }, /cutAfter is 100: give 'request', { events: 3 } or { bytes: 100 }/],
+  [{ faults: { cutAfter: { event: 1 } } }, /cutAfter is an object: give/],
+  [{ faults: { cutAfter: { bytes: 1.5 } } }, /cutAfter/],
+  [{ faults: { cutAfter: { bytes: 1, events: 1 } } }, /cutAfter/],
+  [{ faults: { cutAfter: {} } }, /cutAfter/],
+  [{ faults: { stallAfter: 3 } }, /stallAfter is 3: give/],
+  [{ faults: { stallAfter: 'headers' } }, /stallAfter is a string/],
+  [{ faults: { errorAfter: 3 } }, /errorAfter is 3: give an object such as { events: 3 }/],
+  [{ faults: { errorAfter: {} } }, /events of errorAfter is undefined/],
+  [
+    { faults: { errorAfter: { events: 1, shape: 'foo' } } },
+    /shape is a string of 3 characters: give one of data/
+  ],
+  [{ faults: { errorAfter: { events: 1, error: 'foo' } } }, /error of errorAfter is a string/],
+  [{ faults: { status: '429' } }, /status is a string of 3 characters: give an HTTP status/],
+  [{ faults: { status: 42 } }, /status is 42/],
+  [{ faults: { status: { status: 429 } } }, /status has no option status: it has code/],
+  [{ faults: { status: { code: 429, times: -1 } } }, /times is -1/],
+  [
+    { faults: { status: { code: 429, retryAfter: '2' } } },
+    /retryAfter is a string of 1 characters: give seconds/
+  ],
+  [{ faults: { status: { code: 429, body: 5 } } }, /body of status is 5/],
+  [{ faults: { endMark: 'no' } }, /endMark is a string/],
+  [{ faults: { holdOpen: 1 } }, /holdOpen is 1/],
+  [{ faults: { ignoreStream: null } }, /ignoreStream is null/],
+  [{ faults: { bytesPerWrite: 0 } }, /bytesPerWrite is 0/],
+  [{ faults: { lineEnd: '\n\n' } }, /lineEnd is a string of 2 characters: give '\\n', '\\r\\n' or '\\r'/],
+  [{ faults: { comments: 5 } }, /comments is 5/],
+  [{ faults: { comments: { interval: 5 } } }, /comments has no option interval: it has text, every/],
+  [{ faults: { comments: { every: 0 } } }, /every is 0/],
+  [{ faults: { contentType: 5 } }, /contentType is 5: give a string/]
+]
+
+/** What is seldom written, and meant all the same. */
+const rightOptions: ServerOptions[] = [
+  {},
+  { script: { choices: [] } },
+  { script: { choices: [{ pieces: [] }] } },
+  { script: { writes: new Set([{ bytes: '' }]) } },
+  { script: () => undefined, speed: Infinity },
+  { faults: { status: { code: 503, times: Infinity, retryAfter: 0.5, body: {} } } },
+  { faults: { cutAfter: 'request', stallAfter: { bytes: 0 }, bytesPerWrite: Infinity, comments: '' } }
+]
 
 describe('serveCompletions', () => {
   it('answers a chat completion of the openai client, whole and streamed', async () => {
@@ -325,15 +412,34 @@ describe('serveCompletions', () => {
     expect(again.url).to.equal(first.url)
   })
 
-  for (const options of [
-    { speed: 0 },
-    { speed: -1 },
-    { speed: Number.NaN },
-    { faults: { bytesPerWrite: 0 } }
-  ]) {
-    it(`fails with CS_ERR_INVALID_OPTION for ${Object.keys(options)} ${Object.values(options).map(value => JSON.stringify(value))}`, async () => {
-      const code = await serveCompletions(options).catch(error => error.code)
-      expect(code).to.equal('CS_ERR_INVALID_OPTION')
+  for (const [options, says] of wrongOptions) {
+    it(`rejects with CS_ERR_INVALID_OPTION for ${inspect(options)}`, async () => {
+      const error = await serveCompletions(options as ServerOptions).catch(error => error)
+      expect(error).to.be.instanceOf(CompletionError)
+      expect(error).to.have.property('code', 'CS_ERR_INVALID_OPTION')
+      expect(error.message).to.match(says)
+    })
+  }
+
+  for (const [wrong, says] of [
+    ['hello', /script is a string/],
+    [{ ...hello, wholAt: 5 }, /script has no option wholAt/],
+    [{ ...hello, faults: { cutafter: 1 } }, /faults has no option cutafter/]
+  ] as [unknown, RegExp][]) {
+    it(`answers 500 for a function that gives ${inspect(wrong, { depth: 1 })}, and says why`, async () => {
+      await using server = await serveCompletions({ script: () => wrong as Script })
+      const response = await post(server, question)
+      expect(response.status).to.equal(500)
+      expect(await response.text())
+        .to.match(/The script failed: /)
+        .and.to.match(says)
+    })
+  }
+
+  for (const options of rightOptions) {
+    it(`takes ${inspect(options)}`, async () => {
+      await using server = await serveCompletions(options)
+      expect(server.requests).to.deep.equal([])
     })
   }
 })

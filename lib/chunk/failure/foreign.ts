@@ -1,8 +1,9 @@
 import { CompletionError } from '../../errors.js'
 import { show } from '../../options.js'
-import { type Chunk, choicesOf, isResponsesEvent, usageOf } from '../fields.js'
+import { type Chunk, choicesOf, isResponsesEvent, type LooseChunk, usageOf } from '../fields.js'
 import { isKeepAlive } from '../keep-alive.js'
-import { otherFormOf } from './other-form.js'
+import { mayHoldText, otherFormOf } from './other-form.js'
+import { ownFormOf } from './own-form.js'
 import { unreadableIn } from './unreadable.js'
 
 type Loose = Readonly<Record<string, unknown>>
@@ -35,7 +36,7 @@ export function isChunkLike(item: object): boolean {
   const loose = item as Loose
   // MiniMax repeats the whole answer as its last chunk.
   if (Array.isArray(loose.choices)) return !isWhole(loose) || admitted in item
-  if (isResponsesEvent(item) || usageOf(item) !== undefined) return otherFormOf(item) === undefined
+  if (isResponsesEvent(item)) return otherFormOf(item) === undefined
   const { object, type } = loose
   if (
     typeof object === 'string' &&
@@ -43,7 +44,19 @@ export function isChunkLike(item: object): boolean {
   )
     return true
   if (type === 'error' || (isPlain(item) && isKeepAlive(item)) || admitted in item) return true
-  return chunkFields.some(name => Object.hasOwn(loose, name)) && otherFormOf(item) === undefined
+  if (usageOf(item) === undefined && !chunkFields.some(name => Object.hasOwn(loose, name))) return false
+  return otherFormOf(item) === undefined && ownFormOf(item) === undefined && !holdsAnswer(item)
+}
+
+/**
+ * Whether what has no choices and is no Responses event holds an answer, in no form of ours: where it reports usage, a cost
+ * or an error as well, it would be taken for a chunk, and that answer lost.
+ */
+export function holdsAnswer(item: object): boolean {
+  const { object, response, ...others } = item as LooseChunk
+  // A proxy leaves out the type of a Responses event.
+  const isEvent = isObject(response) && isObject(response?.usage)
+  return object === undefined && mayHoldText(isEvent ? others : { response, ...others })
 }
 
 /**
@@ -72,33 +85,81 @@ export function checkText(taker: string, item: unknown): asserts item is string 
   throw new CompletionError('CS_ERR_INVALID_CHUNK', message)
 }
 
+/** What an item is that is no chunk, and what to write instead. */
+interface Stranger {
+  readonly what: string
+  /** What to write instead before a stage that takes chunks. */
+  readonly advice: string
+  /** The same before `toChunks` itself, where that is something else. */
+  readonly toChunks?: string
+}
+
 /** What an object is, and what to write instead. No text of it is shown: it may be that of a completion. */
 export function adviceFor(item: unknown): string {
-  if (typeof item === 'string') return 'a string: put toChunks() before it'
-  if (ArrayBuffer.isView(item)) return 'bytes: put toChunks() before it'
-  if (Array.isArray(item)) return 'an array: write its chunks one by one, with Readable.from(array)'
-  if (typeof item !== 'object' || item === null) return `${show(item)}: put toChunks() before it`
+  const { what, advice } = strangerIn(item)
+  return `${what}: ${advice}`
+}
+
+/** The same for what is written to `toChunks`. */
+export function adviceForToChunks(item: unknown): string {
+  const { what, advice, toChunks = advice } = strangerIn(item)
+  return toChunks === '' ? what : `${what}: ${toChunks}`
+}
+
+/** What an object is. */
+export function nameOf(item: unknown): string {
+  return strangerIn(item).what
+}
+
+function strangerIn(item: unknown): Stranger {
+  const before = { advice: 'put toChunks() before it', toChunks: '' }
+  if (typeof item === 'string') return { what: 'a string', ...before }
+  if (ArrayBuffer.isView(item)) return { what: 'bytes', ...before }
+  if (Array.isArray(item))
+    return { what: 'an array', advice: 'write its chunks one by one, with Readable.from(array)' }
+  if (typeof item !== 'object' || item === null) return { what: show(item), ...before }
   const loose = item as Loose
-  if (typeof loose.then === 'function') return 'a promise: await it first'
+  if (typeof loose.then === 'function') return { what: 'a promise', advice: 'await it first' }
   if (
     typeof loose.getReader === 'function' ||
     typeof loose.pipe === 'function' ||
     Symbol.asyncIterator in item
   )
-    return 'a stream: put the stream itself in the pipeline'
-  if (typeof loose.arrayBuffer === 'function' && 'bodyUsed' in item)
-    return 'a Response: begin the pipeline with fromResponse(response), and put toChunks() before it'
-  if (item instanceof Map || item instanceof Set) return 'a Map or a Set: write chunks'
-  if (isWhole(loose)) return 'a whole completion: ask for it with stream: true, or put toChunks() before it'
-  if (typeof loose.data === 'string') return 'an event: put toChunks() before it'
+    return { what: 'a stream', advice: 'put the stream itself in the pipeline' }
+  if (typeof loose.arrayBuffer === 'function' && 'bodyUsed' in item) {
+    const begin = 'begin the pipeline with fromResponse(response)'
+    return { what: 'a Response', advice: `${begin}, and put toChunks() before it`, toChunks: begin }
+  }
+  if (item instanceof Map || item instanceof Set) return { what: 'a Map or a Set', advice: 'write chunks' }
+  if (isWhole(loose)) {
+    const ask = 'ask for it with stream: true, or write JSON.stringify(completion)'
+    return { what: 'a whole completion', advice: `${ask}, with toChunks() before it`, toChunks: ask }
+  }
+  const own = ownFormOf(item)
+  if (own) return own
+  if (typeof loose.data === 'string') return { what: 'an event', ...before }
   if (typeof loose.arguments === 'string' && typeof loose.name === 'string')
-    return 'a tool call: put the stage before toToolCalls()'
-  if (isLangChain(loose)) return "a chunk of LangChain's: read the completion where LangChain reads it"
+    return {
+      what: 'a tool call',
+      advice: 'put the stage before toToolCalls()',
+      toChunks: 'put toChunks() before toToolCalls()'
+    }
+  if (isLangChain(loose))
+    return { what: "a chunk of LangChain's", advice: 'read the completion where LangChain reads it' }
   const form = otherFormOf(item)
-  if (form !== undefined) return `another API's object: ${form}`
+  if (form !== undefined) return { what: "another API's object", advice: form }
   if (typeof loose.message === 'string' && typeof loose.stack === 'string')
-    return 'an error: fail the stream with it, with destroy(error)'
-  return 'an object of another kind: put toChunks() before it, and the stage that makes such objects behind it'
+    return { what: 'an error', advice: 'fail the stream with it, with destroy(error)' }
+  if (holdsAnswer(item))
+    return {
+      what: 'an object with a text in a form of its own',
+      advice: 'emit that text itself, behind the stages that take chunks'
+    }
+  return {
+    what: 'an object of another kind',
+    advice: 'put toChunks() before it, and the stage that makes such objects behind it',
+    toChunks: 'put the stage that makes such objects behind it'
+  }
 }
 
 /** A whole completion, as without `stream: true`. Perplexity's chunks have a message too, but a delta beside it. */

@@ -13,6 +13,7 @@ import {
 import { admit, checkChunk, isChunkLike } from '#lib/chunk/failure/foreign.js'
 
 const message = { role: 'assistant', content: 'Hi' }
+const usage = { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 }
 
 /** What is no chunk, and what its error is to say. */
 const strangers: Record<string, [item: () => unknown, says: RegExp]> = {
@@ -45,6 +46,45 @@ const strangers: Record<string, [item: () => unknown, says: RegExp]> = {
   "a chunk of Gemini's": [() => ({ candidates: [{ content: { parts: [{ text: 'Hi' }] } }] }), /Gemini/],
   "an event of Cohere's": [() => ({ type: 'content-delta', delta: { message: {} } }), /Cohere/],
   "a line of Ollama's": [() => ({ model: 'm', message, done: false }), /Ollama/],
+  'a record of completeEach': [
+    () => ({
+      key: '1',
+      row: 'Hi',
+      text: 'Hi',
+      usage,
+      completion: { object: 'chat.completion', choices: [{ index: 0, message }] },
+      attempts: 1,
+      elapsed: 5
+    }),
+    /a record of completeEach: its answer is whole, so read its text, its completion or its error/
+  ],
+  'a record of completeEach that failed': [
+    () => ({ key: '1', row: 'Hi', error: { name: 'Error', message: 'Hi' }, attempts: 3, elapsed: 5 }),
+    /a record of completeEach: /
+  ],
+  'a result of fromBatchFile': [() => ({ key: '1', completion: {}, text: 'Hi', usage }), /fromBatchFile: /],
+  'a result of fromBatchFile that failed': [
+    () => ({ key: '1', error: { name: 'CompletionError', message: 'Hi' } }),
+    /fromBatchFile: /
+  ],
+  'what readCompletion resolves to': [
+    () => ({ text: 'Hi', completion: { choices: [] }, usage, summary: { outcome: 'complete' } }),
+    /what readCompletion resolves to: /
+  ],
+  'a summary': [
+    () => ({ outcome: 'complete', usage, usageStatus: 'reported', isWhole: true, chunks: 3 }),
+    /a summary: put the stage behind tapSummary\(\)/
+  ],
+  'a line of the Batch API': [
+    () => ({ id: 'b', custom_id: '1', response: { status_code: 200, body: {} }, error: null }),
+    /an object with a text in a form of its own/
+  ],
+  'a text with usage': [() => ({ usage, text: 'Hi' }), /an object with a text in a form of its own: emit/],
+  'a text with empty usage': [
+    () => ({ usage: {}, text: 'Hi' }),
+    /an object with a text in a form of its own/
+  ],
+  'a text with a cost': [() => ({ cost: 1, answer: 'Hi' }), /an object with a text in a form of its own/],
   'another object': [() => ({ hello: 'Hi' }), /an object of another kind/]
 }
 
@@ -61,7 +101,24 @@ const chunks: Record<string, object> = {
   'a keep-alive': { type: 'keepalive', sequence_number: 1 },
   'a cost behind the end (OpenCode)': { choices: [], cost: '0' },
   'a chunk without choices': { object: 'chat.completion.chunk' },
-  'an error event': { type: 'error', message: 'overloaded' }
+  'an error event': { type: 'error', message: 'overloaded' },
+  'an error alone': { error: { message: 'overloaded', code: 529 } },
+  'an error with an id of its request': { error: { message: 'overloaded' }, key: 'k-1', request_id: 'r' },
+  'usage with what a provider puts beside it': {
+    id: 'gen-1',
+    provider: 'Groq',
+    model: 'm',
+    usage: { total_tokens: 1 },
+    citations: ['https://a.example'],
+    text: '',
+    content: null
+  },
+  "Groq's usage": { id: 'a', x_groq: { id: 'req_1', usage: { total_tokens: 1 } } },
+  'a Responses event without its type': { response: { id: 'resp_1', usage: { total_tokens: 1 } } },
+  'a cost alone': { cost: '0.001' },
+  'filters alone': { prompt_filter_results: [{ prompt_index: 0 }] },
+  'moderation alone': { moderation: { flagged: false } },
+  'padding alone': { obfuscation: 'aB3' }
 }
 
 const stages = {
@@ -122,6 +179,11 @@ describe('checkChunk', () => {
       'a whole chat completion',
       'a tool call',
       "a chunk of Gemini's",
+      'a record of completeEach',
+      'a record of completeEach that failed',
+      'a summary',
+      'what readCompletion resolves to',
+      'a text with usage',
       'another object'
     ]) {
       it(`fails ${name} with CS_ERR_INVALID_CHUNK for ${stranger}`, async () => {
