@@ -6,7 +6,6 @@ import {
   deliveryTimeout as deliveryTimeoutOf,
   failInOrder
 } from '../../fail-in-order.js'
-import { AbortError } from '../../failure/abort-error.js'
 import { checkBoolean, checkIndex, checkLimit, checkSignal, settled, show } from '../../options.js'
 import { type CompletionReader, readersBehind } from '../../reader.js'
 import type { Source } from '../../stage.js'
@@ -15,7 +14,7 @@ import { type BodyFailure, type BodyReader, letEnd, type Piece, readerOf } from 
 import { EndMark } from '../body/end-mark.js'
 import { ReadAhead } from '../body/read-ahead.js'
 import { connectionError, isLostConnection } from '../body/read-failure.js'
-import { onAbort } from '../on-abort.js'
+import { destroyOnAbort } from '../on-abort.js'
 import { readRefusal } from './refusal.js'
 import { tellHead } from './response-head.js'
 import { partsOf, type ResponseLike } from './response-parts.js'
@@ -100,9 +99,7 @@ class ResponseSource extends Readable {
     super(work.highWaterMark === undefined ? {} : { highWaterMark: work.highWaterMark })
     this.#work = work
     if (work.highWaterMark === undefined) this.#readAhead = new ReadAhead()
-    const { signal } = work
-    if (signal)
-      this.#stopWaiting = onAbort(signal, () => this.destroy(new AbortError(undefined, signal.reason)))
+    if (work.signal) this.#stopWaiting = destroyOnAbort(this, work.signal)
   }
 
   open(): Promise<void> {
