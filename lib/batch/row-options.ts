@@ -1,6 +1,6 @@
 import type { Stream } from 'node:stream'
 import { CompletionError } from '../errors.js'
-import { checkTimeLimits, type TimeLimits } from '../guard/time-limits.js'
+import { settledTimeLimits, type TimeLimits } from '../guard/time-limits.js'
 import { checkFunction, checkIndex, checkLimit, invalid, settled } from '../options.js'
 import {
   apiOf,
@@ -149,7 +149,7 @@ export function checkRowOptions<Row>(factory: string, options: RowOptions<Row>):
         'CS_ERR_INVALID_OPTION',
         `request.${name} has no effect: use the options retries and signal`
       )
-  if (options.timeLimits !== undefined) checkTimeLimits(options.timeLimits)
+  if (options.timeLimits !== undefined) settledTimeLimits(`timeLimits of ${factory}`, options.timeLimits)
 }
 
 /** English has about four characters a token; the answer has what it may have, or the usual. */

@@ -1,4 +1,5 @@
 import type OpenAI from 'openai'
+import { settled } from '../options.js'
 import type { Faults } from './faults.js'
 
 /**
@@ -111,10 +112,9 @@ export interface ScriptOptions extends Omit<Script, 'choices'> {
  * await using server = await serveCompletions({ script: script('It was a dark and stormy night', { interval: 5 }) })
  * console.log(server.url)
  */
-export function script(
-  text: string | readonly string[],
-  { start = 0, interval = 10, finish_reason, ...rest }: ScriptOptions = {}
-): Script {
+export function script(text: string | readonly string[], options: ScriptOptions = {}): Script {
+  settled('script', options, noScriptOptions)
+  const { start = 0, interval = 10, finish_reason, ...rest } = options
   const texts = typeof text === 'string' ? [text] : text
   return {
     ...rest,
@@ -124,6 +124,23 @@ export function script(
     }))
   }
 }
+
+/** The names that there are: of what is not given, a script has no field. */
+const noScriptOptions = {
+  start: undefined,
+  interval: undefined,
+  finish_reason: undefined,
+  id: undefined,
+  created: undefined,
+  model: undefined,
+  system_fingerprint: undefined,
+  service_tier: undefined,
+  usage: undefined,
+  fields: undefined,
+  headersAt: undefined,
+  wholeAt: undefined,
+  faults: undefined
+} as unknown as Required<ScriptOptions>
 
 /** Cuts text into pieces like a tokenizer's: words with the space before them, punctuation, white space. */
 export function cutText(text: string): string[] {

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { CompletionError } from '../errors.js'
+import { invalid, settled } from '../options.js'
 import { Backgrounds, type Played } from './answers/backgrounds.js'
 import { type Flags, isModerationsPath, moderationOf } from './answers/moderations.js'
 import {
@@ -71,7 +72,13 @@ const maxBodySize = 64 * 2 ** 20
  * console.log(await local.chat.completions.create({ model: 'any', messages: [{ role: 'user', content: '1+1?' }] }))
  */
 export async function serveCompletions(options: ServerOptions = {}): Promise<CompletionServer> {
-  const { script, speed = 1, faults = {}, flags = () => false, port = 0 } = options
+  const { script, speed, faults, flags, port } = settled('serveCompletions', options, {
+    script: undefined as ScriptSource | undefined,
+    speed: 1,
+    faults: {} as Faults,
+    flags: (() => false) as Flags,
+    port: 0
+  })
   checkSpeed(speed)
   checkFaults(faults)
   const requests: RequestRecord[] = []
@@ -213,12 +220,37 @@ function parsed(text: string): unknown {
   }
 }
 
+const noFaults = {
+  cutAfter: undefined as never,
+  stallAfter: undefined as never,
+  errorAfter: undefined as never,
+  status: undefined as never,
+  endMark: undefined as never,
+  holdOpen: undefined as never,
+  bytesPerWrite: 1,
+  lineEnd: undefined as never,
+  comments: undefined as never,
+  ignoreStream: undefined as never,
+  contentType: undefined as never
+} satisfies Required<Faults>
+
 function checkSpeed(speed: number): void {
   if (speed > 0) return
   throw new CompletionError('CS_ERR_INVALID_OPTION', `speed is ${speed}; it must be a number above 0`)
 }
 
-function checkFaults({ bytesPerWrite = 1 }: Faults): void {
+/** Throws for a fault of an unknown name, or at no place: a test would pass without it. */
+function checkFaults(faults: Faults): void {
+  const { bytesPerWrite, cutAfter, stallAfter } = settled<Faults & { bytesPerWrite: number }>(
+    'faults',
+    faults,
+    noFaults
+  )
+  for (const [name, place] of Object.entries({ cutAfter, stallAfter })) {
+    const { events, bytes } = Object(place) as { events?: unknown; bytes?: unknown }
+    if (place !== undefined && place !== 'request' && typeof (events ?? bytes) !== 'number')
+      throw invalid(name, place, "'request', { events } or { bytes }")
+  }
   if (bytesPerWrite >= 1 && (Number.isInteger(bytesPerWrite) || bytesPerWrite === Infinity)) return
   throw new CompletionError(
     'CS_ERR_INVALID_OPTION',

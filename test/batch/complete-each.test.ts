@@ -536,6 +536,7 @@ describe('completeEach', () => {
       { limits: { requests: 0 } },
       { limits: { other: 1 } },
       { timeLimits: {} },
+      { timeLimits: { idle: 5000, totl: 1 } },
       { total: -1 },
       { signal: {} },
       { other: 1 }

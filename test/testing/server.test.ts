@@ -1,7 +1,12 @@
 import { once } from 'node:events'
 import { request as httpRequest } from 'node:http'
 import { expect } from 'chai'
-import { type ReceivedRequest, script, serveCompletions } from 'completion-streams/testing'
+import {
+  type ReceivedRequest,
+  type ServerOptions,
+  script,
+  serveCompletions
+} from 'completion-streams/testing'
 import OpenAI, { AzureOpenAI } from 'openai'
 import { Exchange, eventsOf, post, question, streamedQuestion } from './wire.js'
 
@@ -329,8 +334,12 @@ describe('serveCompletions', () => {
     { speed: 0 },
     { speed: -1 },
     { speed: Number.NaN },
-    { faults: { bytesPerWrite: 0 } }
-  ]) {
+    { faults: { bytesPerWrite: 0 } },
+    { fault: {} },
+    { faults: { cutAfer: { events: 1 } } },
+    { faults: { cutAfter: { event: 1 } } },
+    { faults: { stallAfter: 'headers' } }
+  ] as ServerOptions[]) {
     it(`fails with CS_ERR_INVALID_OPTION for ${Object.keys(options)} ${Object.values(options).map(value => JSON.stringify(value))}`, async () => {
       const code = await serveCompletions(options).catch(error => error.code)
       expect(code).to.equal('CS_ERR_INVALID_OPTION')
