@@ -106,6 +106,9 @@ const brand = Symbol.for('completion-streams.error')
  * })
  */
 export class CompletionError extends Error {
+  /** Said, since bundlers rename classes, and loggers show the name of an error's class. */
+  static override readonly name: string = 'CompletionError'
+
   /** Whether a value is an error of this class, of whichever copy of the library. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     // A class that extends this one is known by its prototype.
