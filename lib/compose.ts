@@ -5,6 +5,7 @@ import { inside, outside } from './on-its-way.js'
 import { invalid } from './options.js'
 import { parts as partsInside } from './reader.js'
 import { isIterable, iterableSource } from './source/body/iterable.js'
+import { noSource } from './source/body/no-body.js'
 import { expectErrorUnread } from './source/on-abort.js'
 import { type InputOf, type OutputOf, type Source, type Stage, usedAgain, usedOnce } from './stage.js'
 
@@ -66,7 +67,7 @@ export function compose<const Parts extends readonly [FirstPart, ...Part[]]>(
   const first = streams[0]
   const last = streams.at(-1)
   if (!first || !last || !streams.every(isStream))
-    throw invalid('a part of compose', streams.find(isNoStream), 'a stream')
+    throw noSource('a part of compose', streams.find(isNoStream), 'a stream')
   if (streams.some(isUsed) || new Set(streams).size < streams.length) throw usedAgain('a part of compose')
   if (!last.readable) throw invalid('the last part of compose', last, 'a stream that emits something')
 

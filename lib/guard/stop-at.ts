@@ -60,6 +60,7 @@ export function stopAt(strings: string | readonly string[]): StopStage {
   }
 
   const stopping = stage<string, string>({
+    name: 'stopAt',
     transform(text, push) {
       if (isStopped) return
       checkText('stopAt', text)

@@ -1,4 +1,4 @@
-import { Transform } from 'node:stream'
+import { Transform, type Writable } from 'node:stream'
 import { CompletionError } from '../errors.js'
 import { failInOrder } from '../fail-in-order.js'
 import { beside } from '../on-its-way.js'
@@ -130,7 +130,7 @@ export function tee<Item = unknown>(
         held -= size
         // A destination that was destroyed or ended by somebody else, or that takes bytes only, says so here alone; so does an
         // item that cannot be copied, since a getter of it throws.
-        if (error) onSinkError(error)
+        if (error) onSinkError(takesNoObjects(sink, item) ? objectGiven(error) : error)
         wake?.()
       }
     )
@@ -177,6 +177,17 @@ export function tee<Item = unknown>(
   if (whenSlow !== 'drop')
     Object.assign(stream, { [beside]: () => (isFailed || stream.detached ? [] : [sink]) })
   return usedOnce('tee', stream)
+}
+
+/** Whether an item is an object for a sink of Node's that takes bytes and text alone. */
+function takesNoObjects(sink: Writable, item: unknown): boolean {
+  return sink.writableObjectMode === false && typeof item === 'object' && !ArrayBuffer.isView(item)
+}
+
+function objectGiven(cause: Error): CompletionError {
+  const message =
+    'the destination of a tee takes bytes or text, and was given an object: put the tee behind toNDJSON() or toText(), or pipe toNDJSON() into the destination and give that'
+  return new CompletionError('CS_ERR_INVALID_OPTION', message, { cause })
 }
 
 function sizeOf(item: unknown): number {

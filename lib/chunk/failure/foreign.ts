@@ -102,7 +102,7 @@ export function adviceFor(item: unknown): string {
 }
 
 /** A whole completion, as without `stream: true`. Perplexity's chunks have a message too, but a delta beside it. */
-function isWhole({ choices, object, output, type }: Loose): boolean {
+export function isWhole({ choices, object, output, type }: Loose): boolean {
   if (object === 'response') return Array.isArray(output) && type === undefined
   if (!Array.isArray(choices)) return false
   const first: unknown = choices[0]

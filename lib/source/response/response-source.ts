@@ -8,7 +8,7 @@ import {
 } from '../../fail-in-order.js'
 import { checkBoolean, checkIndex, checkLimit, checkSignal, settled, show } from '../../options.js'
 import { type CompletionReader, readersBehind } from '../../reader.js'
-import type { Source } from '../../stage.js'
+import { type Source, usedSource } from '../../stage.js'
 import { isStopped, stopSignsBehind } from '../../stopping.js'
 import { type BodyFailure, type BodyReader, letEnd, type Piece, readerOf } from '../body/body.js'
 import { EndMark } from '../body/end-mark.js'
@@ -133,6 +133,7 @@ class ResponseSource extends Readable {
     if (this.destroyed) reader.cancel()
     else if (status !== undefined && (status < 200 || status > 299))
       throw await readRefusal(reader, status, headers)
+    else if ('readableEnded' in body && body.readableEnded) throw usedSource()
     this.#readers = readersBehind(this)
     for (const sign of stopSignsBehind(this)) sign.onStop(() => this.#stopOnce())
     const endsAtMark = endAtMark ?? !(body instanceof ReadStream)
