@@ -46,7 +46,7 @@ export function partsOf(response: ResponseLike): ResponseParts {
     // A message of `node:http` has none, unless its client has read it.
     const { body: own } = response as { readonly body?: unknown }
     const body = own === undefined ? (response as IncomingMessage) : bodyIn(own)
-    const headers = 'headers' in response ? response.headers : undefined
+    const headers = 'headers' in response ? withAllWaits(response as IncomingMessage) : undefined
     return { body, status: response.statusCode, headers, isHttp: true }
   }
   return { body: response, isHttp: false }
@@ -57,4 +57,12 @@ function bodyIn(body: unknown): Body | BodyReader {
   if (body === null || body === undefined) return Readable.from([])
   if (!isBody(body)) throw readBody(body)
   return body
+}
+
+/** Node keeps the first of several `retry-after` fields alone, where other clients give all of them. */
+function withAllWaits(response: IncomingMessage): unknown {
+  const { headers } = response
+  // The list is made when it is first asked for.
+  const waits = headers?.['retry-after'] === undefined ? undefined : response.headersDistinct?.['retry-after']
+  return waits && waits.length > 1 ? { ...headers, 'retry-after': waits.join(', ') } : headers
 }
