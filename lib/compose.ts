@@ -5,6 +5,8 @@ import { inside, outside } from './on-its-way.js'
 import { invalid } from './options.js'
 import { parts as partsInside } from './reader.js'
 import { isIterable, iterableSource } from './source/body/iterable.js'
+import { noSource } from './source/body/no-body.js'
+import { expectErrorUnread } from './source/on-abort.js'
 import { type InputOf, type OutputOf, type Source, type Stage, usedAgain, usedOnce } from './stage.js'
 
 /** A stream that may be composed: this library's, node's, through2's, or any other that reads and writes as they do. */
@@ -65,7 +67,7 @@ export function compose<const Parts extends readonly [FirstPart, ...Part[]]>(
   const first = streams[0]
   const last = streams.at(-1)
   if (!first || !last || !streams.every(isStream))
-    throw invalid('a part of compose', streams.find(isNoStream), 'a stream')
+    throw noSource('a part of compose', streams.find(isNoStream), 'a stream')
   if (streams.some(isUsed) || new Set(streams).size < streams.length) throw usedAgain('a part of compose')
   if (!last.readable) throw invalid('the last part of compose', last, 'a stream that emits something')
 
@@ -99,11 +101,16 @@ export function compose<const Parts extends readonly [FirstPart, ...Part[]]>(
   }
   const shell: Joint = new Duplex(options)
   shell[partsInside] = streams
+  const fail = (error: Error) => {
+    if (error.name === 'AbortError') expectErrorUnread(shell)
+    shell.destroy(error)
+  }
   for (const stream of streams) {
-    stream.on('error', error => shell.destroy(error))
+    stream.on('error', fail)
     // When one part is closed, all are, even if no pipe has reported it yet.
     finished(stream, { writable: false }, error => {
-      if (error) shell.destroy(error.code === 'ERR_STREAM_PREMATURE_CLOSE' ? undefined : error)
+      if (error?.code === 'ERR_STREAM_PREMATURE_CLOSE') shell.destroy()
+      else if (error) fail(error)
     })
   }
   if (shell.writable)

@@ -5,7 +5,8 @@ import { printable } from './failure/printable.js'
 /**
  * What went wrong, for a program to decide on:
  *
- * - `CS_ERR_INVALID_OPTION`: an option or argument is wrong; thrown at the call
+ * - `CS_ERR_INVALID_OPTION`: an option or argument is wrong; thrown at the call. Also what a stream fails with whose source or
+ *   destination is none for it, or was used before
  * - `CS_ERR_INVALID_CHUNK`: the input holds something that is no completion chunk
  * - `CS_ERR_INVALID_ELEMENT`: the model's JSON holds what is no element, or does not fit the schema
  * - `CS_ERR_EVENT_TOO_LARGE`: one event is larger than `maxEventSize`
@@ -107,6 +108,9 @@ const brand = Symbol.for('completion-streams.error')
  * })
  */
 export class CompletionError extends Error {
+  /** Said, since bundlers rename classes, and loggers show the name of an error's class. */
+  static override readonly name: string = 'CompletionError'
+
   /** Whether a value is an error of this class, of whichever copy of the library. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     // A class that extends this one is known by its prototype.

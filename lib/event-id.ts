@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream'
+import { invalid } from './options.js'
 import { streamsBehind } from './reader.js'
 
 /** Registered, so that two copies of the library in one process understand each other. */
@@ -6,7 +7,8 @@ const eventId = Symbol.for('completion-streams.eventId')
 
 /**
  * Gives a chunk an id, which `toSSE` and `respond` write as the line `id:` of its event, so that a browser's `EventSource`
- * asks to go on behind it (`Last-Event-ID`). Neither enumeration nor JSON shows it.
+ * asks to go on behind it (`Last-Event-ID`). Neither enumeration nor JSON shows it. Throws `CS_ERR_INVALID_OPTION` for what is
+ * no object, or frozen, and for an id that is no text.
  *
  * @example
  * let count = 0
@@ -19,6 +21,9 @@ const eventId = Symbol.for('completion-streams.eventId')
  * await pipeline(request, toChunks(), number, toSSE(), createWriteStream('answer.sse'))
  */
 export function setEventId(chunk: object, id: string): void {
+  if (typeof chunk !== 'object' || chunk === null || !Object.isExtensible(chunk))
+    throw invalid('chunk', chunk, 'an object that may be changed, such as a chunk')
+  if (typeof id !== 'string') throw invalid('id', id, 'a text')
   Object.defineProperty(chunk, eventId, { value: id, configurable: true })
 }
 

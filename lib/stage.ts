@@ -3,7 +3,7 @@ import { objectTransform } from 'through2'
 import { CompletionError } from './errors.js'
 import { failInOrder } from './fail-in-order.js'
 import { emitHeld } from './on-its-way.js'
-import { checkFunction, settled } from './options.js'
+import { checkFunction, invalid, settled } from './options.js'
 
 declare const input: unique symbol
 declare const output: unique symbol
@@ -54,6 +54,8 @@ type Anything = any
 
 /** What an object stage does. Whatever it throws, or its promise rejects with, fails the stream in order. */
 export interface StageWork<In, Out> {
+  /** What messages call the stage by. Default: `a stage`. */
+  name?: string
   /**
    * Takes one item; may `push` any number, but neither `null` nor `undefined`, which no stream can carry. The next item
    * waits for the promise.
@@ -77,11 +79,13 @@ export interface StageWork<In, Out> {
  * await pipeline(request, toChunks(), toText(), shout, createWriteStream('answer.txt'))
  */
 export function stage<In, Out>(work: StageWork<In, Out>): Stage<In, Out> {
-  const { transform, flush, destroy } = settled('stage', work, {
+  const { name, transform, flush, destroy } = settled('stage', work, {
+    name: 'a stage',
     transform: undefined as unknown as StageWork<In, Out>['transform'],
     flush: undefined as StageWork<In, Out>['flush'],
     destroy: undefined as StageWork<In, Out>['destroy']
   })
+  if (typeof name !== 'string') throw invalid('name', name, 'a text')
   checkFunction('transform', transform)
   if (flush !== undefined) checkFunction('flush', flush)
   if (destroy !== undefined) checkFunction('destroy', destroy)
@@ -118,7 +122,7 @@ export function stage<In, Out>(work: StageWork<In, Out>): Stage<In, Out> {
     stream.push(item)
   }
   // readable-stream's Transform is node's in all but `instanceof`.
-  return usedOnce('a stage', stream as Transform as Stage<In, Out>)
+  return usedOnce(name, stream as Transform as Stage<In, Out>)
 }
 
 function pushedNothing(item: unknown): CompletionError {
@@ -148,7 +152,7 @@ export function emittingHeld<In, Out>(
 /**
  * Makes a stage refuse to be used a second time: while a source is piped into it, and when it is over. Node would write
  * after its end, mix two inputs, or wait for ever. Two sources one after the other are allowed if the first did not end
- * the stage.
+ * the stage. A source that has been read to its end fails it.
  */
 export function usedOnce<Stream extends Writable>(name: string, stream: Stream): Stream {
   let source: Readable | undefined
@@ -160,6 +164,8 @@ export function usedOnce<Stream extends Writable>(name: string, stream: Stream):
       throw usedAgain(name)
     }
     source = next
+    // To Node that is a source without anything in it, which would be told as an answer that was cut.
+    if (next.readableEnded) stream.destroy(usedSource())
   })
   return stream
 }
@@ -169,6 +175,11 @@ function isPipedInto(source: Readable, stream: Writable): boolean {
   const { _readableState: state } = source as { _readableState?: { pipes?: unknown } }
   // Streams of another make do not say into what they are piped.
   return state?.pipes === undefined || [state.pipes].flat().includes(stream)
+}
+
+export function usedSource(): CompletionError {
+  const message = 'a source is used a second time, and has nothing left: make a new one for each pipeline'
+  return new CompletionError('CS_ERR_INVALID_OPTION', message)
 }
 
 export function usedAgain(name: string): CompletionError {

@@ -5,7 +5,7 @@ import { build } from 'esbuild'
 
 const folder = 'dist'
 /** A module of what `toText` needs, and of what other parts need from the files that `compose` imports. */
-const besideCompose = ['decode/text', 'reader', 'source/body/iterable']
+const besideCompose = ['decode/text', 'reader', 'source/body/iterable', 'source/on-abort']
   .map(name => `export * from './${name}.js'`)
   .join('\n')
 

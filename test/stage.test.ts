@@ -1,17 +1,20 @@
 import { EventEmitter, once } from 'node:events'
-import { type Duplex, Readable } from 'node:stream'
+import { type Duplex, PassThrough, Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { expect } from 'chai'
 import {
   compose,
   drain,
+  fromResponse,
+  isRetryable,
   tapUsage,
   tee,
   timeLimits,
   toChunks,
   toCompletion,
   toEvents,
-  toText
+  toText,
+  webResponse
 } from 'completion-streams'
 import { type Stage, type StageWork, stage } from '#lib/stage.js'
 import { allowNoComplaints, failureOf, SlowSink, turns } from './helpers.js'
@@ -310,6 +313,21 @@ describe('a stage used a second time', () => {
     })
   }
 
+  it('is named in the error', () => {
+    for (const [name, used] of [
+      ['toChunks', toChunks()],
+      ['toEvents', toEvents()],
+      ['toCompletion', toCompletion()],
+      ['tapUsage', tapUsage(() => {})],
+      ['a stage', passing()],
+      ['shout', passing({ name: 'shout' })]
+    ] as const) {
+      new PassThrough({ objectMode: true }).pipe(used)
+      expect(() => Readable.from([]).pipe(used)).to.throw(`${name} is used a second time`)
+    }
+    expect(() => passing({ name: 1 as never })).to.throw(/name is 1/)
+  })
+
   it('is none when its source was taken off it', async () => {
     const both = toText()
     const read = both.toArray()
@@ -334,5 +352,42 @@ describe('a stage used a second time', () => {
     await once(one, 'end')
     Readable.from([chunk]).pipe(both)
     expect(await read).to.deep.equal(['a', 'a'])
+  })
+})
+
+describe('a source used a second time', () => {
+  allowNoComplaints()
+
+  const answer = 'data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}\n\n'
+  const sources: Record<string, () => Readable> = {
+    fromResponse: () => fromResponse(new Response(answer)),
+    "a stream of Node's": () => Readable.from([answer]),
+    'a composed source': () => compose(fromResponse(new Response(answer)), toChunks())
+  }
+  const takers: Record<string, () => Duplex> = {
+    toChunks: () => toChunks(),
+    tee: () => tee(drain()),
+    timeLimits: () => timeLimits({ idle: 60_000 })
+  }
+  for (const [name, make] of Object.entries(sources)) {
+    for (const [taker, take] of Object.entries(takers)) {
+      it(`fails with CS_ERR_INVALID_OPTION, not as an answer that was cut: ${name} into ${taker}`, async () => {
+        const source = make()
+        await pipeline(source, take(), drain())
+        const sink = drain()
+        const error = await failureOf(pipeline(source, take(), sink))
+        expect(error).to.have.property('code', 'CS_ERR_INVALID_OPTION')
+        expect(error.message).to.include('a source is used a second time')
+        expect(isRetryable(error)).to.equal(false)
+        expect(sink.destroyed).to.equal(true)
+      })
+    }
+  }
+
+  it('is no answer to a request', async () => {
+    const source = compose(fromResponse(new Response(answer)), toChunks())
+    await pipeline(source, drain())
+    const response = await webResponse(source)
+    expect(response.status).to.equal(500)
   })
 })

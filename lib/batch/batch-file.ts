@@ -44,6 +44,7 @@ export function toBatchFile<Row>(
   let count = 0
   let endpoint: string | undefined
   return stage<Row, Bytes>({
+    name: 'toBatchFile',
     async transform(row, push) {
       const custom_id = key(row, count++)
       if (typeof custom_id !== 'string')
@@ -92,6 +93,7 @@ export function fromBatchFile(options?: NoOptions): Stage<Bytes, BatchResult> {
   }
 
   return stage<Bytes, BatchResult>({
+    name: 'fromBatchFile',
     transform(bytes, push) {
       const isText = typeof bytes === 'string'
       if (!isText && !ArrayBuffer.isView(bytes))

@@ -13,7 +13,7 @@ import {
   invalid,
   settled
 } from '../options.js'
-import { onAbort } from '../source/on-abort.js'
+import { expectErrorUnread, onAbort } from '../source/on-abort.js'
 import type { CompletionClient, CompletionParams } from '../source/request.js'
 import { type Stage, usedOnce } from '../stage.js'
 import { Journal } from './journal.js'
@@ -322,7 +322,10 @@ export function completeEach<Row>(
     }
   })
   const stopWaiting = options.signal
-    ? onAbort(options.signal, () => fail(new AbortError(undefined, options.signal?.reason)))
+    ? onAbort(options.signal, () => {
+        expectErrorUnread(stream)
+        fail(new AbortError(undefined, options.signal?.reason))
+      })
     : () => {}
   return usedOnce('completeEach', stream)
 }

@@ -1,6 +1,6 @@
 import type { Stream } from 'node:stream'
 import { CompletionError } from '../errors.js'
-import { checkTimeLimits, type TimeLimits } from '../guard/time-limits.js'
+import { settledTimeLimits, type TimeLimits } from '../guard/time-limits.js'
 import { checkFunction, checkIndex, checkLimit, invalid, settled } from '../options.js'
 import {
   apiOf,
@@ -108,9 +108,10 @@ export function stagesOfRow(through: () => readonly Stream[], key: string): read
   if (typeof given?.[Symbol.iterator] !== 'function') throw refused(name, given, 'a list of stages')
   const stages = [...(given as Iterable<Stream>)]
   for (const stage of stages) {
-    if (!isStage(stage)) throw refused(`a stage in ${name}`, stage, 'a stream')
     if (typeof stage === 'object' && used.has(stage))
       throw invalid(`a stage in ${name}`, stage, 'new stages at each call: this one was given before')
+    if (!isStage(stage))
+      throw refused(`a stage in ${name}`, stage, 'a stream that takes what comes and emits what goes on')
     used.add(stage)
   }
   return stages
@@ -119,7 +120,9 @@ export function stagesOfRow(through: () => readonly Stream[], key: string): read
 /** Streams of Node and of the web, and the async generator functions that a pipeline takes in their place. */
 function isStage(value: unknown): boolean {
   if (typeof value === 'function') return true
-  return typeof value === 'object' && value !== null && ('pipe' in value || 'readable' in value)
+  if (typeof value !== 'object' || value === null) return false
+  const { readable, writable } = value as { readonly readable?: unknown; readonly writable?: unknown }
+  return Boolean(readable) && Boolean(writable)
 }
 
 /** The error for what a callback gave. Where that is a promise, nobody waits for what it fails with. */
@@ -149,7 +152,7 @@ export function checkRowOptions<Row>(factory: string, options: RowOptions<Row>):
         'CS_ERR_INVALID_OPTION',
         `request.${name} has no effect: use the options retries and signal`
       )
-  if (options.timeLimits !== undefined) checkTimeLimits(options.timeLimits)
+  if (options.timeLimits !== undefined) settledTimeLimits(`timeLimits of ${factory}`, options.timeLimits)
 }
 
 /** English has about four characters a token; the answer has what it may have, or the usual. */

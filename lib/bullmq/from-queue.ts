@@ -2,10 +2,9 @@ import { Readable } from 'node:stream'
 import { clearTimeout, setTimeout } from 'node:timers'
 import type { RowRecord } from '../batch/row.js'
 import { failInOrder } from '../fail-in-order.js'
-import { AbortError } from '../failure/abort-error.js'
 import { inTime } from '../in-time.js'
 import { checkLimit, checkSignal, settled } from '../options.js'
-import { onAbort } from '../source/on-abort.js'
+import { destroyOnAbort } from '../source/on-abort.js'
 import type { Source } from '../stage.js'
 import { endJob, type JobData } from './job.js'
 import { checkQueue, checkRun, type JobLike, type QueueLike } from './queue-like.js'
@@ -156,8 +155,6 @@ export function fromQueue<Row = unknown>(queue: QueueLike, options: FromQueueOpt
     }),
     { repeated: 0 }
   ) as Readable & { repeated: number }
-  const stopWaiting = signal
-    ? onAbort(signal, () => void source.destroy(new AbortError(undefined, signal.reason)))
-    : () => {}
+  const stopWaiting = destroyOnAbort(source, signal)
   return source as QueueSource<Row> & { repeated: number }
 }

@@ -16,14 +16,15 @@ export interface TokenCounts {
 
 /**
  * Reads the token counts off a usage, by the names that the three APIs give them; DeepSeek's and Moonshot's names for
- * cached tokens too. What the provider does not say is left out; a total that it leaves out is the sum of the two.
+ * cached tokens too. What the provider does not say is left out; a total that it leaves out is the sum of the two. Of no usage,
+ * as where a provider reported none, there are no counts.
  *
  * @example
  * await pipeline(request, toChunks(), tapUsage(usage => console.log(tokensOf(usage).output)), drain())
  */
-export function tokensOf(usage: Usage): TokenCounts {
+export function tokensOf(usage: Usage | null | undefined): TokenCounts {
   // The same object under the names of all three APIs.
-  const loose = usage as Usage & Record<string, unknown>
+  const loose = (usage ?? {}) as Readonly<Record<string, unknown>>
   const input = count(loose.prompt_tokens) ?? count(loose.input_tokens)
   const written = count(loose.completion_tokens) ?? count(loose.output_tokens)
   const cached =

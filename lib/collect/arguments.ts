@@ -28,6 +28,7 @@ export function toArguments(options?: ArgumentsOptions): Stage<Chunk, string> {
   checkIndex('choice', choice)
   const reader = new ArgumentsText(choice)
   return stage<Chunk, string>({
+    name: 'toArguments',
     transform(chunk, push) {
       checkChunk('toArguments', chunk)
       const text = reader.read(chunk)

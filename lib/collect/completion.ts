@@ -33,6 +33,7 @@ export function toCompletion<Whole extends WholeCompletion = WholeCompletion>(
   const result = (assembler: CompletionAssembler) => assembler.result() as Whole
 
   return stage({
+    name: 'toCompletion',
     transform(chunk, push) {
       checkChunk('toCompletion', chunk)
       if (progress.add(chunk) && assembler) {

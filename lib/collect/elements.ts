@@ -124,6 +124,7 @@ export function toElements<Element = unknown>(options?: ElementsOptions<Element>
 
   const elements = Object.assign(
     stage<string, Element>({
+      name: 'toElements',
       transform(text, push) {
         if (typeof text !== 'string') throw notText(text)
         if (beginning.length < beginningLength) beginning += text.slice(0, beginningLength - beginning.length)

@@ -63,6 +63,7 @@ export function toPartials<Value = unknown>(options?: PartialsOptions): Stage<st
   }
 
   const partials = stage<string, Value>({
+    name: 'toPartials',
     transform(text, push) {
       if (typeof text !== 'string') throw notText(text)
       if (beginning.length < beginningLength) beginning += text.slice(0, beginningLength - beginning.length)

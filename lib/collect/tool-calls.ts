@@ -29,6 +29,7 @@ export function toToolCalls(options?: NoOptions): Stage<Chunk, ToolCall> {
   }
 
   return stage({
+    name: 'toToolCalls',
     transform(chunk, push) {
       checkChunk('toToolCalls', chunk)
       if (progress.add(chunk)) end(push)

@@ -4,7 +4,8 @@ import type { TextKind, Usage } from '../chunk/fields.js'
 import { toChunks } from '../decode/chunks.js'
 import { type TextOptions, toText } from '../decode/text.js'
 import { CompletionError } from '../errors.js'
-import { invalid, settled } from '../options.js'
+import { settled } from '../options.js'
+import { noSource } from '../source/body/no-body.js'
 import { stage } from '../stage.js'
 import { type Summary, tapSummary } from '../tap/summary.js'
 import { toCompletion, type WholeCompletion } from './completion.js'
@@ -77,6 +78,6 @@ export async function readCompletion<Whole extends WholeCompletion = WholeComple
 
 function checked(source: CompletionSource): AsyncIterable<unknown> {
   if (typeof source !== 'object' || source === null || !(Symbol.asyncIterator in source))
-    throw invalid('source', source, 'a stream of bytes or chunks, such as requestCompletion(client, params)')
+    throw noSource('source', source, 'a stream of bytes or chunks, such as requestCompletion(client, params)')
   return source
 }

@@ -92,7 +92,7 @@ export function toChunks<Emitted extends Chunk = Chunk>(given?: ChunksOptions): 
     counted.skipped++
   }
   let parser!: ChunkParser
-  const stage = splitter<Bytes | ServerSentEvent | Chunk, Emitted>(options.maxEventSize, emit => {
+  const stage = splitter<Bytes | ServerSentEvent | Chunk, Emitted>('toChunks', options.maxEventSize, emit => {
     // Which API was asked, and so what its chunks are, is the caller's word.
     const onChunk = emit as (chunk: Chunk) => void
     parser = new ChunkParser(options, { onChunk, onSkip })

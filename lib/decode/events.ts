@@ -49,7 +49,7 @@ export function toEvents(options?: EventsOptions): Stage<Bytes, ServerSentEvent>
   checkLimit('maxEventSize', maxEventSize)
   checkOneOf('unterminated', unterminated, ['emit', 'discard'])
 
-  return splitter(maxEventSize, emit => {
+  return splitter('toEvents', maxEventSize, emit => {
     const strays = new StrayEvents(emit)
     const add = (event: ServerSentEvent) => {
       strays.lastFramed = event

@@ -55,6 +55,7 @@ const mostCopied = 4096
  * Events that stand whole in the bytes, as nearly all do, do not go that way: they are scanned, where they are.
  */
 export function splitter<In, Out>(
+  name: string,
   maxEventSize: number,
   parserFor: (emit: (record: Out) => void) => RecordParser
 ): Stage<In, Out> & { [recall](item: unknown): void } {
@@ -306,7 +307,7 @@ export function splitter<In, Out>(
       settle(ignore)
     }
   }
-  return Object.assign(usedOnce('a stage that reads bytes', stream as Stage<In, Out>), read)
+  return Object.assign(usedOnce(name, stream as Stage<In, Out>), read)
 }
 
 /** Undefined where the memory was given away, to a worker for example: the array is empty then, but was not. */

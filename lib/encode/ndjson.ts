@@ -14,6 +14,7 @@ import { type Bytes, type Stage, stage } from '../stage.js'
 export function toNDJSON(options?: NoOptions): Stage<unknown, Bytes> {
   settled('toNDJSON', options, {})
   return stage<unknown, Bytes>({
+    name: 'toNDJSON',
     transform: (item, push) => push(Buffer.from(lineOf('toNDJSON', item)))
   })
 }

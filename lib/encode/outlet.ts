@@ -1,5 +1,7 @@
 /** The other side of a response: Node's, or that of the Fetch API. */
 export interface Outlet {
+  /** Whether the response was ended by somebody else, before the answer began. */
+  readonly isOver: boolean
   /** Whether the head is still to be written. */
   readonly isUnopened: boolean
   /** Whether the reader is a browser's `EventSource` that has had a part of the answer before. */

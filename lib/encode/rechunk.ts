@@ -46,6 +46,7 @@ export function rechunk(options?: RechunkOptions): Stage<string, string> {
     for (const piece of cutter.end()) push(piece)
   }
   const cutting = stage<string, string>({
+    name: 'rechunk',
     transform(text, push) {
       checkText('rechunk', text)
       for (const piece of cutter.add(text)) push(piece)

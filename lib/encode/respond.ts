@@ -93,6 +93,7 @@ export function respond(response: ServerResponseLike, options?: RespondOptions):
 class NodeOutlet implements Outlet {
   readonly #response: ServerResponseLike
   readonly #inner: Inner
+  readonly isOver: boolean
   /** Whether all of the body was sent. */
   #isFinished = false
   /** Whether the connection or the stream was broken off from here. */
@@ -100,6 +101,7 @@ class NodeOutlet implements Outlet {
 
   constructor(response: ServerResponseLike) {
     this.#response = response
+    this.isOver = response.writableEnded
     // The members that only some responses have are asked for where they are used.
     this.#inner = response as Inner
     // A connection that dies is told by `close`.

@@ -3,6 +3,7 @@ import { type IdTaker, markIdTaker } from '../event-id.js'
 import { failInOrder } from '../fail-in-order.js'
 import { AbortError } from '../failure/abort-error.js'
 import { checkOneOf } from '../options.js'
+import { usedOnce } from '../stage.js'
 import { failureOf } from './failure-body.js'
 import type { Outlet } from './outlet.js'
 import { checkForm, type ResponseForm, streamHeaders, writerOf } from './response-writer.js'
@@ -100,7 +101,7 @@ export function responseSink(
     },
     final(callback) {
       beat.stop()
-      if (isGone) return callback(gone())
+      if (isGone) return callback(gone(outlet))
       const last = writer.end()
       // A browser that comes back for what is behind the last id stops coming only at this status (WHATWG HTML, 9.2.3).
       const isReturning = outlet.isReturning || told.isReturning === true
@@ -108,7 +109,7 @@ export function responseSink(
       openOnce()
       const end = () => {
         goOn = () => {}
-        callback(isGone ? gone() : null)
+        callback(isGone ? gone(outlet) : null)
       }
       // The reader may leave while the last of it is on its way.
       goOn = end
@@ -131,12 +132,15 @@ export function responseSink(
     if (isEnded || isGone) return
     isGone = true
     beat.stop()
-    if (whenGone === 'abort') sink.destroy(gone())
+    if (whenGone === 'abort') sink.destroy(gone(outlet))
     else goOn()
   })
-  return sink
+  return usedOnce(taker, sink)
 }
 
-function gone(): AbortError {
-  return new AbortError('the reader has left before the end of the answer')
+function gone({ isOver }: Outlet): AbortError {
+  const message = isOver
+    ? 'the response is over already: it was ended before the answer began'
+    : 'the reader has left before the end of the answer'
+  return new AbortError(message)
 }

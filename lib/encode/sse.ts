@@ -41,6 +41,7 @@ export function toSSE(options?: SSEOptions): Stage<EventItem | ServerSentEvent, 
     if (encoder.readableLength === 0) encoder.push(Buffer.from(comment))
   })
   const encoder: Stage<EventItem, Bytes> = stage<EventItem, Bytes>({
+    name: 'toSSE',
     transform(item, push) {
       beat.again()
       const text = writer.write(item)

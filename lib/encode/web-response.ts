@@ -1,7 +1,8 @@
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { AbortError } from '../failure/abort-error.js'
-import { checkFunction, checkSignal, invalid, settled } from '../options.js'
+import { checkFunction, checkSignal, settled } from '../options.js'
+import { noSource } from '../source/body/no-body.js'
 import { onAbort } from '../source/on-abort.js'
 import type { Outlet } from './outlet.js'
 import { type RespondOptions, respondDefaults, responseSink } from './response-sink.js'
@@ -32,7 +33,7 @@ export async function webResponse(
   options?: WebResponseOptions
 ): Promise<Response> {
   if (typeof source !== 'object' || source === null || !(Symbol.asyncIterator in source))
-    throw invalid(
+    throw noSource(
       'source',
       source,
       'a stream of chunks, text or events, such as compose(request, toChunks())'
@@ -60,6 +61,7 @@ export async function webResponse(
 /** A response of the Fetch API, that is made when its head is known. */
 class WebOutlet implements Outlet {
   readonly response: Promise<Response>
+  readonly isOver = false
   isUnopened = true
   /** The request is not known here: a source that goes on behind an id says it. */
   readonly isReturning = false

@@ -123,6 +123,7 @@ export function moderate<Item extends string | Chunk = string | Chunk>(
   }
 
   const moderating = stage<Item, Item>({
+    name: 'moderate',
     transform(item) {
       if (blocked) return blocked
       if (typeof item === 'string') moderator.add(item, [additionOf(item)], [])

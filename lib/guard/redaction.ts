@@ -85,6 +85,7 @@ export function redact(rules: readonly RedactionRule[]): RedactStage {
   }
 
   const redaction = stage<string, string>({
+    name: 'redact',
     transform(text, push) {
       checkText('redact', text)
       emit(holdBack.add(text), push)

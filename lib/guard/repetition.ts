@@ -84,6 +84,7 @@ export function guardRepetition<Item extends string | Chunk = string | Chunk>(
   }
 
   return stage<Item, Item>({
+    name: 'guardRepetition',
     transform(item, push) {
       if (typeof item !== 'string') checkChunk('guardRepetition', item)
       // What has come is passed on before the failure.

@@ -83,6 +83,7 @@ export function stopAt(strings: string | readonly string[], options?: StopOption
   }
 
   const stopping = stage<string, string>({
+    name: 'stopAt',
     transform(text, push) {
       if (isStopped) return
       checkText('stopAt', text)

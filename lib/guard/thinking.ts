@@ -62,6 +62,7 @@ export function splitThinking(options?: ThinkingOptions): ThinkingStage {
   }
 
   const splitting = stage<Chunk, Chunk>({
+    name: 'splitThinking',
     transform(chunk, push) {
       checkChunk('splitThinking', chunk)
       // What is made of a chunk has all of its fields.

@@ -39,12 +39,7 @@ const graceTime = 10
  * await pipeline(request, toChunks(), timeLimits({ first: 30_000, idle: 10_000 }), toText(), createWriteStream('answer.txt'))
  */
 export function timeLimits<Item = unknown>(limits: SomeTimeLimit): Stage<Item, Item> {
-  const { first, idle, total } = settled<TimeLimits>('timeLimits', limits, {
-    first: undefined,
-    idle: undefined,
-    total: undefined
-  })
-  checkTimeLimits({ first, idle, total })
+  const { first, idle, total } = settledTimeLimits('timeLimits', limits)
 
   let items = 0
   let waited = 0
@@ -141,8 +136,13 @@ export function timeLimits<Item = unknown>(limits: SomeTimeLimit): Stage<Item, I
   return usedOnce('timeLimits', stream)
 }
 
-/** Throws unless at least one limit is given, and each is a number over zero. */
-export function checkTimeLimits({ first, idle, total }: TimeLimits): void {
+/** Throws unless at least one limit is given, of a known name, and each is a number over zero. */
+export function settledTimeLimits(name: string, limits: TimeLimits): TimeLimits {
+  const { first, idle, total } = settled<TimeLimits>(name, limits, {
+    first: undefined,
+    idle: undefined,
+    total: undefined
+  })
   if (first !== undefined) checkLimit('first', first)
   if (idle !== undefined) checkLimit('idle', idle)
   if (total !== undefined) checkLimit('total', total)
@@ -151,6 +151,7 @@ export function checkTimeLimits({ first, idle, total }: TimeLimits): void {
       'CS_ERR_INVALID_OPTION',
       'timeLimits has no limit: give one or more of first, idle and total, in milliseconds'
     )
+  return { first, idle, total }
 }
 
 /** The facts of a stall: which limit passed, how long it was (milliseconds), and how many items had come in what time. */

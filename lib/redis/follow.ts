@@ -6,11 +6,10 @@ import { halfCharacterOrLineEnd } from '../encode/cut-end.js'
 import { CompletionError } from '../errors.js'
 import { goesToIdTaker, type IdTaker, idTakersBehind, setEventId } from '../event-id.js'
 import { failInOrder } from '../fail-in-order.js'
-import { AbortError } from '../failure/abort-error.js'
 import { longestTimer, unanswered } from '../in-time.js'
 import { checkLimit, checkSignal, invalid, settled } from '../options.js'
 import { type CompletionReader, readersBehind } from '../reader.js'
-import { onAbort } from '../source/on-abort.js'
+import { destroyOnAbort } from '../source/on-abort.js'
 import type { Source } from '../stage.js'
 import { isStopped, stopSignsBehind } from '../stopping.js'
 import { type Command, commandOf, Outage, type RedisClient } from './connection.js'
@@ -105,10 +104,7 @@ export function follow<Item extends Uint8Array | string | object = Uint8Array | 
   checkLimit('first', first)
   checkLimit('maxOutage', maxOutage)
   const follower = new Follower(redis, command, keys, { from, refusal, first, maxOutage })
-  const stopWaiting = signal
-    ? onAbort(signal, () => void follower.source.destroy(new AbortError(undefined, signal.reason)))
-    : () => {}
-  follower.source.once('close', stopWaiting)
+  follower.source.once('close', destroyOnAbort(follower.source, signal))
   // What was published is the caller's word.
   return follower.source as Source<Item>
 }

@@ -5,6 +5,7 @@ import { CompletionError } from '../errors.js'
 import { AbortError } from '../failure/abort-error.js'
 import { longestTimer } from '../in-time.js'
 import { checkLimit, invalid, settled } from '../options.js'
+import { usedOnce } from '../stage.js'
 import {
   type Command,
   type Connection,
@@ -247,7 +248,7 @@ export function publish(redis: RedisClient, id: string, options?: PublishOptions
       else leave()
     }
   })
-  return sink
+  return usedOnce('publish', sink)
 }
 
 interface LogSettings {

@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream/promises'
 import { clearTimeout, setTimeout } from 'node:timers'
 import { type Chunk, toChunks } from '../decode/chunks.js'
 import { EventWriter } from '../encode/event-writer.js'
-import { checkTimeLimits, stalledError, type TimeLimits } from '../guard/time-limits.js'
+import { settledTimeLimits, stalledError, type TimeLimits } from '../guard/time-limits.js'
 import { longestTimer } from '../in-time.js'
 import { LongRace } from '../long-race.js'
 import { checkFunction, settled } from '../options.js'
@@ -61,7 +61,7 @@ export function guardFetch(options?: GuardFetchOptions): Fetch {
   })
   if (fetch !== undefined) checkFunction('fetch', fetch)
   checkFunction('onSummary', onSummary)
-  if (timeLimits !== undefined) checkTimeLimits(timeLimits)
+  if (timeLimits !== undefined) settledTimeLimits('timeLimits of guardFetch', timeLimits)
 
   return async (input, init) => {
     const send = fetch ?? globalThis.fetch

@@ -1,3 +1,6 @@
+import type { Readable } from 'node:stream'
+import { AbortError } from '../failure/abort-error.js'
+
 /** What is to be done when a signal aborts, for each signal. */
 const waiting = new WeakMap<AbortSignal, Set<() => void>>()
 
@@ -28,3 +31,22 @@ function listenTo(signal: AbortSignal): Set<() => void> {
   )
   return callbacks
 }
+
+/** Destroys a source when a signal aborts, if there is one. Returns what takes that back. */
+export function destroyOnAbort(source: Readable, signal: AbortSignal | undefined): () => void {
+  if (!signal) return () => {}
+  return onAbort(signal, () => {
+    expectErrorUnread(source)
+    source.destroy(new AbortError(undefined, signal.reason))
+  })
+}
+
+/**
+ * Before a stream fails with what somebody knows of already, such as an abort of their own: while nobody reads the stream, nobody
+ * listens to its error event either, which would end the process. A pipeline that gets it later rejects all the same.
+ */
+export function expectErrorUnread(stream: Readable): void {
+  if (stream.readableFlowing === null) stream.on('error', ignore)
+}
+
+function ignore(): void {}

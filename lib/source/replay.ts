@@ -10,7 +10,7 @@ import { bytesOf, checkRecordingFile, EntryReader, type RecordingFile } from '..
 import { errorOf } from '../recording/recorded-error.js'
 import type { Source } from '../stage.js'
 import { isStopped, stopSignsBehind } from '../stopping.js'
-import { onAbort } from './on-abort.js'
+import { destroyOnAbort } from './on-abort.js'
 import { refusal } from './response/refusal.js'
 import { tellHead } from './response/response-head.js'
 
@@ -195,9 +195,7 @@ export function replay(file: RecordingFile, options?: ReplayOptions): Source<Uin
       callback(error)
     }
   }) as Source<Uint8Array>
-  const stopWaiting = signal
-    ? onAbort(signal, () => void source.destroy(new AbortError(undefined, signal.reason)))
-    : () => {}
+  const stopWaiting = destroyOnAbort(source, signal)
   return source
 }
 

@@ -1,5 +1,6 @@
 import { failInOrder } from '../fail-in-order.js'
 import type { Source } from '../stage.js'
+import { expectErrorUnread } from './on-abort.js'
 import { type OpenableSource, type ResponseOptions, responseSource } from './response/response-source.js'
 
 /** A response of whatever implementation of fetch. */
@@ -74,7 +75,11 @@ function headersOf({ headers }: AnyResponse): Headers {
 function withResponse(source: OpenableSource, response: Promise<ResponseHead>): RequestSource {
   return Object.defineProperty(source, 'response', {
     get() {
-      source.open().catch(error => failInOrder(source, error))
+      source.open().catch(error => {
+        // Who awaits the response is told by it.
+        expectErrorUnread(source)
+        failInOrder(source, error)
+      })
       return response
     }
   }) as OpenableSource & { readonly response: Promise<ResponseHead> }

@@ -110,6 +110,9 @@ export function requestCompletion(
   )
 }
 
+/** What a candidate is made of. What both are is checked where they are used. */
+const noCandidate: Candidate = { client: undefined as never, params: undefined as never }
+
 function isList(first: CompletionClient | readonly Candidate[]): first is readonly Candidate[] {
   return Array.isArray(first)
 }
@@ -127,7 +130,8 @@ function requestOfCandidates(candidates: readonly Candidate[], given?: Candidate
   const sends = candidates.map(candidate => {
     if (typeof candidate !== 'object' || candidate === null)
       throw invalid('one of the candidates', candidate, 'an object { client, params }')
-    const create = endpointOf(candidate.client, candidate.params)
+    const { client, params } = settled('a candidate', candidate, noCandidate)
+    const create = endpointOf(client, params)
     // Of what a response has, it is asked here for what all of them have.
     return (own: { signal: AbortSignal }) => create({ ...request, ...own }) as Promise<Response>
   })

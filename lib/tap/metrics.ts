@@ -151,6 +151,7 @@ export function tapMetrics(options: MetricsOptions): Stage<Chunk, Chunk> {
   }
 
   const tap: Stage<Chunk, Chunk> = stage({
+    name: 'tapMetrics',
     transform(chunk, push) {
       checkChunk('tapMetrics', chunk)
       begin()

@@ -74,6 +74,7 @@ export function record(destination: NodeJS.WritableStream, options?: RecordOptio
   let wake = () => {}
 
   const recorder = stage<Bytes, Bytes>({
+    name: 'record',
     async transform(item, push) {
       const at = performance.now()
       const bytes = bytesOf(item)

@@ -61,6 +61,7 @@ export function tapSummary(
   }
 
   const tap: Stage<Chunk, Chunk> = stage({
+    name: 'tapSummary',
     transform(chunk, push) {
       checkChunk('tapSummary', chunk)
       record.add(chunk, performance.now())

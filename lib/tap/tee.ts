@@ -1,4 +1,4 @@
-import { Transform } from 'node:stream'
+import { Transform, type Writable } from 'node:stream'
 import { CompletionError } from '../errors.js'
 import { failInOrder } from '../fail-in-order.js'
 import { beside } from '../on-its-way.js'
@@ -59,8 +59,8 @@ const defaultItemLimit = 1024
  * stream ends only when the destination has finished, so that the copy is whole when the pipeline is done; with
  * `drop`, nothing on the main path ever waits for it.
  *
- * Fails with `CS_ERR_TEE_OVERFLOW` when the destination is too slow (`whenSlow: 'fail'`), and with what the
- * destination fails with (`onError: 'fail'`). One item that is larger than the limit is written alone, or dropped.
+ * Fails with `CS_ERR_TEE_OVERFLOW` when the destination is too slow (`whenSlow: 'fail'`), with `CS_ERR_INVALID_OPTION` when
+ * it takes bytes and is given objects, and with what the destination fails with (`onError: 'fail'`). One item that is larger than the limit is written alone, or dropped.
  *
  * @example
  * await pipeline(request, tee(createWriteStream('recording.sse'), { onFailure: 'end' }), toChunks(), toText(), createWriteStream('answer.txt'))
@@ -130,7 +130,7 @@ export function tee<Item = unknown>(
         held -= size
         // A destination that was destroyed or ended by somebody else, or that takes bytes only, says so here alone; so does an
         // item that cannot be copied, since a getter of it throws.
-        if (error) onSinkError(error)
+        if (error) onSinkError(takesNoObjects(sink, item) ? objectGiven(error) : error)
         wake?.()
       }
     )
@@ -177,6 +177,17 @@ export function tee<Item = unknown>(
   if (whenSlow !== 'drop')
     Object.assign(stream, { [beside]: () => (isFailed || stream.detached ? [] : [sink]) })
   return usedOnce('tee', stream)
+}
+
+/** Whether an item is an object for a sink of Node's that takes bytes and text alone. */
+function takesNoObjects(sink: Writable, item: unknown): boolean {
+  return sink.writableObjectMode === false && typeof item === 'object' && !ArrayBuffer.isView(item)
+}
+
+function objectGiven(cause: Error): CompletionError {
+  const message =
+    'the destination of a tee takes bytes or text, and was given an object: put the tee behind toNDJSON() or toText(), or pipe toNDJSON() into the destination and give that'
+  return new CompletionError('CS_ERR_INVALID_OPTION', message, { cause })
 }
 
 function sizeOf(item: unknown): number {

@@ -38,6 +38,7 @@ export function tapUsage<Reported extends Usage = Usage>(
   }
 
   return stage({
+    name: 'tapUsage',
     transform(chunk, push) {
       checkChunk('tapUsage', chunk)
       const pass = () => {

@@ -13,6 +13,7 @@ import {
   CompletionError,
   type CompletionParams,
   completeEach,
+  drain,
   isRetryable,
   type RowRecord,
   splitThinking,
@@ -513,7 +514,9 @@ describe('completeEach', () => {
     'a promise': async () => [],
     'a promise that rejects': () => Promise.reject(new Error('nobody waits for this')),
     'what is no stage': () => [{}],
-    'no stage in its list': () => [splitThinking(), undefined]
+    'no stage in its list': () => [splitThinking(), undefined],
+    'a sink': () => [splitThinking(), drain()],
+    'a source': () => [Readable.from([])]
   })) {
     it(`fails with an error that names the row where through gives ${name}`, async () => {
       await using server = await serve(echo)
@@ -560,6 +563,7 @@ describe('completeEach', () => {
       { limits: { requests: 0 } },
       { limits: { other: 1 } },
       { timeLimits: {} },
+      { timeLimits: { idle: 5000, totl: 1 } },
       { total: -1 },
       { signal: {} },
       { other: 1 }

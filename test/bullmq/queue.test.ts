@@ -305,7 +305,14 @@ describe('toQueue, workOn and fromQueue', function () {
       [() => fromQueue(queue, { run, speed: 1 } as never), /fromQueue has no option speed/],
       [() => workOn('', clientOf(server), paramsOf, { connection: {} }), /queueName/],
       [() => workOn(name, clientOf(server), paramsOf, {} as never), /connection is undefined/],
-      [() => workOn(name, clientOf(server), paramsOf, { connection: {}, concurrency: 0 }), /concurrency is 0/]
+      [
+        () => workOn(name, clientOf(server), paramsOf, { connection: {}, concurrency: 0 }),
+        /concurrency is 0/
+      ],
+      [
+        () => workOn(name, clientOf(server), paramsOf, { connection: {}, timeLimits: { totl: 1 } as never }),
+        /timeLimits of workOn has no option totl/
+      ]
     ]
     for (const [call, message] of wrong)
       expect(call).to.throw(CompletionError, message).with.property('code', 'CS_ERR_INVALID_OPTION')

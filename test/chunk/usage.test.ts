@@ -61,4 +61,8 @@ describe('tokensOf', () => {
       expect(tokensOf(usage as object as Usage)).to.deep.equal(tokens)
     })
   }
+
+  it('has no counts where there is no usage', () => {
+    expect([tokensOf(undefined), tokensOf(null)]).to.deep.equal([{}, {}])
+  })
 })

@@ -37,12 +37,12 @@ function wordsTo(emit: (record: Word) => void, failsAt?: string, fed: string[] =
 
 /** A stage of such a parser; `fed` is given what the parser was fed. */
 function wordStage({ failsAt, fed }: { failsAt?: string; fed?: string[] } = {}): Stage<Uint8Array, Word> {
-  return splitter(Number.POSITIVE_INFINITY, emit => wordsTo(emit, failsAt, fed))
+  return splitter('a stage', Number.POSITIVE_INFINITY, emit => wordsTo(emit, failsAt, fed))
 }
 
 /** A stage that also makes a record of the data of each event that it has scanned. */
 function scanStage(fed: string[] = [], failsAt?: string): Stage<Uint8Array, Word> {
-  return splitter(Number.POSITIVE_INFINITY, emit => {
+  return splitter('a stage', Number.POSITIVE_INFINITY, emit => {
     const parser = wordsTo(emit, undefined, fed)
     return {
       ...parser,

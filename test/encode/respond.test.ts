@@ -11,7 +11,7 @@ import { type Faults, serveCompletions } from 'completion-streams/testing'
 import OpenAI from 'openai'
 import OpenAI4 from 'openai4'
 import OpenAI5 from 'openai5'
-import { type Failure, failureOf, questions } from '../answers.js'
+import { type Failure, failureOf, questions, withResolvers } from '../answers.js'
 import { finishEvent, question, serve, textEvent } from '../helpers.js'
 import { answer, Relay, read, readBody, textIn } from './relay.js'
 
@@ -300,6 +300,18 @@ describe('respond', () => {
       request.on('error', () => {})
       request.destroy()
     }
+
+    it('is told apart from a response that is over before the answer begins', async () => {
+      const { promise, resolve } = withResolvers<Promise<Failure>>()
+      await using server = await serve((_incoming, outgoing) => {
+        outgoing.end('no')
+        resolve(failureOf(pipeline(Readable.from([]), respond(outgoing))))
+      })
+      await (await fetch(server.url)).text()
+      const error = await promise
+      expect(error).to.include({ name: 'AbortError', code: 'ABORT_ERR' })
+      expect(error.message).to.include('the response is over already')
+    })
 
     for (const as of forms) {
       it(`aborts the request at the provider, and is told apart: ${as}`, async () => {

@@ -26,6 +26,7 @@ const body = `
     equal(text, 'Hi')
     equal(error.code, 'CS_ERR_TRUNCATED')
     equal(error instanceof CompletionError, true)
+    equal(error.constructor.name, 'CompletionError')
     const server = await serveCompletions({ script: script('Two.', { interval: 0 }) })
     const sink = []
     await pipeline(fromResponse(fetch(server.url + '/chat/completions', { method: 'POST', body: '{"stream":true}' })), toChunks(), toText(), async pieces => { for await (const piece of pieces) sink.push(piece) })

@@ -198,6 +198,7 @@ describe('candidates', () => {
       () => requestCompletion([]),
       () => requestCompletion([{ client }] as never),
       () => requestCompletion([null] as never),
+      () => requestCompletion([{ client, params, firstToken: 5 }] as never),
       () => requestCompletion([{ client, params }], { firstToken: 0 }),
       () => requestCompletion([{ client, params }], { onFallback: 1 as never }),
       () => requestCompletion(client, params, { firstToken: 1 } as never)

@@ -512,7 +512,8 @@ describe('guardFetch', () => {
     ['fetch', 'fetch'],
     ['onSummary', 1],
     ['timeLimits', {}],
-    ['timeLimits', { idle: -1 }]
+    ['timeLimits', { idle: -1 }],
+    ['timeLimits', { idle: 5, totl: 1 }]
   ] as const) {
     it(`throws CS_ERR_INVALID_OPTION for ${option}: ${JSON.stringify(value)}`, () => {
       expect(() => guardFetch({ [option]: value }))

@@ -295,6 +295,17 @@ describe('requestCompletion', () => {
       })
     }
 
+    it('and ends no process for it, when nobody reads but its `response`', async () => {
+      const server = await serve(() => {})
+      await server[Symbol.asyncDispose]()
+      const source = requestCompletion(clientOf(server, { maxRetries: 0 }), question)
+      const failure = await failureOf(source.response)
+      // Mocha fails a test for an error event that nobody listens to.
+      await turns(5)
+      expect(source.destroyed).to.equal(true)
+      expect(await failureOf(textOf(source))).to.equal(failure)
+    })
+
     it('when it cannot connect', async () => {
       const server = await serve(() => {})
       await server[Symbol.asyncDispose]()

@@ -408,10 +408,20 @@ describe('tee', () => {
       it(`fails when it takes no objects and is given some (whenSlow: '${whenSlow}')`, async () => {
         const copy = tee<object>(new PassThrough(), { whenSlow })
         const { items, error: failure } = await run(Readable.from([{ a: 1 }]), copy)
-        expect(failure).to.have.property('code', 'ERR_INVALID_ARG_TYPE')
+        expect(failure).to.have.property('code', 'CS_ERR_INVALID_OPTION')
+        expect(failure?.message).to.match(/takes bytes or text, and was given an object: .*toNDJSON\(\)/)
+        expect(failure?.cause).to.have.property('code', 'ERR_INVALID_ARG_TYPE')
         expect(items).to.deep.equal([{ a: 1 }])
       })
     }
+
+    it("goes on without it with onError: 'detach' when it takes no objects and is given some", async () => {
+      const copy = tee<object>(new PassThrough(), { onError: 'detach' })
+      const { items, error } = await run(Readable.from([{ a: 1 }]), copy)
+      expect(error).to.equal(undefined)
+      expect(items).to.deep.equal([{ a: 1 }])
+      expect(copy.detached).to.have.property('code', 'CS_ERR_INVALID_OPTION')
+    })
 
     it("goes on without it with onError: 'detach' while it waits for it", async () => {
       const sink = new GatedSink()

@@ -293,4 +293,10 @@ describe('the forms of a script', () => {
       total_tokens: 5
     })
   })
+
+  it('throws CS_ERR_INVALID_OPTION for an option that it does not have', () => {
+    expect(() => script('Hi', { intervall: 5 } as never))
+      .to.throw()
+      .with.property('code', 'CS_ERR_INVALID_OPTION')
+  })
 })

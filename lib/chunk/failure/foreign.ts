@@ -163,7 +163,7 @@ function strangerIn(item: unknown): Stranger {
 }
 
 /** A whole completion, as without `stream: true`. Perplexity's chunks have a message too, but a delta beside it. */
-function isWhole({ choices, object, output, type }: Loose): boolean {
+export function isWhole({ choices, object, output, type }: Loose): boolean {
   if (object === 'response') return Array.isArray(output) && type === undefined
   if (!Array.isArray(choices)) return false
   const first: unknown = choices[0]

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
 import { clearTimeout, setTimeout } from 'node:timers'
 import { CompletionError } from '../../errors.js'
-import { invalid } from '../../options.js'
+import { lockedBody, noResponse } from './no-body.js'
 
 /** What a body may be: a web stream, a Node stream, or anything that iterates over bytes or strings. */
 export type Body = ReadableStream<Uint8Array> | Readable | AsyncIterable<Uint8Array | string>
@@ -38,11 +38,20 @@ export interface BodyReader {
 
 /** Reads nothing before it is resumed. */
 export function readerOf(body: Body | BodyReader): BodyReader {
+  if (!isBody(body)) throw noResponse(body)
   if ('taker' in body) return body
   if ('getReader' in body) return webReader(body)
-  if ('read' in body && 'on' in body) return new NodeReader(body)
-  if (Symbol.asyncIterator in body) return iteratorReader(body)
-  throw invalid('response', body, 'a response or a stream')
+  return 'read' in body && 'on' in body ? new NodeReader(body) : iteratorReader(body)
+}
+
+export function isBody(value: unknown): value is Body | BodyReader {
+  if (typeof value !== 'object' || value === null) return false
+  return (
+    'taker' in value ||
+    'getReader' in value ||
+    ('read' in value && 'on' in value) ||
+    Symbol.asyncIterator in value
+  )
 }
 
 /** Takes what comes of a body that nobody reads any more. */
@@ -135,6 +144,7 @@ class AskingReader implements BodyReader {
 }
 
 function webReader(body: ReadableStream<Uint8Array>): BodyReader {
+  if (body.locked) throw lockedBody()
   const reader = body.getReader()
   return new AskingReader(
     () => reader.read(),

@@ -53,13 +53,44 @@ export function headersOf(given: unknown, isWanted: (name: string) => boolean): 
   return headers
 }
 
-/** How long to wait: OpenAI gives milliseconds too; HTTP (RFC 9110, 10.2.3) has seconds or a date. */
+/**
+ * How long to wait: OpenAI gives milliseconds too; HTTP (RFC 9110, 10.2.3) has seconds or a date. Of several fields, which
+ * clients join with commas, the longest wait counts; what is none is left out.
+ */
 export function waitOf(headers: Readonly<Record<string, string>>, now: number): number | undefined {
-  const milliseconds = Number(headers['retry-after-ms'] || Number.NaN)
-  if (milliseconds >= 0) return milliseconds
-  const given = headers['retry-after']?.trim()
-  if (!given) return undefined
-  if (/^\d+(?:\.\d+)?$/.test(given)) return Number(given) * 1000
-  const date = Date.parse(given)
-  return Number.isNaN(date) ? undefined : Math.max(date - now, 0)
+  return (
+    longestOf(headers['retry-after-ms'], field => numberIn(field)) ??
+    longestOf(headers['retry-after'], field => secondsIn(field) ?? timeUntil(field, now))
+  )
+}
+
+/** Names of days, which begin each of the three forms of a date (RFC 9110, 5.6.7), and behind which a comma may stand. */
+const day = '(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*'
+const fields = new RegExp(` *(?:${day}, *)?[^,]+`, 'g')
+const date = new RegExp(`^${day},? .*\\d\\d:\\d\\d:\\d\\d`)
+
+function longestOf(
+  value: string | undefined,
+  waitIn: (field: string) => number | undefined
+): number | undefined {
+  const waits = (value?.match(fields) ?? []).flatMap(field => waitIn(field.trim()) ?? [])
+  return waits.length > 0 ? Math.max(...waits) : undefined
+}
+
+/** Some servers send fractions. */
+function numberIn(field: string): number | undefined {
+  const value = /^\d+(?:\.\d+)?$/.test(field) ? Number(field) : Number.POSITIVE_INFINITY
+  return Number.isFinite(value) ? value : undefined
+}
+
+function secondsIn(field: string): number | undefined {
+  const seconds = numberIn(field)
+  return seconds === undefined ? undefined : seconds * 1000
+}
+
+function timeUntil(field: string, now: number): number | undefined {
+  if (!date.test(field)) return undefined
+  // The form of C's `asctime` names no zone, and is in GMT as well.
+  const time = Date.parse(/\d$/.test(field) ? `${field} GMT` : field)
+  return Number.isNaN(time) ? undefined : Math.max(time - now, 0)
 }

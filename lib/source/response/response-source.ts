@@ -6,16 +6,15 @@ import {
   deliveryTimeout as deliveryTimeoutOf,
   failInOrder
 } from '../../fail-in-order.js'
-import { AbortError } from '../../failure/abort-error.js'
 import { checkBoolean, checkIndex, checkLimit, checkSignal, settled, show } from '../../options.js'
 import { type CompletionReader, readersBehind } from '../../reader.js'
-import type { Source } from '../../stage.js'
+import { type Source, usedSource } from '../../stage.js'
 import { isStopped, stopSignsBehind } from '../../stopping.js'
 import { type BodyFailure, type BodyReader, letEnd, type Piece, readerOf } from '../body/body.js'
 import { EndMark } from '../body/end-mark.js'
 import { ReadAhead } from '../body/read-ahead.js'
 import { connectionError, isLostConnection } from '../body/read-failure.js'
-import { onAbort } from '../on-abort.js'
+import { destroyOnAbort } from '../on-abort.js'
 import { readRefusal } from './refusal.js'
 import { tellHead } from './response-head.js'
 import { partsOf, type ResponseLike } from './response-parts.js'
@@ -100,9 +99,7 @@ class ResponseSource extends Readable {
     super(work.highWaterMark === undefined ? {} : { highWaterMark: work.highWaterMark })
     this.#work = work
     if (work.highWaterMark === undefined) this.#readAhead = new ReadAhead()
-    const { signal } = work
-    if (signal)
-      this.#stopWaiting = onAbort(signal, () => this.destroy(new AbortError(undefined, signal.reason)))
+    if (work.signal) this.#stopWaiting = destroyOnAbort(this, work.signal)
   }
 
   open(): Promise<void> {
@@ -136,6 +133,7 @@ class ResponseSource extends Readable {
     if (this.destroyed) reader.cancel()
     else if (status !== undefined && (status < 200 || status > 299))
       throw await readRefusal(reader, status, headers)
+    else if ('readableEnded' in body && body.readableEnded) throw usedSource()
     this.#readers = readersBehind(this)
     for (const sign of stopSignsBehind(this)) sign.onStop(() => this.#stopOnce())
     const endsAtMark = endAtMark ?? !(body instanceof ReadStream)

@@ -65,7 +65,10 @@ export async function runScenarios(library, testing, openai) {
   await ask({ cutAfter: { events: 4 } }, endpoints.chat, async (finished, seen) => {
     await assert.rejects(
       finished,
-      error => error instanceof library.CompletionError && error.code === 'CS_ERR_TRUNCATED'
+      error =>
+        error instanceof library.CompletionError &&
+        error.code === 'CS_ERR_TRUNCATED' &&
+        error.constructor.name === 'CompletionError'
     )
     assert.ok(seen.text !== '' && text.startsWith(seen.text) && seen.text !== text)
   })
