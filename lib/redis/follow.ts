@@ -345,6 +345,8 @@ class Follower implements Waiter {
     this.#isDue = false
     if (entry.kind === 'ending') this.#end(entry)
     else if (entry.kind === 'opening') {
+      const { from } = this.#settings
+      if (from !== 'end' && from !== beginning && from.epoch !== entry.place.epoch) throw notHad(from)
       this.lease = { key: this.#keys.lease, duration: entry.lease }
       if (isBehind(this.last, raw.id)) this.last = raw.id
     } else if (entry.start > this.#sequence) throw lostInRedis(this.#sequence, entry.start)
@@ -418,7 +420,7 @@ class Follower implements Waiter {
     const { from } = this.#settings
     if (last !== undefined && this.#sequence < last) throw lostInRedis(this.#sequence, last)
     if (last !== undefined && from !== 'end' && from.sequence > last)
-      throw invalid('after', idOf(from), 'an id of this answer: it has no such one')
+      throw notHad(from)
     const isMarkLeft = from !== 'end' && this.#isReturning && this.#hasEndMark
     for (const taker of this.#idTakers) Object.assign(taker, { endId: lastId, isMarkLeft })
     this.#leave()
@@ -461,6 +463,10 @@ class Follower implements Waiter {
 function isChunkWithChoices(item: LogItem): boolean {
   if (typeof item === 'string' || item instanceof Uint8Array) return false
   return !isResponsesEvent(item) && !('data' in item)
+}
+
+function notHad(from: Place): CompletionError {
+  return invalid('after', idOf(from), 'an id of this answer: it has no such one')
 }
 
 function notBegun(limit: number): CompletionError {
