@@ -419,8 +419,7 @@ class Follower implements Waiter {
     if (ending !== 'complete') return this.fail(error)
     const { from } = this.#settings
     if (last !== undefined && this.#sequence < last) throw lostInRedis(this.#sequence, last)
-    if (last !== undefined && from !== 'end' && from.sequence > last)
-      throw notHad(from)
+    if (last !== undefined && from !== 'end' && from.sequence > last) throw notHad(from)
     const isMarkLeft = from !== 'end' && this.#isReturning && this.#hasEndMark
     for (const taker of this.#idTakers) Object.assign(taker, { endId: lastId, isMarkLeft })
     this.#leave()
