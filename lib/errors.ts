@@ -16,7 +16,7 @@ import { printable } from './failure/printable.js'
  * - `CS_ERR_BLOCKED`: a moderation check refused the text, or gave no verdict
  * - `CS_ERR_REPETITION`: the model repeated the same text again and again
  * - `CS_ERR_INVALID_RECORDING`: a file is no recording, or of a version that is not known
- * - `CS_ERR_JOURNAL`: the journal of a batch is none, is of another run or other rows, or in use
+ * - `CS_ERR_JOURNAL`: the journal of a batch is none, is of another run or other rows, or in use, or has lost rows
  * - `CS_ERR_ABANDONED`: the producer of an answer that others read has died
  * - `CS_ERR_STOPPED`: somebody has stopped the answer
  * - `CS_ERR_PUBLISHED`: another producer has published, or publishes, an answer of this id

@@ -57,7 +57,9 @@ interface Waiting {
  * A sink says nothing when its buffer empties below its high water mark, so it is looked at from time to time, and
  * once more when the process has nothing else to do. All must be found empty in two turns of the event loop in a row: a
  * reader that buffers out of sight, as web streams do, passes on in between what it holds. A reader that takes its items
- * by hand, as an async generator does, must have asked in vain for a while. Compressors behind are flushed first.
+ * by hand, as an async generator does, must have asked in vain for a while. Compressors behind are flushed first, and stages
+ * of this library emit what they hold, each when what the one before it emitted has been taken. From then on, the stream must
+ * emit nothing: the rest of a line, for example, would be taken for a line.
  *
  * If nothing moves for `defaultDeliveryTimeout`, or the process would exit, the stream fails all the same, and the error
  * says how much was not delivered (`undelivered`).
@@ -107,7 +109,8 @@ function look(waiting: Waiting, now: number): void {
   const { left } = way
   if (left !== waiting.left) waiting.movedAt = now
   waiting.left = left
-  const isEmpty = left === 0 && !waiting.isFlushing && !flush(waiting, way)
+  const isStill = left === 0 && !waiting.isFlushing
+  const isEmpty = isStill && !(waiting.wasEmpty && flushNext(waiting, way))
   if (isEmpty && waiting.wasEmpty && isTaken(waiting, way, now)) return tell(waiting)
   waiting.wasEmpty = isEmpty
   if (now - waiting.movedAt >= waiting.timeout) return tell(waiting)
@@ -128,28 +131,29 @@ function isTaken(waiting: Waiting, { byHand }: OnItsWay, now: number): boolean {
   return now - waiting.askedAt >= timeBehindHands
 }
 
-/** Has the compressors on the way, and stages of this library, emit what they hold. False when all have. */
-function flush(waiting: Waiting, { streams }: OnItsWay): boolean {
-  let isFlushing = false
-  for (const next of streams) {
-    if (next[emitHeld] && !waiting.flushed.has(next)) {
-      waiting.flushed.add(next)
-      isFlushing = true
-      next[emitHeld]()
-      continue
-    }
-    // Streams of zlib, brotli and zstd have both. Other streams may have a `flush` that does something else.
-    if (typeof next.flush !== 'function' || !('bytesWritten' in next) || waiting.flushed.has(next)) continue
-    waiting.flushed.add(next)
-    waiting.isFlushing = true
-    isFlushing = true
-    next.flush(() => {
-      waiting.isFlushing = false
-      waiting.movedAt = readClock()
-      look(waiting, waiting.movedAt)
-    })
+/** Has the next compressor on the way, or stage of this library, emit what it holds. False when all have. */
+function flushNext(waiting: Waiting, { streams }: OnItsWay): boolean {
+  const next = streams.find(
+    stream => !waiting.flushed.has(stream) && (stream[emitHeld] || isCompressor(stream))
+  )
+  if (!next) return false
+  waiting.flushed.add(next)
+  if (next[emitHeld]) {
+    next[emitHeld]()
+    return true
   }
-  return isFlushing
+  waiting.isFlushing = true
+  next.flush?.(() => {
+    waiting.isFlushing = false
+    waiting.movedAt = readClock()
+    look(waiting, waiting.movedAt)
+  })
+  return true
+}
+
+/** Streams of zlib, brotli and zstd have both. Other streams may have a `flush` that does something else. */
+function isCompressor(stream: Neighbour): boolean {
+  return typeof stream.flush === 'function' && 'bytesWritten' in stream
 }
 
 /** The longer nothing has moved, the longer it takes until the next look. */
@@ -186,9 +190,10 @@ function lookAtDue(): void {
 function tellBeforeExit(): void {
   for (const waiting of failures) {
     const { left } = waiting
+    const { size } = waiting.flushed
     look(waiting, readClock())
     if (!failures.has(waiting)) continue
-    if (waiting.left === left) tell(waiting)
+    if (waiting.left === left && waiting.flushed.size === size) tell(waiting)
     // Keeps the process alive for one more turn; then this runs again.
     else setImmediate(() => {})
   }

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Readable, Writable } from 'node:stream'
+import { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type CompletionParams, requestCompletion } from 'completion-streams'
@@ -134,6 +134,18 @@ export async function closed(stream: Readable | Writable): Promise<void> {
 /** Lets everything that can go on without news from outside go on. */
 export async function settle(turns = 50): Promise<void> {
   for (let turn = 0; turn < turns; turn++) await nextTurn()
+}
+
+/** An answer in pieces of lines, ten in each turn of the event loop. */
+export function piecesOfLines(): Readable {
+  const answer = delta({ content: 'word' }).repeat(400)
+  async function* pieces(): AsyncGenerator<Buffer> {
+    for (let start = 0; start < answer.length; start += 500) {
+      if (start % 5000 === 0) await nextTurn()
+      yield Buffer.from(answer.slice(start, start + 500))
+    }
+  }
+  return Readable.from(pieces())
 }
 
 /** An event of a chat completion. */

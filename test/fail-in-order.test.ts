@@ -3,10 +3,17 @@ import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
-import { type Duplex, PassThrough, Readable, Transform, Writable } from 'node:stream'
+import { Duplex, PassThrough, Readable, Transform, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { promisify } from 'node:util'
-import { brotliDecompressSync, constants, createBrotliCompress, createGzip, gunzipSync } from 'node:zlib'
+import {
+  brotliDecompressSync,
+  constants,
+  createBrotliCompress,
+  createBrotliDecompress,
+  createGzip,
+  gunzipSync
+} from 'node:zlib'
 import { expect } from 'chai'
 import {
   CompletionError,
@@ -357,6 +364,25 @@ describe('failure in order', () => {
         expect(await readFile(path, 'utf8')).to.equal(whole.toUpperCase())
       }
     }))
+
+  for (const [name, between] of [
+    ['a web stream', () => [Duplex.fromWeb(new TransformStream())]],
+    ['a packer and an unpacker', () => [createBrotliCompress(), createBrotliDecompress()]]
+  ] as [string, () => Duplex[]][]) {
+    it(`is the first cause behind ${name} that still holds a part of a line`, async () => {
+      const cut = Math.floor(textEvent('last').length / 2)
+      const [begun, rest] = [textEvent('last').slice(0, cut), textEvent('last').slice(cut)]
+      for (let run = 0; run < 20; run++) {
+        const sink = new SlowSink(0)
+        const source = new Readable({ read() {} })
+        for (const piece of [...answer, begun, rest]) source.push(piece)
+        setImmediate(() => failInOrder(source, new CompletionError('CS_ERR_STALLED', 'cut')))
+        const work = pipeline([source, ...between(), toChunks(), toText(), sink])
+        expect(await failureOf(work)).to.have.property('code', 'CS_ERR_STALLED')
+        expect(sink.text).to.equal(`${whole}last`)
+      }
+    })
+  }
 
   for (const [name, compress, decompress] of [
     ['gzip', createGzip, (bytes: Buffer) => gunzipSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH })],

@@ -176,6 +176,7 @@ export function completeEach<Row>(
   }
 
   function emit(index: number, item: Held<Row>): void {
+    inFlight--
     if (order === 'done') return give(item)
     if ('failure' in item) isEnding = true
     held.set(index, item)
@@ -202,7 +203,7 @@ export function completeEach<Row>(
       done,
       failed,
       resumed,
-      inFlight: inFlight - 1,
+      inFlight,
       retried,
       tokens,
       elapsed,
@@ -287,16 +288,7 @@ export function completeEach<Row>(
         turnAt = start
       }
       inFlight++
-      complete(row, taken++).then(
-        () => {
-          inFlight--
-          goOn()
-        },
-        error => {
-          inFlight--
-          fail(error)
-        }
-      )
+      complete(row, taken++).then(goOn, fail)
       next = callback
       goOn()
     },

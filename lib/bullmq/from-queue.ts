@@ -1,13 +1,14 @@
 import { Readable } from 'node:stream'
 import { clearTimeout, setTimeout } from 'node:timers'
 import type { RowRecord } from '../batch/row.js'
+import { CompletionError } from '../errors.js'
 import { failInOrder } from '../fail-in-order.js'
-import { inTime } from '../in-time.js'
 import { checkLimit, checkSignal, settled } from '../options.js'
 import { destroyOnAbort } from '../source/on-abort.js'
 import type { Source } from '../stage.js'
-import { endJob, type JobData } from './job.js'
+import { beginIdOf, beginJob, endJob, type JobData } from './job.js'
 import { checkQueue, checkRun, type JobLike, type QueueLike } from './queue-like.js'
+import { answered, hasUnfinished, jobsAtOnce } from './unfinished.js'
 
 /** The options of `fromQueue`. */
 export interface FromQueueOptions {
@@ -25,21 +26,21 @@ export interface QueueSource<Row> extends Source<RowRecord<Row>> {
   readonly repeated: number
 }
 
-/** So many jobs are read at once. */
-const jobsAtOnce = 100
-
-/** A look whose answer takes longer than this, in milliseconds, is taken again: it may have been lost with a connection. */
-const longestLook = 2000
-
 /** The pause between two looks, where nothing new was found, in milliseconds. */
 const lookPause = 200
 
+/** So many times as long as the question for unfinished jobs takes, it is not asked again: it may read the jobs of other runs. */
+const restPerQuestion = 10
+
 /**
  * Emits the records of a run as its rows are done, by whatever workers, each key once, and ends with the last one. It may be
- * begun before, while and after they work, and again: it then emits all from the first.
+ * begun before, while and after they work, and again: it then emits all from the first. Where a `toQueue` that was killed had
+ * added rows which the next one did not have, their records come too.
  *
  * A job that BullMQ gave up for good is a record with that error. What it has emitted, it remembers by the ids of the jobs.
- * Fails with what BullMQ reports, when Redis is away for longer than `maxOutage`.
+ * Fails, after all records that there are, with `CS_ERR_JOURNAL` when rows of the run are gone from the queue, since somebody
+ * has removed their jobs, or Redis has lost them, so that no worker can do them any more; with what BullMQ reports, when Redis
+ * is away for longer than `maxOutage`.
  *
  * @example
  * await pipeline(Readable.from([{ sku: 'a1' }]), toQueue(queue, { run: 'tuesday' }))
@@ -66,6 +67,13 @@ export function fromQueue<Row = unknown>(queue: QueueLike, options: FromQueueOpt
    */
   const blocks = { completed: [] as (string | undefined)[], failed: [] as (string | undefined)[] }
   let rows: number | undefined
+  /** Whether the run may have more rows than those. */
+  let isRefilled = false
+  let hasBegun = false
+  /** Whether all that there was to do was done before the last look. */
+  let isAllDone = false
+  let askAgainAt = 0
+  let isOver = false
   let isReading = false
   let isWanted = false
   let failingSince: number | undefined
@@ -76,11 +84,7 @@ export function fromQueue<Row = unknown>(queue: QueueLike, options: FromQueueOpt
     const lasts = blocks[state]
     const start = lasts.length * jobsAtOnce
     const reply = queue.getJobs([state], Math.max(start - 1, 0), start + jobsAtOnce - 1, true)
-    // Those that are not there any more come as undefined.
-    const jobs = (await inTime(reply, longestLook, () => new Error('Redis does not answer'))) as (
-      | JobLike
-      | undefined
-    )[]
+    const jobs = (await answered(reply)) as (JobLike | undefined)[]
     // Something has come before: one block back, until it is found.
     if (start > 0 && jobs.shift()?.id !== lasts.at(-1)) {
       lasts.pop()
@@ -97,7 +101,12 @@ export function fromQueue<Row = unknown>(queue: QueueLike, options: FromQueueOpt
     const { id = '', name } = job
     const data = job.data as JobData<Row>
     if (data.run !== run || seen.has(id)) return
-    if (name === endJob && 'rows' in data) rows = data.rows
+    if (name === beginJob) hasBegun = true
+    if (name === endJob && 'rows' in data) {
+      rows = data.rows
+      // A queue that cannot be asked what is left is done when that many rows are.
+      isRefilled = data.isRefilled === true && queue.getJobCounts !== undefined
+    }
     if (!('key' in data)) return
     seen.add(id)
     if ((job.attemptsStarted ?? 1) > 1) source.repeated++
@@ -108,6 +117,23 @@ export function fromQueue<Row = unknown>(queue: QueueLike, options: FromQueueOpt
     source.push(record ?? { key, row, attempts: job.attemptsStarted ?? 1, elapsed: 0, error })
   }
 
+  /** Whether no worker will do any more of the run: all is done, or gone. */
+  async function isNothingLeft(): Promise<boolean> {
+    const start = performance.now()
+    if (start < askAgainAt) return false
+    // While rows are still added, workers may be done with those that there are.
+    const mayBeOver = rows !== undefined || (hasBegun && (await isBeginningGone()))
+    const isLeft = !mayBeOver || (await hasUnfinished(queue, run))
+    const now = performance.now()
+    askAgainAt = now + restPerQuestion * (now - start)
+    return !isLeft
+  }
+
+  async function isBeginningGone(): Promise<boolean> {
+    const state = queue.getJobState?.(beginIdOf(run))
+    return state !== undefined && (await answered(state)) === 'unknown'
+  }
+
   /** Reads until something was emitted, or all has been: the stream does not ask again before. */
   async function read(): Promise<void> {
     const before = seen.size
@@ -115,7 +141,10 @@ export function fromQueue<Row = unknown>(queue: QueueLike, options: FromQueueOpt
       const found = [await look('completed'), await look('failed')].some(Boolean)
       if (source.destroyed) return
       failingSince = undefined
-      if (rows !== undefined && seen.size >= rows) return void source.push(null)
+      const hasAll = rows !== undefined && seen.size >= rows
+      if (hasAll && (!isRefilled || (isAllDone && !found))) return end()
+      if (isAllDone && !found) return fail(rowsGone(rows, seen.size))
+      isAllDone = !found && (await isNothingLeft())
       if (found) continue
       await new Promise<void>(resolve => {
         timer = setTimeout(resolve, lookPause)
@@ -123,10 +152,20 @@ export function fromQueue<Row = unknown>(queue: QueueLike, options: FromQueueOpt
     }
   }
 
+  function end(): void {
+    isOver = true
+    source.push(null)
+  }
+
+  function fail(error: unknown): void {
+    isOver = true
+    failInOrder(source, error)
+  }
+
   function start(): void {
     // The stream asks once. What it asks during a look whose records it took at once is due when that look is over.
     isWanted = isReading
-    if (isReading) return
+    if (isReading || isOver) return
     isReading = true
     read().then(
       () => {
@@ -135,9 +174,11 @@ export function fromQueue<Row = unknown>(queue: QueueLike, options: FromQueueOpt
       },
       error => {
         isReading = false
+        // A Redis that comes back may have jobs to do that were done.
+        isAllDone = false
         failingSince ??= Date.now()
         if (source.destroyed) return
-        if (Date.now() - failingSince >= maxOutage) failInOrder(source, error)
+        if (Date.now() - failingSince >= maxOutage) fail(error)
         else timer = setTimeout(start, lookPause)
       }
     )
@@ -157,4 +198,10 @@ export function fromQueue<Row = unknown>(queue: QueueLike, options: FromQueueOpt
   ) as Readable & { repeated: number }
   const stopWaiting = destroyOnAbort(source, signal)
   return source as QueueSource<Row> & { repeated: number }
+}
+
+function rowsGone(rows: number | undefined, seen: number): CompletionError {
+  const which = rows === undefined ? 'rows' : `${rows - seen} of ${rows} rows`
+  const message = `${which} of the run are gone from the queue: their jobs were removed, or Redis has lost them`
+  return new CompletionError('CS_ERR_JOURNAL', message)
 }

@@ -4,16 +4,23 @@ import { invalid } from '../options.js'
 export interface QueueLike {
   /** Adds jobs, but none whose id is there already. */
   addBulk(jobs: { name: string; data: unknown; opts: object }[]): Promise<unknown>
-  /** The jobs in a state, from one place to another, the oldest first. */
-  getJobs(
-    states: ('completed' | 'failed')[],
-    start: number,
-    end: number,
-    ascending: boolean
-  ): Promise<unknown[]>
+  /** The jobs in a state, from one place to another, the oldest or the newest first. */
+  getJobs(states: JobState[], start: number, end: number, ascending: boolean): Promise<unknown[]>
   /** The state of a job, `unknown` for one that is not there. */
   getJobState?(id: string): Promise<string>
+  /** How many jobs there are in each state. */
+  getJobCounts?(): Promise<Record<string, number>>
 }
+
+/** Where a job is. */
+export type JobState =
+  | 'completed'
+  | 'failed'
+  | 'active'
+  | 'delayed'
+  | 'prioritized'
+  | 'waiting'
+  | 'waiting-children'
 
 /** What is read off a job. */
 export interface JobLike {

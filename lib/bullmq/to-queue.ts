@@ -3,7 +3,17 @@ import { rowOf } from '../batch/row-options.js'
 import { CompletionError } from '../errors.js'
 import { inTime, unanswered } from '../in-time.js'
 import { checkFunction, checkLimit, invalid, settled } from '../options.js'
-import { endIdOf, endJob, jobIdOf, keptOptions, type RowData, rowJob } from './job.js'
+import {
+  beginIdOf,
+  beginJob,
+  type EndData,
+  endIdOf,
+  endJob,
+  jobIdOf,
+  keptOptions,
+  type RowData,
+  rowJob
+} from './job.js'
 import { checkQueue, checkRun, type QueueLike } from './queue-like.js'
 
 /** The options of `toQueue`. */
@@ -21,8 +31,8 @@ const rowsAtOnce = 200
 
 /**
  * A sink that adds rows to a queue of BullMQ, as jobs that are known by their keys: a row that is there already is not added
- * again, so the same program can run again after it was killed. Behind the last row it adds a mark, by which `fromQueue`
- * knows the end.
+ * again, so the same program can run again after it was killed. Before the first row and behind the last one it adds a mark,
+ * by which `fromQueue` knows the end.
  *
  * Fails with `CS_ERR_JOURNAL` for a key that comes twice, for a row that a run did not have whose mark is there already,
  * with `CS_ERR_STALLED` when Redis is away for longer than `maxOutage`, and with what BullMQ reports.
@@ -47,7 +57,7 @@ export function toQueue<Row>(queue: QueueLike, options: ToQueueOptions<Row>): Wr
   const keys = new Set<string>()
   let index = 0
 
-  function jobOf(row: Row): RowJob<Row> {
+  function jobOf(row: Row): Job<RowData<Row>> {
     const key = keyOf(row, index)
     if (typeof key !== 'string') throw invalid('key', key, 'a function that gives a text for each row')
     if (keys.has(key)) throw new CompletionError('CS_ERR_JOURNAL', 'two rows have the same key', { index })
@@ -57,20 +67,39 @@ export function toQueue<Row>(queue: QueueLike, options: ToQueueOptions<Row>): Wr
   }
 
   const isThere = async (id: string) => (await queue.getJobState?.(id)) !== 'unknown'
-  let isComplete: Promise<boolean> | undefined
+  let before: Promise<Before> | undefined
+
+  async function look(): Promise<Before> {
+    if (!queue.getJobState) return { isBegun: false, isComplete: false }
+    const [isBegun, isComplete] = await Promise.all([isThere(beginIdOf(run)), isThere(endIdOf(run))])
+    return { isBegun, isComplete }
+  }
 
   async function addEach(rows: Row[]): Promise<void> {
-    isComplete ??= queue.getJobState ? isThere(endIdOf(run)) : Promise.resolve(false)
+    const isFirst = before === undefined
+    before ??= look()
+    const { isComplete } = await before
     for (let at = 0; at < rows.length; at += rowsAtOnce) {
       const jobs = rows.slice(at, at + rowsAtOnce).map(jobOf)
       // Readers of the run end at its mark: they would never see the record of one more row.
-      if (await isComplete) {
+      if (isComplete) {
         const there = await Promise.all(jobs.map(({ opts }) => isThere(opts.jobId)))
         const added = jobs[there.indexOf(false)]
         if (added) throw addedRow(added.data.key, added.data.index)
       }
-      await queue.addBulk(jobs)
+      await queue.addBulk(isFirst && at === 0 ? [beginning(), ...jobs] : jobs)
     }
+  }
+
+  function beginning(): Job<{ run: string }> {
+    return { name: beginJob, data: { run }, opts: { ...keptOptions, jobId: beginIdOf(run) } }
+  }
+
+  async function addEnd(): Promise<void> {
+    before ??= look()
+    const { isBegun } = await before
+    const data: EndData = { run, rows: index, ...(isBegun && { isRefilled: true }) }
+    await queue.addBulk([{ name: endJob, data, opts: { ...keptOptions, jobId: endIdOf(run) } }])
   }
 
   /** BullMQ waits for Redis without end. What it adds late does no harm, since each row is added once. */
@@ -88,17 +117,23 @@ export function toQueue<Row>(queue: QueueLike, options: ToQueueOptions<Row>): Wr
       settle(addEach(writes.map(({ chunk }) => chunk as Row)), callback)
     },
     final(callback) {
-      const data = { run, rows: index }
-      const opts = { ...keptOptions, jobId: endIdOf(run) }
-      settle(queue.addBulk([{ name: endJob, data, opts }]), callback)
+      settle(addEnd(), callback)
     }
   })
 }
 
-/** A row as BullMQ is given it. */
-interface RowJob<Row> {
+/** What there was of the run before. */
+interface Before {
+  /** Whether a sink has added rows. It may have been killed, and its rows may be others than those of this one. */
+  readonly isBegun: boolean
+  /** Whether all rows are there. */
+  readonly isComplete: boolean
+}
+
+/** A job as BullMQ is given it. */
+interface Job<Data> {
   name: string
-  data: RowData<Row>
+  data: Data
   opts: { jobId: string }
 }
 

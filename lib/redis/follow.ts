@@ -341,6 +341,8 @@ class Follower implements Waiter {
     this.#isDue = false
     if (entry.kind === 'ending') this.#end(entry)
     else if (entry.kind === 'opening') {
+      const { from } = this.#settings
+      if (from !== 'end' && from !== beginning && from.epoch !== entry.place.epoch) throw notHad(from)
       this.lease = { key: this.#keys.lease, duration: entry.lease }
       if (isBehind(this.last, raw.id)) this.last = raw.id
     } else if (entry.start > this.#sequence) throw lostInRedis(this.#sequence, entry.start)
@@ -413,8 +415,7 @@ class Follower implements Waiter {
     if (ending !== 'complete') return this.fail(error)
     const { from } = this.#settings
     if (last !== undefined && this.#sequence < last) throw lostInRedis(this.#sequence, last)
-    if (last !== undefined && from !== 'end' && from.sequence > last)
-      throw invalid('after', idOf(from), 'an id of this answer: it has no such one')
+    if (last !== undefined && from !== 'end' && from.sequence > last) throw notHad(from)
     const isMarkLeft = from !== 'end' && this.#isReturning && this.#hasEndMark
     for (const taker of this.#idTakers) Object.assign(taker, { endId: lastId, isMarkLeft })
     this.#leave()
@@ -457,6 +458,10 @@ class Follower implements Waiter {
 function isChunkWithChoices(item: LogItem): boolean {
   if (typeof item === 'string' || item instanceof Uint8Array) return false
   return !isResponsesEvent(item) && !('data' in item)
+}
+
+function notHad(from: Place): CompletionError {
+  return invalid('after', idOf(from), 'an id of this answer: it has no such one')
 }
 
 function notBegun(limit: number): CompletionError {

@@ -56,14 +56,17 @@ export type LogEntry =
       readonly error: Error
     }
 
+/** Two numbers without zeros before them: of each place there is one id. */
+const idForm = /^(0|[1-9]\d{0,14})-(0|[1-9]\d{0,14})$/
+
 export function idOf({ epoch, sequence }: Place): string {
   return `${epoch}-${sequence}`
 }
 
-/** Reads an id that a reader gives back. Throws `CS_ERR_INVALID_OPTION`: it may come from anyone. */
+/** Reads an id that a reader gives back, in the form that Redis gives it. Throws `CS_ERR_INVALID_OPTION`: it may come from anyone. */
 export function placeOf(id: string): Place | 'end' {
   if (id === lastId) return 'end'
-  const [, epoch, sequence] = /^(\d{1,15})-(\d{1,15})$/.exec(typeof id === 'string' ? id : '') ?? []
+  const [, epoch, sequence] = idForm.exec(typeof id === 'string' ? id : '') ?? []
   if (epoch === undefined || sequence === undefined)
     throw invalid('after', id, 'the id of something that follow() gave')
   return { epoch: Number(epoch), sequence: Number(sequence) }

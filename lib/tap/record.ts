@@ -76,6 +76,8 @@ export function record(destination: NodeJS.WritableStream, options?: RecordOptio
   const recorder = stage<Bytes, Bytes>({
     name: 'record',
     async transform(item, push) {
+      // A stage behind was asked for what it held, since nothing more was to come.
+      if (isFailed) await forever()
       const at = performance.now()
       const bytes = bytesOf(item)
       if (isRecording()) write({ kind: 'piece', at: at - start, bytes })

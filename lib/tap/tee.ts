@@ -144,6 +144,8 @@ export function tee<Item = unknown>(
   const transform = new Transform({
     objectMode: true,
     transform(item: Item, _encoding, callback) {
+      // A stage behind was asked for what it held, since nothing more was to come.
+      if (isFailed) return
       copyTo(item, () => {
         if (!isFailed) return callback(null, item)
         // What has come is passed on before the failure; nothing more is read.

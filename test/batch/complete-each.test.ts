@@ -387,6 +387,22 @@ describe('completeEach', () => {
     expect(told.at(-1)?.tokens).to.be.above(0)
   })
 
+  for (const order of ['done', 'input'] as const) {
+    it(`tells of no row as in flight that is done, with a journal (order: '${order}')`, () =>
+      withFolder(async folder => {
+        await using server = await serve(echo)
+        const told: BatchProgress[] = []
+        await complete(server, rows(100), {
+          order,
+          concurrency: 20,
+          journal: join(folder, 'run.ndjson'),
+          onProgress: progress => void told.push(progress)
+        })
+        expect(told.at(-1)).to.include({ done: 100, inFlight: 0 })
+        for (const { done, inFlight } of told) expect(done + inFlight).to.be.at.most(100)
+      }))
+  }
+
   it('ends when it is aborted, and stops what is in flight', async () => {
     await using server = await serve({ script: script('x'), faults: { stallAfter: { events: 1 } } })
     const controller = new AbortController()

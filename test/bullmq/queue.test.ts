@@ -12,6 +12,7 @@ import {
   serveCompletions
 } from 'completion-streams/testing'
 import OpenAI from 'openai'
+import { settle } from '../answers.js'
 import { clientOf, failureOf } from '../helpers.js'
 import { clientFor, type RedisServer, redisProgram, startRedis } from '../redis-server.js'
 import { expectEachOnce } from './workers.js'
@@ -115,6 +116,32 @@ describe('toQueue, workOn and fromQueue', function () {
     await worker.close()
   })
 
+  for (const isAlone of [true, false]) {
+    it(`give the rows of a sink that was killed, too, where the next one has others (${isAlone ? 'in a queue of its own' : 'beside another run'})`, async () => {
+      let isFirst = true
+      faultOf = row => {
+        if (row === 'row 1000') return { stallAfter: { events: 0 } }
+        if (row !== 'row 499' || !isFirst) return undefined
+        isFirst = false
+        return { status: 500 }
+      }
+      const killed = toQueue<Row>(queue, { run, key: keyOf })
+      for (const { id } of rows(300)) killed.write({ id: id + 200 })
+      while (((await queue.getJobCounts()).waiting ?? 0) < 300) await settle()
+      killed.destroy()
+      if (!isAlone) await pipeline(Readable.from([{ id: 1000 }]), toQueue(queue, { run: 'another' }))
+      await pipeline(Readable.from(rows(200)), toQueue(queue, { run, key: keyOf }))
+      const leave = new AbortController()
+      const worker = workOn(name, clientOf(server), paramsOf, {
+        connection: connection(),
+        signal: leave.signal
+      })
+      expectEachOnce({ records: await recordsOf(), repeated: 0, requests: 0 }, 500)
+      leave.abort()
+      await worker.ended.catch(() => {})
+    })
+  }
+
   it('keep the runs of one queue apart', async () => {
     await pipeline(Readable.from(rows(3)), toQueue(queue, { run, key: keyOf }))
     await pipeline(Readable.from(rows(5)), toQueue(queue, { run: 'another', key: keyOf }))
@@ -135,7 +162,7 @@ describe('toQueue, workOn and fromQueue', function () {
     const slow: QueueLike = {
       addBulk: jobs => queue.addBulk(jobs),
       async getJobs(states, ...range) {
-        const jobs = await queue.getJobs(states as ['failed'], ...range)
+        const jobs = await queue.getJobs(states, ...range)
         if (states[0] === 'failed') await nearlyEmpty
         return jobs
       }
@@ -215,6 +242,122 @@ describe('toQueue, workOn and fromQueue', function () {
     expect(await failureOf(adding)).to.include({ code: 'CS_ERR_STALLED', limit: 100 })
     away.signal('SIGCONT')
     await own.close()
+  })
+
+  it('a reader is told how many rows are gone, behind the records that there are', async () => {
+    await pipeline(Readable.from(rows(5)), toQueue(queue, { run, key: keyOf }))
+    const waiting = await queue.getJobs(['waiting'])
+    await waiting.find(({ data }) => data.key === 'row-2')?.remove()
+    await waiting.find(({ data }) => data.key === 'row-3')?.remove()
+    const worker = workOn(name, clientOf(server), paramsOf, { connection: connection() })
+    const records: RowRecord<Row>[] = []
+    const reading = async () => {
+      for await (const record of fromQueue<Row>(queue, { run })) records.push(record)
+    }
+    const failure = await failureOf(reading())
+    expect(failure).to.include({ code: 'CS_ERR_JOURNAL' })
+    expect(failure.message).to.match(/^2 of 5 rows of the run are gone/)
+    expect(records.map(({ key }) => key)).to.have.members(['row-0', 'row-1', 'row-4'])
+    await worker.close()
+  })
+
+  it('a reader waits for rows that are being asked, or for which there is no worker', async () => {
+    faultOf = row => (row === 'row 1' ? { stallAfter: { events: 1 } } : undefined)
+    await pipeline(Readable.from(rows(3)), toQueue(queue, { run, key: keyOf }))
+    const leave = new AbortController()
+    const { signal } = leave
+    const stalled = workOn(name, clientOf(server), paramsOf, { connection: connection(), signal })
+    let looks = 0
+    const counted: QueueLike = {
+      addBulk: jobs => queue.addBulk(jobs),
+      getJobs: (states, ...range) => queue.getJobs(states, ...range),
+      async getJobCounts() {
+        looks++
+        if (looks === 3) leave.abort()
+        return queue.getJobCounts()
+      }
+    }
+    const records: RowRecord<Row>[] = []
+    const reading = pipeline(fromQueue<Row>(counted, { run }), async source => {
+      for await (const record of source) records.push(record)
+    })
+    expect(await stalled.ended.catch(error => error.name)).to.equal('AbortError')
+    faultOf = () => undefined
+    while (looks < 6) await settle()
+    const worker = workOn(name, clientOf(server), paramsOf, { connection: connection() })
+    await reading
+    expectEachOnce({ records, repeated: 1, requests: 0 }, 3)
+    await worker.close()
+  })
+
+  for (const [when, isEnded] of [
+    ['while rows are added', false],
+    ['when all were added', true]
+  ] as const) {
+    it(`a reader is told when Redis has lost the run ${when}`, async () => {
+      const source = new Readable({ objectMode: true, read() {} })
+      const adding = pipeline(source, toQueue(queue, { run, key: keyOf }))
+      for (const row of rows(3)) source.push(row)
+      if (isEnded) {
+        source.push(null)
+        await adding
+      }
+      faultOf = row => (row === 'row 2' && isEnded ? { stallAfter: { events: 1 } } : undefined)
+      const leave = new AbortController()
+      const { signal } = leave
+      const worker = workOn(name, clientOf(server), paramsOf, { connection: connection(), signal })
+      const records: RowRecord<Row>[] = []
+      const reading = async () => {
+        for await (const record of fromQueue<Row>(queue, { run })) records.push(record)
+      }
+      const failing = failureOf(reading())
+      const expected = isEnded ? 2 : 3
+      while (
+        records.length < expected ||
+        (await queue.getJobCounts()).completed !== expected + 1 + Number(isEnded)
+      )
+        await settle()
+      const client = await clientFor('ioredis', redis.port)
+      await client.command('FLUSHALL')
+      expect(await failing).to.include({ code: 'CS_ERR_JOURNAL' })
+      client.close()
+      leave.abort()
+      await worker.ended.catch(() => {})
+      source.push(null)
+      await adding
+    })
+  }
+
+  it('a reader waits for rows that are added later than others are done', async () => {
+    const source = new Readable({ objectMode: true, read() {} })
+    const adding = pipeline(source, toQueue(queue, { run, key: keyOf }))
+    source.push({ id: 0 })
+    const worker = workOn(name, clientOf(server), paramsOf, { connection: connection() })
+    let looks = 0
+    let seeMore = () => {}
+    const waited = new Promise<void>(resolve => {
+      seeMore = resolve
+    })
+    const watched: QueueLike = {
+      addBulk: jobs => queue.addBulk(jobs),
+      getJobs: (states, ...range) => queue.getJobs(states, ...range),
+      getJobCounts: () => queue.getJobCounts(),
+      async getJobState(id) {
+        if (++looks === 3) seeMore()
+        return queue.getJobState(id)
+      }
+    }
+    const records: RowRecord<Row>[] = []
+    const reading = pipeline(fromQueue<Row>(watched, { run }), async each => {
+      for await (const record of each) records.push(record)
+    })
+    await waited
+    source.push({ id: 1 })
+    source.push(null)
+    await adding
+    await reading
+    expectEachOnce({ records, repeated: 0, requests: 0 }, 2)
+    await worker.close()
   })
 
   it('an empty run ends', async () => {

@@ -125,7 +125,19 @@ describe('an id', () => {
   it('that comes from outside is checked', () => {
     expect(placeOf('1-17')).to.deep.equal({ epoch: 1, sequence: 17 })
     expect(placeOf(lastId)).to.equal('end')
-    for (const id of ['', '1', '1-', '-1', 'x', '1-1-1', '1-9999999999999999999', '1-1\n'])
+    for (const id of [
+      '',
+      '1',
+      '1-',
+      '-1',
+      'x',
+      '1-1-1',
+      '01-1',
+      '1-01',
+      '1-00',
+      '1-9999999999999999999',
+      '1-1\n'
+    ])
       expect(() => placeOf(id))
         .to.throw(CompletionError)
         .with.property('code', 'CS_ERR_INVALID_OPTION')

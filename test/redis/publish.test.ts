@@ -7,6 +7,7 @@ import { expect } from 'chai'
 import {
   type Chunk,
   CompletionError,
+  compose,
   fromResponse,
   isRetryable,
   readText,
@@ -708,10 +709,26 @@ for (const name of clientNames) {
     })
 
     it('refuses an id that the answer does not have', async () => {
-      await publishAll(['a'])
-      expect((await readAll(follow(other.redis, id, { after: '1-9' }))).error?.code).to.equal(
+      const bytes = textEvent('a') + finishEvent
+      await publishAll([Buffer.from(bytes)])
+      for (const after of [`1-${bytes.length + 1}`, '1-00001', '01-1', '0-0', '0-3', '2-0', '2-1']) {
+        const followed = () => follow<Uint8Array>(other.redis, id, { after })
+        for (const source of [followed(), compose(followed(), toChunks())]) {
+          const { items, error } = await readAll(source)
+          expect([items, error?.code], after).to.deep.equal([[], 'CS_ERR_INVALID_OPTION'])
+        }
+      }
+    })
+
+    it('refuses an id of another form than those of the answer while it is still written', async () => {
+      const source = fed()
+      const publishing = pipeline(source, publish(client.redis, id))
+      source.push('a')
+      expect((await readAll(follow(other.redis, id, { after: '2-1' }))).error?.code).to.equal(
         'CS_ERR_INVALID_OPTION'
       )
+      source.push(null)
+      await publishing
     })
 
     it('fails where a wrong id came from outside, and throws at nobody who passes it on', async () => {

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Writable } from 'node:stream'
+import { PassThrough, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { gunzipSync } from 'node:zlib'
 import { expect } from 'chai'
@@ -18,7 +18,20 @@ import {
   toText
 } from 'completion-streams'
 import { type Faults, script } from 'completion-streams/testing'
-import { all, ask, clientOf, closed, failureOf, questions, run, serve, withFolder } from '../answers.js'
+import {
+  all,
+  ask,
+  clientOf,
+  closed,
+  delta,
+  failureOf,
+  piecesOfLines,
+  questions,
+  run,
+  serve,
+  settle,
+  withFolder
+} from '../answers.js'
 import { allowNoComplaints } from '../helpers.js'
 
 const counting = script('one two three')
@@ -249,6 +262,35 @@ describe('record', () => {
       const { error } = await run(ask(server), record(full()), toChunks(), toText())
       expect(error).to.have.property('message', 'disk full')
     })
+
+    it('passes on the rest of a line that it waits with before it fails', async () => {
+      const sink = new Writable({ write() {} })
+      const source = new PassThrough()
+      const done = run(source, record(sink), toChunks(), toText())
+      const event = delta({ content: 'one' })
+      source.write(event.slice(0, 40))
+      await settle()
+      source.write(`${event.slice(40)}: ${'x'.repeat(2_000_000)}\n`)
+      await settle()
+      sink.destroy(new Error('disk full'))
+      const { items, error } = await done
+      expect(error).to.have.property('message', 'disk full')
+      expect(items).to.deep.equal(['one'])
+    })
+
+    it('fails with its error though pieces of lines still come', () =>
+      withFolder(async folder => {
+        for (let time = 0; time < 40; time++) {
+          // A folder is no file, which is found out while the first pieces come.
+          const { error } = await run(
+            piecesOfLines(),
+            record(createWriteStream(folder)),
+            toChunks(),
+            toText()
+          )
+          expect(error).to.have.property('code', 'EISDIR')
+        }
+      }))
 
     it('goes on without it with detach', async () => {
       await using server = await serve({ script: counting })

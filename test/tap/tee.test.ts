@@ -19,6 +19,7 @@ import {
   failureOf,
   finish,
   GatedSink,
+  piecesOfLines,
   run,
   serve,
   settle,
@@ -271,6 +272,17 @@ describe('tee', () => {
       expect([main.errored, sink.errored]).to.deep.equal([error, error])
     })
 
+    it('fails with CS_ERR_TEE_OVERFLOW where the piece that is too much holds the rest of a line', async () => {
+      const [begun, rest] = [
+        `${delta({ content: 'one' })}${delta({ content: ' two' }).slice(0, 40)}`,
+        delta({ content: ' two' }).slice(40)
+      ]
+      const copy = tee(new GatedSink(), { whenSlow: 'fail', limit: begun.length })
+      const { items, error } = await run(Readable.from([begun, rest]), copy, toChunks(), toText())
+      expect(error).to.have.property('code', 'CS_ERR_TEE_OVERFLOW')
+      expect(items).to.deep.equal(['one', ' two'])
+    })
+
     it('fails with CS_ERR_TEE_OVERFLOW for an item that is larger than the limit', async () => {
       const { items, error } = await run(
         Readable.from(['a', 'longer than four', 'b']),
@@ -445,6 +457,15 @@ describe('tee', () => {
       expect(await done).to.equal(error)
       expect(main.text).to.equal('one two')
     })
+
+    it('fails with its error though pieces of lines still come', () =>
+      withFolder(async folder => {
+        for (let time = 0; time < 40; time++) {
+          // A folder is no file, which is found out while the first pieces come.
+          const { error } = await run(piecesOfLines(), tee(createWriteStream(folder)), toChunks(), toText())
+          expect(error).to.have.property('code', 'EISDIR')
+        }
+      }))
 
     it('fails with its error though the main path has ended', async () => {
       const { items, error: failure } = await run(Readable.from(pieces), tee(failingSink(4)))
