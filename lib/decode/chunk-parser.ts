@@ -48,7 +48,7 @@ export class ChunkParser implements CompletionReader {
   #json: JsonBody | undefined
   readonly #reader: PayloadReader
   readonly #payloads: PayloadParser
-  readonly #stray = new StrayLines()
+  readonly #stray: StrayLines
   readonly #overListeners: (() => void)[] = []
   #recalled: Recalled | undefined
   /** Whether the input is known to be events. */
@@ -66,6 +66,7 @@ export class ChunkParser implements CompletionReader {
       }
     })
     this.#payloads = new PayloadParser(isIndifferent, options.maxEventSize)
+    this.#stray = new StrayLines(options.maxEventSize)
   }
 
   get isBetweenEvents(): boolean {
@@ -336,9 +337,8 @@ export class ChunkParser implements CompletionReader {
 
   #takeStray(stray: Stray, isLast: boolean): void {
     if (stray.kind === 'data') return this.#takeUnframed(stray.text)
-    if (stray.kind === 'field') return this.#takeField(stray.text)
     if (stray.kind === 'error') return this.#takeErrorField(stray.text)
-    if (stray.kind === 'damaged' && this.#sawEvent) {
+    if (stray.kind === 'damaged' && (this.#sawEvent || !isLast)) {
       if (isLast && /^[{[]/.test(stray.text) && isCutOff(stray.text)) this.#reader.truncated(stray.text)
       else this.#reader.invalid('a line is neither a field nor JSON', { text: stray.text })
     } else if (stray.kind !== 'nothing' && isLast && !this.#reader.progress.ended)
@@ -354,12 +354,6 @@ export class ChunkParser implements CompletionReader {
     if (this.#reader.take(value)) return
     if (this.#reader.hasBegun) this.#reader.fail(value)
     else this.#doubt(value, payload)
-  }
-
-  /** A field of an unknown name is ignored by the standard, but no chunk must be lost with it. */
-  #takeField(text: string): void {
-    const value = parsed(text)
-    if (isObject(value) && (isChunk(value) || providerErrorIn(value) !== undefined)) this.#reader.take(value)
   }
 
   /** Behind the events, plain text is a gateway's message. */
