@@ -6,7 +6,18 @@ import { join } from 'node:path'
 import { finished, Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { expect } from 'chai'
-import { drain, fromResponse, type ResponseLike, tapUsage, toChunks, toText } from 'completion-streams'
+import {
+  type Chunk,
+  compose,
+  drain,
+  fromResponse,
+  isRetryable,
+  type ResponseLike,
+  tapUsage,
+  timeLimits,
+  toChunks,
+  toText
+} from 'completion-streams'
 import { script, serveCompletions } from 'completion-streams/testing'
 import { Agent, request as undiciRequest } from 'undici'
 import {
@@ -158,6 +169,39 @@ describe('fromResponse', () => {
         await server.gone
       })
 
+      it('fails with CS_ERR_PROVIDER where the JSON of an error body ends, though the body does not', async () => {
+        await using server = await serveOnce(response => {
+          response.writeHead(401)
+          response.write('{"error":{"message":')
+          response.write('"No such key"}}\n')
+        })
+        const failure = await failureOf(textOf(fromResponse(open(server.url))))
+        expect(failure).to.include({ code: 'CS_ERR_PROVIDER', status: 401 })
+        expect(failure.message).to.include('No such key')
+        await server.gone
+      })
+
+      for (const body of ['', '<html>']) {
+        it(`fails with CS_ERR_PROVIDER where a time limit passes in an error body: ${body}`, async () => {
+          await using server = await serveOnce(response => {
+            response.writeHead(401, { 'x-request-id': 'q1' }).flushHeaders()
+            if (body !== '') response.write(body)
+          })
+          for (const stages of [
+            [timeLimits<Uint8Array>({ first: 50 }), toChunks()],
+            [compose(toChunks(), timeLimits<Chunk>({ total: 50 }))]
+          ]) {
+            const failure = await failureOf(
+              pipeline([fromResponse(open(server.url)), ...stages, drain()] as never)
+            )
+            expect(failure).to.include({ code: 'CS_ERR_PROVIDER', status: 401 })
+            expect(failure).to.have.nested.property('headers.x-request-id', 'q1')
+            expect(isRetryable(failure)).to.equal(false)
+          }
+          await server.gone
+        })
+      }
+
       it('lets go of an error body that never ends when it is destroyed', async () => {
         await using server = await serveOnce(response => response.writeHead(500).write('{"error":'))
         const response = await open(server.url)
@@ -228,6 +272,18 @@ describe('fromResponse', () => {
       })
     })
   }
+
+  it('reads an error body that trickles for 5 seconds', async () => {
+    await using server = await serveOnce(response => {
+      response.writeHead(500)
+      const timer = setInterval(() => response.write('x'), 100)
+      response.once('close', () => clearInterval(timer))
+    })
+    const failure = await failureOf(textOf(fromResponse(fetch(server.url, post))))
+    expect(failure).to.include({ code: 'CS_ERR_PROVIDER', status: 500 })
+    expect(failure.message).to.match(/xxx$/)
+    await server.gone
+  })
 
   it('fails with CS_ERR_STALLED when undici has waited too long for a byte', async () => {
     await using server = await serveOnce(response => response.write(textEvent('a')))
