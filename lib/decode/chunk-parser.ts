@@ -157,6 +157,13 @@ export class ChunkParser implements CompletionReader {
     this.#reader.goesOn = false
   }
 
+  /** A server may hold the connection open behind a whole answer in JSON, or behind an error. */
+  takeSilence(): void {
+    if (!this.#json?.takeWhole(value => isObject(value) && isLastValue(value))) return
+    const { ended, complete } = this.#reader.progress
+    if (ended && complete) for (const listener of this.#overListeners) listener()
+  }
+
   takeHeld(): void {
     if (this.#json) this.#json.takeHeld()
     else this.#takeLastEvent()
@@ -369,6 +376,11 @@ export class ChunkParser implements CompletionReader {
     const error = json === undefined ? text : json
     if (saysAnything(error)) this.#reader.fail(error)
   }
+}
+
+/** Whether a value in JSON is all that its server has to say. */
+function isLastValue(value: object): boolean {
+  return isWholeCompletion(value) || providerErrorIn(value) !== undefined
 }
 
 /** The status in a comment before the data of an error (DashScope). */

@@ -491,6 +491,24 @@ describe('guardFetch', () => {
     })
   }
 
+  it('ends behind a whole answer in JSON, or an error, though the server holds the connection open', async () => {
+    const answer = {
+      object: 'chat.completion',
+      choices: [{ index: 0, message: { role: 'assistant', content: 'Hi there' }, finish_reason: 'stop' }]
+    }
+    for (const body of [JSON.stringify(answer), JSON.stringify(answer, null, 1)]) {
+      await using server = await serve([body], { faults: { holdOpen: true } })
+      expect(await chatReaders['openai 6']?.(server, guardFetch())).to.equal('Hi there')
+      expect((await server.requests[0]?.over)?.aborted).to.equal(true)
+    }
+    for (const body of ['{"error":{"message":"No"}}', `${hi}error: {"message":"No"}\n\n`]) {
+      await using server = await serve([body], { faults: { holdOpen: true } })
+      const failure = await failureOf(chatReaders['openai 6']?.(server, guardFetch()) ?? Promise.resolve())
+      expect(failure.code).to.equal('CS_ERR_PROVIDER')
+      expect((await server.requests[0]?.over)?.aborted).to.equal(true)
+    }
+  })
+
   it('takes an answer for whole whose connection dies behind its finish reason', async () => {
     await using server = await serve(whole.slice(0, 4), { faults: { cutAfter: { events: 4 } } })
     expect(await chatReaders['openai 6']?.(server, guardFetch())).to.equal('Hi there')
