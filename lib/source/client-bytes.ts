@@ -5,15 +5,26 @@ import { endMark, parsed } from '../decode/event-data.js'
 import { LineSplitter } from '../decode/sse/lines.js'
 import { EventWriter } from '../encode/event-writer.js'
 
-const blankLine = /\n\r?\n/g
+const eventField = 'event: '
+const dataField = 'data: '
+const blankLine = '\n\n'
+const blankLines = /\n\r?\n/g
 /** What of a line end may stand before a cut. */
 const longestTail = 2
+
+/** An event as a strict reader finds it, as Latin-1. */
+interface StrictEvent {
+  readonly name: string
+  readonly data: string | undefined
+}
 
 /** A part of a body that ends behind a blank line, or where the bytes end. */
 export interface BodyPart {
   readonly bytes: Buffer
   /** Whether it ends behind a blank line. */
   readonly isWhole: boolean
+  /** The events in it but for an end mark, where they have the form that nearly all have, and nothing else stands in it. */
+  readonly events?: readonly StrictEvent[] | undefined
 }
 
 /** What the reader of a part knows of it. */
@@ -55,13 +66,15 @@ export class ClientBytes {
     this.#chunks.push(chunk)
   }
 
-  /** Cuts the next bytes behind each blank line. */
+  /** Cuts the next bytes behind each blank line, unless they are events of the ordinary form. */
   cut(bytes: Buffer): BodyPart[] {
     const parts: BodyPart[] = []
     const before = this.#tail.length
     const text = this.#tail + bytes.toString('latin1')
+    const events = this.#isAnew || this.#held.length > 0 || before > 0 ? undefined : ordinaryEventsIn(text)
+    if (events) return [{ bytes, isWhole: true, events }]
     let start = 0
-    for (const { index, 0: found } of text.matchAll(blankLine)) {
+    for (const { index, 0: found } of text.matchAll(blankLines)) {
       const end = index + found.length - before
       parts.push({ bytes: bytes.subarray(start, end), isWhole: true })
       start = end
@@ -73,9 +86,15 @@ export class ClientBytes {
   }
 
   /** Takes a part of the body, of which the chunks have come. */
-  add({ bytes, isWhole }: BodyPart, { isFailing, isFollowed }: PartReading): void {
+  add({ bytes, isWhole, events }: BodyPart, { isFailing, isFollowed }: PartReading): void {
     if (this.#isJson === undefined) this.#look(bytes)
     if (this.#isAnew) return this.#writeAnew(bytes)
+    if (events) {
+      const chunks = this.#chunks
+      const isRead = isFailing ? chunks.length <= events.length : chunks.length === events.length
+      const isAlike = isRead && chunks.every((chunk, place) => isSaid(chunk, events[place] as StrictEvent))
+      return isAlike ? this.#give(bytes) : this.#beginAnew(bytes)
+    }
     const event = this.#held.length === 0 && isWhole ? bytes : this.#hold(bytes)
     const hasChunks = this.#chunks.length > 0
     // The event is out at the CR of a blank line that is cut within its CRLF.
@@ -179,17 +198,38 @@ function isReadAlike(bytes: Buffer, chunks: readonly Chunk[], isFollowed: boolea
   const { name, data } = event
   const [chunk] = chunks
   if (!chunk) return data === undefined ? name === '' : data.trimEnd() === endMark && !isFollowed
-  if (chunks.length > 1 || !data?.startsWith('{')) return false
   // Of several lines, the last may be an end mark.
-  if (data.includes('\n') && parsed(data) === undefined) return false
-  const { type } = chunk as LooseChunk
-  if (name !== '') return type === name && data.includes(`"${name}"`)
+  if (data?.includes('\n') && parsed(data) === undefined) return false
+  return chunks.length === 1 && isSaid(chunk, event)
+}
+
+/** Whether a chunk is what an event holds, under the name of the event. */
+function isSaid(chunk: Chunk, { name, data }: StrictEvent): boolean {
+  if (!data?.startsWith('{')) return false
+  if (name !== '') return (chunk as LooseChunk).type === name && data.includes(`"${name}"`)
   // A whole answer as an event has a message, where its chunk has a delta.
   return choicesOf(chunk)[0]?.delta === undefined || data.includes('"delta"')
 }
 
-/** The name and the data of an event, as Latin-1; undefined where a line is no field, or ends with CR alone. */
-function strictEventIn(bytes: Buffer): { name: string; data: string | undefined } | undefined {
+/** The events in a text that holds nothing but lines `event: …` and `data: {…}`, blank lines, and at its end an end mark. */
+function ordinaryEventsIn(text: string): StrictEvent[] | undefined {
+  const events: StrictEvent[] = []
+  for (let at = 0; at < text.length; ) {
+    const isNamed = text.startsWith(eventField, at)
+    const line = isNamed ? text.indexOf('\n', at) + 1 : at
+    const end = line < at ? -1 : text.indexOf('\n', line)
+    if (end === -1 || text[end + 1] !== '\n' || !text.startsWith(dataField, line)) return undefined
+    const data = text.slice(line + dataField.length, end)
+    const name = isNamed ? text.slice(at + eventField.length, line - 1) : ''
+    at = end + blankLine.length
+    if (data !== endMark) events.push({ name, data })
+    else if (at < text.length) return undefined
+  }
+  return text.includes('\r') ? undefined : events
+}
+
+/** An event alone; undefined where a line is no field, or ends with CR alone. */
+function strictEventIn(bytes: Buffer): StrictEvent | undefined {
   let name = ''
   let data: string | undefined
   for (const whole of bytes.toString('latin1').split('\n')) {

@@ -165,7 +165,7 @@ function guarded(
   }
 
   async function give(parts: readonly BodyPart[]): Promise<void> {
-    const last = parts.findLastIndex(({ bytes }) => !isBlank(bytes))
+    const last = parts.length > 1 ? parts.findLastIndex(({ bytes }) => !isBlank(bytes)) : 0
     for (const [place, part] of parts.entries()) {
       if (!failure) await follow(part.bytes)
       const isFailing = failure !== undefined || completion?.heldFailure !== undefined

@@ -84,6 +84,21 @@ describe('ClientBytes', () => {
     )
   })
 
+  it('takes bytes that end within the name of an event', () => {
+    const [first = '', second = ''] = ['a', 'b'].map(delta => {
+      const type = 'response.output_text.delta'
+      return `event: ${type}\ndata: ${JSON.stringify({ type, delta, item_id: 'm', output_index: 0 })}\n\n`
+    })
+    const end = `data: ${JSON.stringify({ type: 'response.completed', response: { status: 'completed' } })}\n\n`
+    const body = first + second + end
+    for (let cut = 0; cut < body.length; cut++) expect(givenOf(body, [cut]).text).to.equal(body)
+    const unnamed = end + second.slice(0, 9)
+    expect(new ClientBytes().cut(Buffer.from(unnamed)).map(({ isWhole }) => isWhole)).to.deep.equal([
+      true,
+      false
+    ])
+  })
+
   it('gives each event as soon as it is whole', () => {
     const given = new ClientBytes()
     const [first, second] = [textEvent('a'), textEvent('b')].map(event => Buffer.from(event))
