@@ -194,8 +194,10 @@ export function splitter<In, Out>(
   }
 
   function takeSilence(): void {
+    isRecalling = isAllRecalled
     decodeHeld()
     attempt(() => parser.takeSilence?.())
+    isRecalling = false
     if (last !== undefined) pushLast()
   }
 
