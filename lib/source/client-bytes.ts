@@ -1,5 +1,5 @@
 import { choicesOf, type LooseChunk } from '../chunk/fields.js'
-import { HeldBytes } from '../decode/bytes/held-bytes.js'
+import { HeldBytes, mostRoomKept } from '../decode/bytes/held-bytes.js'
 import type { Chunk } from '../decode/chunks.js'
 import { endMark, parsed } from '../decode/event-data.js'
 import { LineSplitter } from '../decode/sse/lines.js'
@@ -149,8 +149,9 @@ export class ClientBytes {
   }
 
   #give(bytes: Buffer): void {
-    // What was held stands in memory that is used again.
-    if (bytes.length > 0) this.#given.push(this.#held.length > 0 ? Buffer.from(bytes) : bytes)
+    // What was held stands in memory that is used again, unless it is large.
+    const isShared = this.#held.length > 0 && bytes.length <= mostRoomKept
+    if (bytes.length > 0) this.#given.push(isShared ? Buffer.from(bytes) : bytes)
     this.#held.clear()
     this.#chunks = []
   }
