@@ -48,7 +48,7 @@ export class ChunkParser implements CompletionReader {
   #json: JsonBody | undefined
   readonly #reader: PayloadReader
   readonly #payloads: PayloadParser
-  readonly #stray = new StrayLines()
+  readonly #stray: StrayLines
   readonly #overListeners: (() => void)[] = []
   #recalled: Recalled | undefined
   /** Whether the input is known to be events. */
@@ -66,6 +66,7 @@ export class ChunkParser implements CompletionReader {
       }
     })
     this.#payloads = new PayloadParser(isIndifferent, options.maxEventSize)
+    this.#stray = new StrayLines(options.maxEventSize)
   }
 
   get isBetweenEvents(): boolean {
@@ -154,6 +155,13 @@ export class ChunkParser implements CompletionReader {
     if (isEvent(item)) this.#takeEvent(item.data, item.event ?? '')
     else this.#takeObject(item)
     this.#reader.goesOn = false
+  }
+
+  /** A server may hold the connection open behind a whole answer in JSON, or behind an error. */
+  takeSilence(): void {
+    if (!this.#json?.takeWhole(value => isObject(value) && isLastValue(value))) return
+    const { ended, complete } = this.#reader.progress
+    if (ended && complete) for (const listener of this.#overListeners) listener()
   }
 
   takeHeld(): void {
@@ -336,9 +344,8 @@ export class ChunkParser implements CompletionReader {
 
   #takeStray(stray: Stray, isLast: boolean): void {
     if (stray.kind === 'data') return this.#takeUnframed(stray.text)
-    if (stray.kind === 'field') return this.#takeField(stray.text)
     if (stray.kind === 'error') return this.#takeErrorField(stray.text)
-    if (stray.kind === 'damaged' && this.#sawEvent) {
+    if (stray.kind === 'damaged' && (this.#sawEvent || !isLast)) {
       if (isLast && /^[{[]/.test(stray.text) && isCutOff(stray.text)) this.#reader.truncated(stray.text)
       else this.#reader.invalid('a line is neither a field nor JSON', { text: stray.text })
     } else if (stray.kind !== 'nothing' && isLast && !this.#reader.progress.ended)
@@ -356,12 +363,6 @@ export class ChunkParser implements CompletionReader {
     else this.#doubt(value, payload)
   }
 
-  /** A field of an unknown name is ignored by the standard, but no chunk must be lost with it. */
-  #takeField(text: string): void {
-    const value = parsed(text)
-    if (isObject(value) && (isChunk(value) || providerErrorIn(value) !== undefined)) this.#reader.take(value)
-  }
-
   /** Behind the events, plain text is a gateway's message. */
   #takeStrayText(text: string): void {
     if (this.#sawEvent) return this.#reader.fail(text)
@@ -375,6 +376,11 @@ export class ChunkParser implements CompletionReader {
     const error = json === undefined ? text : json
     if (saysAnything(error)) this.#reader.fail(error)
   }
+}
+
+/** Whether a value in JSON is all that its server has to say. */
+function isLastValue(value: object): boolean {
+  return isWholeCompletion(value) || providerErrorIn(value) !== undefined
 }
 
 /** The status in a comment before the data of an error (DashScope). */

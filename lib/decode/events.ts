@@ -50,7 +50,7 @@ export function toEvents(options?: EventsOptions): Stage<Bytes, ServerSentEvent>
   checkOneOf('unterminated', unterminated, ['emit', 'discard'])
 
   return splitter('toEvents', maxEventSize, emit => {
-    const strays = new StrayEvents(emit)
+    const strays = new StrayEvents(maxEventSize, emit)
     const add = (event: ServerSentEvent) => {
       strays.lastFramed = event
       emit(event)

@@ -4,6 +4,9 @@ import { checkDensity } from './json/density.js'
 import { eventTooLarge } from './sse/event-parser.js'
 import { bytesBehind, LineSplitter } from './sse/lines.js'
 
+/** How far from its end a text is looked at for its last bracket, in characters. */
+const longestBlankEnd = 16
+
 /** What a JSON body calls back for. */
 export interface JsonHandlers {
   /** A value, and its text. */
@@ -58,9 +61,35 @@ export class JsonBody {
     if (value !== undefined) this.#handlers.onValue(value, text)
   }
 
+  /** Takes the text at hand where it is JSON that is wanted, though neither its line nor the input has ended. False where text is left. */
+  takeWhole(isWanted: (value: unknown) => boolean): boolean {
+    const { isDocument } = this
+    const text = isDocument ? this.#document.take() : this.#lines.end()
+    const value = this.#wholeValue(text)
+    if (value !== undefined && isWanted(value)) {
+      this.#documentBytes = 0
+      this.#isLineByLine = true
+      this.#handlers.onValue(value, text)
+    } else if (isDocument) {
+      this.#document.add(text)
+      return false
+    } else {
+      this.#lines.feed(text)
+      return text.trim() === ''
+    }
+    return true
+  }
+
   end(): void {
     const text = this.isDocument ? this.#document.take() : this.#lines.end()
     if (text.trim() !== '') this.#parse(text, true)
+  }
+
+  /** Costs nothing for a text that does not end as JSON does. */
+  #wholeValue(text: string): unknown {
+    if (!/\}\s*$/.test(text.slice(-longestBlankEnd))) return undefined
+    checkDensity(text, this.#maxSize)
+    return parsed(text)
   }
 
   #takeLine(line: string): void {

@@ -28,6 +28,8 @@ export interface RecordParser {
   end(): void
   /** Takes an event that lacks only its blank line, where nothing comes any more but a failure. */
   takeHeld?(): void
+  /** Takes JSON that is whole by itself, where nothing has come behind it for a while. */
+  takeSilence?(): void
   /** Takes a record back that its reader has. */
   recalled?(record: object): void
   /** Takes the first record behind those, before it is emitted. */
@@ -37,8 +39,14 @@ export interface RecordParser {
 /** On the stage: has it read what was emitted before, without emitting it again. */
 export const recall: unique symbol = Symbol('recall')
 
-/** How long a failure waits for usage that may come after it, in milliseconds: the time a server has to end its response. */
+/**
+ * How long a failure waits for usage that may come after it, and a whole answer for what may come behind it, in milliseconds:
+ * the time a server has to end its response.
+ */
 const graceTime = 250
+
+/** How far into the first read JSON is looked for, in bytes. */
+const longestBlank = 1024
 
 const byteOrderMark: Buffer = Buffer.from('\uFEFF')
 
@@ -65,6 +73,10 @@ export function splitter<In, Out>(
   /** Whether a stage behind has stopped, so that what comes is of no interest. */
   let isUnwanted = false
   let timer: NodeJS.Timeout | undefined
+  /** Whether the input begins as JSON does; undefined while it is blank. */
+  let isJson: boolean | undefined
+  /** Counts what was written of JSON. */
+  let writes = 0
   /** Whether what the parser was fed ends with a character, not within one. */
   let isBetweenCharacters = true
   /** Whether it ends with a line. */
@@ -132,7 +144,9 @@ export function splitter<In, Out>(
     if (last !== undefined) pushLast()
     settle(callback)
     noticeStall()
-    if (!failure && parser.heldFailure) timer ??= setTimeout(failLate, graceTime)
+    isJson ??= parser.takeSilence ? beginsJson(bytes ?? item) : false
+    if (isJson) writes++
+    if (!failure && (isJson || parser.heldFailure)) timer ??= setTimeout(lookLate, graceTime, writes)
   }
 
   stream._flush = callback => {
@@ -167,14 +181,25 @@ export function splitter<In, Out>(
     }
   }
 
-  /** A server may hold the connection open behind the error that it reports. */
-  function failLate(): void {
-    const isReading = stream.writableLength > 0
-    if (isReading) timer = setTimeout(failLate, graceTime)
-    else if (!failure && parser.heldFailure) {
-      failure = { error: parser.heldFailure }
+  /** A server may hold the connection open behind the error that it reports, or behind a whole answer in JSON. */
+  function lookLate(writesBefore: number): void {
+    timer = undefined
+    if (failure || stream.writableEnded) return
+    const isBusy = stream.writableLength > 0 || (!parser.heldFailure && writes > writesBefore)
+    if (isBusy) timer = setTimeout(lookLate, graceTime, writes)
+    else {
+      if (isJson) takeSilence()
+      if (!failure && parser.heldFailure) failure = { error: parser.heldFailure }
       settle(() => {})
     }
+  }
+
+  function takeSilence(): void {
+    isRecalling = isAllRecalled
+    decodeHeld()
+    attempt(() => parser.takeSilence?.())
+    isRecalling = false
+    if (last !== undefined) pushLast()
   }
 
   function attempt(work: () => void): void {
@@ -308,6 +333,18 @@ export function splitter<In, Out>(
     }
   }
   return Object.assign(usedOnce(name, stream as Stage<In, Out>), read)
+}
+
+/** Whether bytes or text begin as JSON does; undefined where they are blank. */
+function beginsJson(item: unknown): boolean | undefined {
+  const isText = typeof item === 'string'
+  if (!isText && !Buffer.isBuffer(item)) return false
+  // A byte order mark is blank; as Latin-1 it has three characters.
+  const [first] =
+    (isText ? /[^\s]/ : /[^\s\u00ef\u00bb\u00bf]/).exec(
+      isText ? item : item.toString('latin1', 0, longestBlank)
+    ) ?? []
+  return first === undefined ? undefined : first === '{' || first === '['
 }
 
 /** Undefined where the memory was given away, to a worker for example: the array is empty then, but was not. */

@@ -1,4 +1,4 @@
-import { providerErrorIn, saysAnything } from '../chunk/failure/provider-error.js'
+import { saysAnything } from '../chunk/failure/provider-error.js'
 import { isTerminal } from '../chunk/fields.js'
 import { isKeepAlive } from '../chunk/keep-alive.js'
 import { CompletionError } from '../errors.js'
@@ -14,13 +14,14 @@ import { type Stray, StrayLines } from './stray-lines.js'
  */
 export class StrayEvents {
   readonly #emit: (event: ServerSentEvent) => void
-  readonly #lines = new StrayLines()
+  readonly #lines: StrayLines
   /** The last event of the grammar. */
   lastFramed: ServerSentEvent | undefined
   /** The last event that was made here. */
   #last: ServerSentEvent | undefined
 
-  constructor(emit: (event: ServerSentEvent) => void) {
+  constructor(maxEventSize: number, emit: (event: ServerSentEvent) => void) {
+    this.#lines = new StrayLines(maxEventSize)
     this.#emit = emit
   }
 
@@ -49,15 +50,11 @@ export class StrayEvents {
     if (!('text' in stray)) return
     const { text } = stray
     if (kind === 'data') this.#takeData(text)
-    else if (kind === 'field') {
-      const value = parsed(text)
-      if (isObject(value) && (isChunk(value) || providerErrorIn(value) !== undefined))
-        this.#add({ data: text })
-    } else if (kind === 'error') {
+    else if (kind === 'error') {
       const json = parsed(text)
       const error = json === undefined ? text : json
       if (saysAnything(error)) this.#add({ data: text, event: 'error' })
-    } else if (kind === 'damaged' && this.#isBehindEvents) this.#takeDamaged(text, isLast)
+    } else if (kind === 'damaged' && (this.#isBehindEvents || !isLast)) this.#takeDamaged(text, isLast)
     else if (isLast) this.#takeText(text)
   }
 

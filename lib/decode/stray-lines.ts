@@ -1,8 +1,10 @@
+import { providerErrorIn } from '../chunk/failure/provider-error.js'
 import { isKeepAliveText } from '../chunk/keep-alive.js'
 import { endMark, parsed } from './event-data.js'
-
-/** How much text that is no event is kept for the error that tells of it, in characters. */
-const longestStrayText = 65_536
+import { JoinedText } from './joined-text.js'
+import { checkDensity } from './json/density.js'
+import { isChunk } from './payload-reader.js'
+import { eventTooLarge } from './sse/event-parser.js'
 
 /** A part of JSON, as a damaged event leaves it: a quote beside a bracket, a colon or a comma. */
 const jsonRemains = /["'][:,}\]]|[{[]"/
@@ -12,10 +14,8 @@ export type Stray =
   | { readonly kind: 'nothing' }
   /** The value of a field named `error`. */
   | { readonly kind: 'error'; readonly text: string }
-  /** Data without its field name, or under another than `data`. */
+  /** Data without its field name, or a chunk or an error under another than `data`. */
   | { readonly kind: 'data'; readonly text: string }
-  /** JSON under an unknown field name. */
-  | { readonly kind: 'field'; readonly text: string }
   /** JSON that is cut off or damaged. */
   | { readonly kind: 'damaged'; readonly text: string }
   | { readonly kind: 'text'; readonly text: string }
@@ -25,13 +25,21 @@ const nothing: Stray = { kind: 'nothing' }
 /**
  * Keeps the lines of an event stream that are neither fields nor comments. The standard ignores them; here they may be
  * an error that a gateway has put behind the events without a frame, a chunk that has lost its `data:`, or a whole
- * body that is a page of HTML.
+ * body that is a page of HTML. More of them than one event may have is `CS_ERR_EVENT_TOO_LARGE`.
  */
 export class StrayLines {
-  #text = ''
+  readonly #maxSize: number
+  readonly #lines = new JoinedText('\n')
+  /** Bytes of the lines. */
+  #size = 0
+  #isDamaged = false
+
+  constructor(maxEventSize: number) {
+    this.#maxSize = maxEventSize
+  }
 
   get isEmpty(): boolean {
-    return this.#text === ''
+    return this.#lines.count === 0
   }
 
   /** Takes a line, and says what it holds, if it holds that by itself. */
@@ -40,30 +48,49 @@ export class StrayLines {
     // llama.cpp and GPUStack report an error as a field of its own.
     if (/^error$/i.test(name)) return { kind: 'error', text: value.trim() }
     if (/^data$/i.test(name)) return { kind: 'data', text: value }
-    if (this.isEmpty && (line.trim() === endMark || isJsonObject(line))) return { kind: 'data', text: line }
+    if (this.isEmpty && (line.trim() === endMark || this.#json(line))) return { kind: 'data', text: line }
     if (isBehindEvents && isKeepAliveText(line.trim())) return nothing
-    if (name !== '' && isJsonObject(value) && isBehindEvents) return { kind: 'field', text: value }
+    const json = name === '' ? undefined : this.#json(value)
+    // The standard ignores a field of an unknown name, but what a server means to be read must not be lost with it.
+    if (json && (isChunk(json) || providerErrorIn(json) !== undefined)) return { kind: 'data', text: value }
+    const isDamaged = !json && jsonRemains.test(line) && (name === '' || isBehindEvents || isPart(value))
     // Behind an event, an unknown field is one; before all events, it may be a text with a colon.
-    const isField = name !== '' && isBehindEvents && !jsonRemains.test(line)
-    if (!isField && this.#text.length + line.length < longestStrayText) this.#text += `${line}\n`
+    const isField = name !== '' && isBehindEvents && !isDamaged
+    if (!isField) this.#keep(line, isDamaged)
     return nothing
   }
 
   /** Says what the lines are that were kept, before the next event or at the end, and lets go of them. */
   take(isLast: boolean, isBehindEvents: boolean): Stray {
-    const text = this.#text.trim()
-    this.#text = ''
+    const text = this.#lines.take().trim()
+    const isDamaged = this.#isDamaged && !text.startsWith('<')
+    this.#size = 0
+    this.#isDamaged = false
     const isIdle = isKeepAliveText(text) || text === 'null'
     if (text === '' || (isIdle && (isBehindEvents || !isLast))) return nothing
-    if (text === endMark || isJsonObject(text)) return { kind: 'data', text }
-    if (!text.startsWith('<') && jsonRemains.test(text)) return { kind: 'damaged', text }
+    if (text === endMark || this.#json(text)) return { kind: 'data', text }
+    if (isDamaged) return { kind: 'damaged', text }
     return isLast && isBeginningOfField(text) ? nothing : { kind: 'text', text }
+  }
+
+  #keep(line: string, isDamaged: boolean): void {
+    this.#size += Buffer.byteLength(line)
+    if (this.#size > this.#maxSize) throw eventTooLarge(this.#maxSize)
+    this.#lines.add(line)
+    if (isDamaged) this.#isDamaged = true
+  }
+
+  /** The object or the list that a text is the JSON of, if it is. */
+  #json(text: string): object | undefined {
+    if (!/^\s*[{[]/.test(text)) return undefined
+    checkDensity(text, this.#maxSize)
+    return parsed(text) as object | undefined
   }
 }
 
-/** Whether a text is JSON, an object or a list, and all of it. */
-function isJsonObject(text: string): boolean {
-  return /^\s*[{[]/.test(text) && parsed(text) !== undefined
+/** Whether the value of a field that is no JSON, but has what remains of some, begins or ends as JSON does. */
+function isPart(value: string): boolean {
+  return /^[{[]/.test(value) || /[}\]]$/.test(value.trimEnd())
 }
 
 /** Whether a text at the end of the input is a field whose name, or whose colon, has not arrived. */

@@ -2,6 +2,9 @@ import { type Duplex, pipeline } from 'node:stream'
 import * as zlib from 'node:zlib'
 import { type BodyFailure, type BodyReader, type BodyTaker, nobody, readerOf } from '../source/body/body.js'
 
+/** Bytes of the checksum and the length at the end of a gzip body. */
+const gzipTrailer = 8
+
 /** A longer list of codings is an attack: each of them may multiply the bytes. */
 const mostCodings = 5
 
@@ -44,6 +47,16 @@ function zstd(): [string, () => Duplex][] {
   return create ? [['zstd', () => create()]] : []
 }
 
+/**
+ * The size of what may be the end of a gzip body, its checksum and its length (RFC 1952, 2.3.1): zlib drops what it has
+ * decoded in the same call where those are wrong. The last byte of the length is 0 for all bodies below 16 MB, and is not
+ * that of bytes which were flushed.
+ */
+function trailerSizeOf(piece: Uint8Array, coding: string | undefined): number {
+  const mayEnd = coding?.endsWith('gzip') && piece.length > gzipTrailer && piece[piece.length - 1] === 0
+  return mayEnd ? gzipTrailer : 0
+}
+
 /** Decodes what another reader gives. When that fails, what had come before is given first. */
 export class DecodingReader implements BodyReader {
   taker: BodyTaker = nobody
@@ -80,7 +93,13 @@ export class DecodingReader implements BodyReader {
 
   #decode(piece: Uint8Array): void {
     this.#first ??= this.#begin(piece)
-    if (!this.#first.write(piece)) this.#encoded.pause()
+    const trailerSize = trailerSizeOf(piece, this.#codings[0])
+    let rest = piece
+    if (trailerSize > 0) {
+      rest = piece.subarray(-trailerSize)
+      this.#first.write(piece.subarray(0, -trailerSize))
+    }
+    if (!this.#first.write(rest)) this.#encoded.pause()
   }
 
   /** An empty body has no decoder: it would miss the beginning. */

@@ -1,9 +1,10 @@
-import { Transform } from 'node:stream'
+import { type Readable, Transform } from 'node:stream'
 import { clearTimeout, setTimeout } from 'node:timers'
 import { CompletionError } from '../errors.js'
 import { failInOrder } from '../fail-in-order.js'
 import { longestTimer } from '../in-time.js'
 import { checkLimit, settled } from '../options.js'
+import { streamsBehind } from '../reader.js'
 import { type Stage, usedOnce } from '../stage.js'
 
 /** All in milliseconds; a limit that is not given does not hold. */
@@ -24,6 +25,19 @@ export type SomeTimeLimit = TimeLimits &
     | Pick<Required<TimeLimits>, 'total'>
   )
 
+/** Registered, so that a source and a stage from two copies of the library find each other. */
+const reason = Symbol.for('completion-streams.stallReason')
+
+/** A stage that limits time, as the source in front of it sees it. */
+interface LimitingStage {
+  [reason]?: (() => Error) | undefined
+}
+
+/** Says of the stages behind a source what they are to fail with where a limit passes, when the source knows better than they. */
+export function tellReason(source: Readable, error: () => Error): void {
+  for (const stage of streamsBehind(source)) if (reason in stage) (stage as LimitingStage)[reason] = error
+}
+
 /** Milliseconds behind a limit. A process that was busy finds its timers due before it gets to read what has arrived. */
 const graceTime = 10
 
@@ -31,6 +45,9 @@ const graceTime = 10
  * Passes everything on unchanged, and fails with `CS_ERR_STALLED` when the source is too slow. Before `toChunks`
  * it watches for life, since bytes may be keep-alive comments; behind it, for progress. At least one limit is
  * to be given. Without `first`, `idle` also limits the wait for the first item, which begins with the request.
+ *
+ * If a limit passes while `fromResponse` reads the body of a refused request, the stage fails with what that is refused
+ * with (`CS_ERR_PROVIDER`).
  *
  * Only the time spent waiting for the source counts: while the sink is slow, the clock stands still. It starts when the
  * stage is first read. Its timer does not keep the process alive.
@@ -107,7 +124,8 @@ export function timeLimits<Item = unknown>(limits: SomeTimeLimit): Stage<Item, I
     isStalled = true
     stopWaiting()
     const limit = limitOf(timeLimit)
-    failInOrder(stream, stalledError({ timeLimit, limit, elapsed: Math.round(waited), items }))
+    const known = (stream as LimitingStage)[reason]?.()
+    failInOrder(stream, known ?? stalledError({ timeLimit, limit, elapsed: Math.round(waited), items }))
   }
 
   const stream = new Transform({
@@ -133,7 +151,7 @@ export function timeLimits<Item = unknown>(limits: SomeTimeLimit): Stage<Item, I
       callback(error)
     }
   })
-  return usedOnce('timeLimits', stream)
+  return usedOnce('timeLimits', Object.assign(stream, { [reason]: undefined }))
 }
 
 /** Throws unless at least one limit is given, of a known name, and each is a number over zero. */

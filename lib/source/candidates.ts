@@ -67,6 +67,9 @@ class Attempt {
   readonly #stopWaiting: () => void
   #reader: BodyReader | undefined
 
+  /** What it was refused with, as far as that was read. */
+  #soFar: (() => Error) | undefined
+
   constructor(signal: AbortSignal, limit: number) {
     this.#limit = limit
     // As long as the source lives: it is the accepted answer that is aborted then.
@@ -86,7 +89,8 @@ class Attempt {
       if (this.#limit === Number.POSITIVE_INFINITY) return
       timer = setTimeout(() => {
         const elapsed = Math.round(performance.now() - start)
-        reject(stalledError({ timeLimit: 'first', limit: this.#limit, elapsed, items: 0 }))
+        const refused = this.#soFar?.()
+        reject(refused ?? stalledError({ timeLimit: 'first', limit: this.#limit, elapsed, items: 0 }))
       }, this.#limit)
     })
     try {
@@ -106,7 +110,9 @@ class Attempt {
     this.#reader = reader
     if (this.#controller.signal.aborted) reader.cancel()
     if (status !== undefined && (status < 200 || status > 299))
-      throw await readRefusal(reader, status, headers)
+      throw await readRefusal(reader, status, headers, soFar => {
+        this.#soFar = soFar
+      })
     const beginning = new Beginning(reader, 'getReader' in body)
     await this.#readToToken(beginning)
     beginning.rewind()

@@ -1,17 +1,19 @@
 import { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { clearTimeout, setTimeout } from 'node:timers'
-import { type Chunk, toChunks } from '../decode/chunks.js'
-import { EventWriter } from '../encode/event-writer.js'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { toChunks } from '../decode/chunks.js'
 import { settledTimeLimits, stalledError, type TimeLimits } from '../guard/time-limits.js'
 import { longestTimer } from '../in-time.js'
 import { LongRace } from '../long-race.js'
+import { emitHeld, type Neighbour } from '../on-its-way.js'
 import { checkFunction, settled } from '../options.js'
 import { readersBehind } from '../reader.js'
 import { type Summary, tapSummary } from '../tap/summary.js'
 import { letEnd, nextPiece, readerOf } from './body/body.js'
 import { EndMark } from './body/end-mark.js'
 import { connectionError, isLostConnection } from './body/read-failure.js'
+import { type BodyPart, ClientBytes, isBlank } from './client-bytes.js'
 import { onAbort } from './on-abort.js'
 import { partsOf } from './response/response-parts.js'
 import { asksCompletion, asksStream, type Fetch } from './stream-asked.js'
@@ -33,11 +35,15 @@ export interface GuardFetchOptions {
 
 /**
  * A `fetch` to give to a client that reads completions itself: the official one, LangChain's, the AI SDK's. The body of a
- * streamed completion passes through it byte for byte, as fast as it is read, and is followed by `toChunks` on the side.
+ * streamed completion passes through it event by event, as fast as it is read, and is followed by `toChunks` on the side.
  * If that finds the answer cut, broken or reported as failed, the body fails too, after all that had arrived. So the
  * client's loop rejects instead of ending as if the answer were whole. The body ends at the end mark, even if the server
  * holds the connection open. Everything else passes through unchanged: other endpoints, other statuses than 2xx, answers
  * to requests without `stream: true`.
+ *
+ * The bytes stay as they are, unless such a client would read something else in them than `toChunks` does, or nothing at all:
+ * a last event without its blank line, events parted by a single line end, a chunk without `data:`, keep-alives framed as
+ * data. From the first of these on, the chunks are written anew.
  *
  * Where a stream was asked for, an answer that is none is not passed on as it is, since the official client's loop would
  * end without a chunk and without an error. A whole answer in JSON becomes the event stream that would have given it, and
@@ -74,10 +80,8 @@ export function guardFetch(options?: GuardFetchOptions): Fetch {
     const body = guarded(response, onSummary, wait, () => request?.release())
     const { status, statusText, url } = response
     const headers = new Headers(response.headers)
-    if (/\bjson\b/i.test(headers.get('content-type') ?? '')) {
-      headers.set('content-type', 'text/event-stream')
-      headers.delete('content-length')
-    }
+    if (/\bjson\b/i.test(headers.get('content-type') ?? '')) headers.set('content-type', 'text/event-stream')
+    headers.delete('content-length')
     // The address of a response that is made by hand is empty.
     return Object.defineProperty(new Response(body, { status, statusText, headers }), 'url', { value: url })
   }
@@ -125,19 +129,21 @@ function guarded(
   const follower = toChunks()
   const [completion] = readersBehind(follower)
   const endMark = new EndMark()
-  const form = new BodyForm()
+  const given = new ClientBytes()
   let isLeft = false
   let isOver = false
   let failure: { error: unknown } | undefined
-  completion?.onOver(() => {
-    isOver = true
+  const over = new Promise<void>(resolve => {
+    completion?.onOver(() => {
+      isOver = true
+      resolve()
+    })
   })
   const summary = tapSummary(summary => onSummary(isLeft ? asLeft(summary) : summary))
   const counter = new Writable({
     objectMode: true,
-    write(chunk, _encoding, callback) {
+    write(_chunk, _encoding, callback) {
       wait.progress++
-      form.add(chunk)
       callback()
     }
   })
@@ -147,9 +153,24 @@ function guarded(
     })
   )
 
-  /** Resolves when the bytes have been followed, or never will be. */
-  function follow(bytes: Uint8Array): Promise<void> {
-    return followed.against(new Promise<void>(resolve => follower.write(bytes, () => resolve())))
+  follower.on('data', chunk => given.addChunk(chunk))
+  /** The completion is over, or has failed: nothing more has to come. */
+  const decided = new LongRace(Promise.race([followed.end, over]))
+
+  /** Has bytes followed until their chunks are there. As a rule they are at once. */
+  async function follow(bytes: Buffer): Promise<void> {
+    const taken = new Promise<void>(resolve => follower.write(bytes, () => resolve()))
+    if (follower.writableLength > 0) await followed.against(taken)
+    while (follower.readableLength > 0 && !followed.isOver) await nextTurn()
+  }
+
+  async function give(parts: readonly BodyPart[]): Promise<void> {
+    const last = parts.length > 1 ? parts.findLastIndex(({ bytes }) => !isBlank(bytes)) : 0
+    for (const [place, part] of parts.entries()) {
+      if (!failure) await follow(part.bytes)
+      const isFailing = failure !== undefined || completion?.heldFailure !== undefined
+      given.add(part, { isFailing, isFollowed: place < last })
+    }
   }
 
   /**
@@ -159,10 +180,12 @@ function guarded(
   async function read(): Promise<Uint8Array | undefined> {
     try {
       // A body of the Fetch API holds nothing but bytes.
-      return (await wait.for(nextPiece(reader))) as Uint8Array | undefined
+      return (await wait.for(decided.against(nextPiece(reader)))) as Uint8Array | undefined
     } catch (cause) {
       const error = connectionError(cause, 'getReader' in body)
       reader.cancel(error)
+      // A last event may lack only its blank line.
+      if (isLostConnection(error)) (follower as Neighbour)[emitHeld]?.()
       const mayEnd = completion?.isComplete || completion?.heldFailure
       if (!mayEnd || !isLostConnection(error)) follower.destroy(error as Error)
       return undefined
@@ -173,7 +196,7 @@ function guarded(
     follower.end()
     await followed.end
     onOver()
-    const rest = form.takeLast(failure === undefined)
+    const rest = given.takeLast(failure === undefined, completion?.hasEndMark === true)
     if (rest) controller.enqueue(rest)
     if (failure) controller.error(failure.error)
     else controller.close()
@@ -184,24 +207,21 @@ function guarded(
       async pull(controller) {
         // Until something is given, nobody asks again.
         for (;;) {
-          if (failure) {
-            reader.cancel(failure.error)
+          const bytes = failure ? undefined : await read()
+          if (!bytes) {
+            if (isOver) letEnd(reader)
+            if (failure) reader.cancel(failure.error)
             return end(controller)
           }
-          const bytes = await read()
-          if (!bytes) return end(controller)
           const found = endMark.find(bytes)
-          const own = found ? bytes.subarray(0, found.length) : bytes
-          const isJson = form.isJson(own)
-          if (!isJson) controller.enqueue(own)
-          await follow(own)
+          const length = found ? found.length : bytes.length
+          await give(given.cut(Buffer.from(bytes.buffer, bytes.byteOffset, length)))
           if (found || isOver) {
             letEnd(reader)
             return end(controller)
           }
-          const events = form.take()
-          if (events) controller.enqueue(events)
-          if (events || !isJson) return
+          const own = given.take()
+          if (own) return controller.enqueue(own)
         }
       },
       async cancel(reason) {
@@ -216,41 +236,6 @@ function guarded(
     // A failure drops what is queued, so nothing is read ahead.
     { highWaterMark: 0 }
   )
-}
-
-/** Tells by its first character whether a body is JSON in the place of a stream, and makes the events of that. */
-class BodyForm {
-  readonly #writer = new EventWriter('guardFetch')
-  #isJson: boolean | undefined
-  #events = ''
-
-  /** Whether the next bytes are of such a body, and are not to be passed on as they are. */
-  isJson(bytes: Uint8Array): boolean {
-    if (this.#isJson === undefined) {
-      const first = /[^\s\u00ef\u00bb\u00bf]/.exec(Buffer.from(bytes).toString('latin1'))
-      if (first) this.#isJson = first[0] === '{' || first[0] === '['
-    }
-    return this.#isJson === true
-  }
-
-  /** Takes a chunk that was read. */
-  add(chunk: Chunk): void {
-    if (this.#isJson) this.#events += this.#writer.write(chunk)
-  }
-
-  /** The events that are to be passed on instead, if any have come. */
-  take(): Uint8Array | undefined {
-    if (this.#events === '') return undefined
-    const events = Buffer.from(this.#events)
-    this.#events = ''
-    return events
-  }
-
-  /** The last of them, with the end mark where the answer is complete. */
-  takeLast(isComplete: boolean): Uint8Array | undefined {
-    if (this.#isJson && isComplete) this.#events += this.#writer.end()
-    return this.take()
-  }
 }
 
 function asLeft(summary: Summary): Summary {

@@ -19,7 +19,8 @@ export type SendRequest = (signal: AbortSignal) => ResponseLike | PromiseLike<Re
  * Given a function, it sends the request at the first read, under a signal that aborts when the source is destroyed, so that
  * the server learns of it though no response has come.
  *
- * Fails with `CS_ERR_PROVIDER`, with the status, the headers and the provider's own message, for a status outside 2xx; with
+ * Fails with `CS_ERR_PROVIDER`, with the status, the headers and the provider's own message, for a status outside 2xx, of
+ * which the body is read for 5 seconds at the most; with
  * `CS_ERR_TRUNCATED` when the body cannot be read to its end, except after an abort, a time limit or an error that
  * somebody destroyed the body with; with `CS_ERR_STALLED` when the HTTP client has waited too long for a byte; with
  * what the promise rejects with; and with whatever another stream fails with.

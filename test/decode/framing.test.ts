@@ -155,6 +155,94 @@ describe('toChunks of odd framing', () => {
     })
   })
 
+  describe('long lines that are no fields', () => {
+    const long = 'x'.repeat(70_000)
+    const one = eventStream(said('One'))
+    const chunk = line(said(long))
+
+    for (const [name, damaged] of Object.entries({
+      'without its end': chunk.slice(0, -5),
+      'without its beginning': chunk.slice(40)
+    })) {
+      it(`are told of: a chunk ${name}`, async () => {
+        const body = `${one}${damaged}\n\n${eventStream(said(' two'))}${end}`
+        await expectRead(body, { text: 'One', code: 'CS_ERR_INVALID_CHUNK' })
+      })
+    }
+
+    it('are read: a chunk over many lines without data:', async () => {
+      const body = `${one}${JSON.stringify(said(long), null, 1)}\n\n${eventStream(said(' two'))}${end}`
+      await expectRead(body, { text: `One${long} two` })
+    })
+
+    for (const [name, events] of Object.entries({
+      'an open answer': one,
+      'a finished one': one + eventStream(finish)
+    })) {
+      it(`are CS_ERR_PROVIDER behind ${name}: a text`, async () => {
+        await expectRead(`${events}upstream died ${long}`, {
+          text: 'One',
+          code: 'CS_ERR_PROVIDER',
+          message: `provider reported an error: upstream died ${'x'.repeat(186)}…`
+        })
+      })
+    }
+
+    it('are CS_ERR_PROVIDER: an error over many lines', async () => {
+      const error = JSON.stringify({ error: { message: 'boom', trace: long } }, null, 1)
+      const message = 'provider reported an error: boom'
+      await expectRead(one + error, { text: 'One', code: 'CS_ERR_PROVIDER', message })
+    })
+
+    it('are CS_ERR_INVALID_CHUNK: a page', async () => {
+      const message = `the body is no event stream, it begins with: <html>${'x'.repeat(194)}`
+      await expectRead(`<html>${long}`, { code: 'CS_ERR_INVALID_CHUNK', message }, { events: false })
+    })
+
+    it('are CS_ERR_EVENT_TOO_LARGE where they are larger than an event may be', async () => {
+      const texts = Array.from({ length: 9 }, () => `${'some words '.repeat(900)}\n\n`)
+      await expectRead(
+        one + texts.join(''),
+        { text: 'One', code: 'CS_ERR_EVENT_TOO_LARGE' },
+        { events: false, maxEventSize: 80_000 }
+      )
+      await expectRead(
+        one + texts.slice(0, 8).join(''),
+        { text: 'One', code: 'CS_ERR_PROVIDER' },
+        { events: false, maxEventSize: 80_000 }
+      )
+    })
+  })
+
+  describe('a line before the first event', () => {
+    const damaged = line(said('x'.repeat(1000))).slice(40)
+
+    it('is CS_ERR_INVALID_CHUNK where it is a damaged chunk', async () => {
+      const body = `${damaged}\n\n${eventStream(said('Hi'))}${end}`
+      await expectRead(body, { text: '', code: 'CS_ERR_INVALID_CHUNK' })
+      await expectRead(`: ok\n\n${body}`, { text: '', code: 'CS_ERR_INVALID_CHUNK' })
+    })
+
+    it('is a chunk where only its name is damaged', async () => {
+      await expectRead(`ata: ${line(said('Hi'))}\n\n${eventStream(said('!'))}${end}`, { text: 'Hi!' })
+    })
+
+    for (const [name, first] of Object.entries({
+      'a time to wait': 'retry: 3000\n\n',
+      'an id': 'id: {"a":\n',
+      'a status in a comment': ': HTTP_STATUS/200\n',
+      'a comment with JSON': ':{"ok":\n\n',
+      'an unknown field': 'x-meta: "a", "b"\n\n',
+      'an unknown field with JSON': 'x-meta: {"a":1}\n\n',
+      'a word': 'ok\n\n',
+      'byte order marks': '\uFEFF\uFEFF\n\n\n'
+    })) {
+      it(`is ignored where it is ${name}`, async () => {
+        await expectRead(`${first}${eventStream(said('Hi'))}${end}`, { text: 'Hi' })
+      })
+    }
+  })
+
   describe('lines of JSON', () => {
     const azure = { choices: [], prompt_filter_results: [{ prompt_index: 0 }] }
     for (const [name, first] of Object.entries({

@@ -140,4 +140,40 @@ describe('JsonBody', () => {
       { numRuns: 2000 }
     )
   })
+
+  for (const text of ['{"a":1}', '{"a":1} \r\n', '{\n"a":\n1}', '{\n"a":1\n}\n']) {
+    it(`takes what is whole and wanted before its end: ${JSON.stringify(text)}`, () => {
+      const values: unknown[] = []
+      const body = new JsonBody(Infinity, {
+        onValue: value => values.push(value),
+        onInvalid: () => expect.fail('invalid'),
+        onResidue: () => expect.fail('cut')
+      })
+      for (const piece of inPiecesOf(text, 3)) {
+        const isEmpty = body.takeWhole(() => true)
+        expect(isEmpty).to.equal(values.length === 1 || piece === text.slice(0, 3))
+        body.feed(piece)
+      }
+      expect(body.takeWhole(() => true)).to.equal(true)
+      expect(values).to.deep.equal([{ a: 1 }])
+      body.feed('\n{"b":2}\n')
+      body.end()
+      expect(values).to.deep.equal([{ a: 1 }, { b: 2 }])
+    })
+
+    it(`keeps what is not wanted: ${JSON.stringify(text)}`, () => {
+      const values: unknown[] = []
+      const body = new JsonBody(Infinity, {
+        onValue: value => values.push(value),
+        onInvalid: () => expect.fail('invalid'),
+        onResidue: () => expect.fail('cut')
+      })
+      for (const piece of inPiecesOf(text, 3)) {
+        body.feed(piece)
+        body.takeWhole(() => false)
+      }
+      body.end()
+      expect(values).to.deep.equal([{ a: 1 }])
+    })
+  }
 })

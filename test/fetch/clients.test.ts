@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { createGzip } from 'node:zlib'
+import { createGzip, gzipSync } from 'node:zlib'
 import { expect } from 'chai'
 import {
   directFetch,
@@ -187,6 +187,19 @@ describe('directFetch, behind clients', () => {
     expect(failure).to.have.property('code', 'CS_ERR_TRUNCATED')
     expect(failure).to.have.nested.property('cause.cause.code', 'Z_DATA_ERROR')
   })
+
+  for (const place of [8, 4]) {
+    it(`gives all that was packed where the check behind it is wrong, ${place} bytes before the end`, async () => {
+      const packed = gzipSync(textEvent('one ') + textEvent('two'))
+      packed[packed.length - place] = (packed.at(-place) as number) ^ 1
+      await using server = await serveInTurn(response => {
+        response.writeHead(200, { 'content-encoding': 'gzip' }).end(packed)
+      })
+      const { text, failure } = await read(requestCompletion(clientOf(server, { fetch }), question))
+      expect(text).to.equal('one two')
+      expect(failure).to.have.property('code', 'CS_ERR_TRUNCATED')
+    })
+  }
 
   it('reads an answer that is packed by gzip as it comes', async () => {
     let proceed = () => {}

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { expect } from 'chai'
@@ -23,6 +24,7 @@ import {
   textEvent,
   turns
 } from '../helpers.js'
+import { inPiecesOf } from '../pieces.js'
 
 const usage = { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 }
 const opening = event({
@@ -75,6 +77,12 @@ const wholeResponse = responses([
     }
   }
 ])
+
+const eventStreamHead = { headers: { 'content-type': 'text/event-stream' } }
+
+function finished(content: string): string {
+  return event({ choices: [{ index: 0, delta: { content }, finish_reason: 'stop' }] })
+}
 
 function serve(writes: readonly string[], options: Partial<RawScript> = {}): Promise<CompletionServer> {
   return serveCompletions({ script: { ...options, writes: writes.map(bytes => ({ bytes })) } })
@@ -227,6 +235,123 @@ describe('guardFetch', () => {
     expect(error.code).to.equal('CS_ERR_TRUNCATED')
   })
 
+  const json = (event: string) => event.slice('data: '.length).trimEnd()
+  const hi = opening + textEvent('Hi ')
+  const there = textEvent('there')
+  /** Bodies that `toChunks` calls whole, and of which a strict reader sees less, or at which it throws. */
+  const odd: Record<string, string> = {
+    'a last event without its blank line': hi + finished('there').trimEnd(),
+    'a last event with one line end': `${hi}${finished('there').trimEnd()}\n`,
+    'a last event before a mark, without blank lines': `${hi}${finished('there').trimEnd()}\ndata: [DONE]`,
+    'a mark without its blank line': `${hi}${there}${finishEvent}data: [DONE]`,
+    'events parted by a single line end': whole.join('').replaceAll('\n\n', '\n'),
+    'JSON lines behind a comment': `: ok\n\n${whole.slice(0, 4).map(json).join('\n')}\n`,
+    'a chunk without data:': `${opening}${json(textEvent('Hi '))}\n\n${there}${finishEvent}${endMark}`,
+    'a chunk under a damaged name': `${opening}ata: ${json(textEvent('Hi '))}\n\n${there}${finishEvent}${endMark}`,
+    'a chunk over many lines without data:': `${opening}${JSON.stringify(JSON.parse(json(textEvent('Hi '))), null, 1)}\n\n${there}${finishEvent}${endMark}`,
+    'two byte order marks': `\uFEFF\uFEFF${whole.join('')}`,
+    'line ends of CR alone': whole.join('').replaceAll('\n', '\r'),
+    'a null': `${hi}data: null\n\n${there}${finishEvent}${endMark}`,
+    'empty data': `${hi}data:\n\n${there}${finishEvent}${endMark}`,
+    'a comment as data': `${hi}data: : keepalive\n\n${there}${finishEvent}${endMark}`,
+    'an event ping': `${hi}event: ping\ndata: ping\n\n${there}${finishEvent}${endMark}`,
+    'a name without data': `${hi}event: ping\n\n${there}${finishEvent}${endMark}`,
+    'a keep-alive in JSON': `${hi}data: {}\n\n${there}${finishEvent}${endMark}`,
+    'spaces around the mark': `${hi}${there}${finishEvent}data:  [DONE] \n\n`,
+    'names of chunks':
+      whole
+        .slice(0, 4)
+        .map(each => `event: completion\n${each}`)
+        .join('') + endMark,
+    'a whole completion as an event': event({
+      object: 'chat.completion',
+      choices: [{ index: 0, message: { role: 'assistant', content: 'Hi there' }, finish_reason: 'stop' }]
+    })
+  }
+  for (const [name, read] of Object.entries(chatReaders)) {
+    for (const [kind, body] of Object.entries(odd)) {
+      it(`gives ${name} all of a whole answer: ${kind}`, async () => {
+        const summaries: Summary[] = []
+        const fetch = guardFetch({ onSummary: summary => void summaries.push(summary) })
+        for (const writes of [[body], body.split(/(?<=\n)/)]) {
+          await using server = await serve(writes)
+          expect(await read(server, fetch)).to.equal('Hi there')
+        }
+        expect(summaries.map(({ outcome }) => outcome)).to.deep.equal(['complete', 'complete'])
+      })
+    }
+  }
+
+  for (const [kind, body] of Object.entries({
+    'without its last blank line': wholeResponse.join('').trimEnd(),
+    'with its types in the names alone': wholeResponse.join('').replace(/"type":"response[^"]*",/g, ''),
+    'parted by single line ends': wholeResponse.join('').replaceAll('\n\n', '\n'),
+    'with a keep-alive': wholeResponse.join('event: keepalive\ndata: 1\n\n')
+  })) {
+    it(`gives the official client all of a response ${kind}`, async () => {
+      await using server = await serve([body])
+      expect(await responsesReaders['openai 6, Responses']?.(server, guardFetch())).to.equal('Hi there')
+    })
+  }
+
+  it('gives usage that comes behind the mark before it', async () => {
+    const usageEvent = event({ choices: [], usage })
+    await using server = await serve([[...whole.slice(0, 4), endMark, usageEvent].join('')])
+    const client = clientOf(server, { fetch: guardFetch() })
+    const seen: unknown[] = []
+    for await (const chunk of await client.chat.completions.create({ ...question, stream: true }))
+      seen.push(chunk.usage)
+    expect(seen.at(-1)).to.deep.equal(usage)
+  })
+
+  for (const lineEnd of ['\n', '\r\n']) {
+    it(`gives what a strict reader reads byte for byte, however it is cut (${JSON.stringify(lineEnd)})`, async () => {
+      const body = `id: 1\nretry: 5\n: comment\n\n${whole.join(`: OPENROUTER PROCESSING\n\nid: 2\n`)}`
+      const bytes = body.replaceAll('\n', lineEnd)
+      for (const size of [1, 7, 100, bytes.length]) {
+        const given = guardFetch({
+          fetch: async () =>
+            new Response(
+              Readable.toWeb(Readable.from(inPiecesOf(Buffer.from(bytes), size))) as ReadableStream,
+              eventStreamHead
+            )
+        })
+        const response = await given('http://localhost/chat/completions')
+        // The body ends at the mark, which may come without its line ends.
+        const text = await response.text()
+        expect(text.trimEnd()).to.equal(bytes.trimEnd())
+        expect(text).to.match(/\[DONE\](?:\r?\n){2}$/)
+      }
+    })
+  }
+
+  it('keeps comments, ids and times to wait where it writes chunks anew', async () => {
+    const body = `data: null\n\nid: 7\nretry: 5\n: é\n${hi}${there}${finishEvent}${endMark}`
+    await using server = await serve([body])
+    const response = await guardFetch()(`${server.url}/chat/completions`, { method: 'POST', body: '{}' })
+    expect(await response.text()).to.equal(
+      `id: 7\n\nretry: 5\n\n: é\n\n${hi}${there}${finishEvent}${endMark}`
+    )
+  })
+
+  it('leaves what is behind a failure as it is, and the error that is one', async () => {
+    for (const body of [
+      `${hi}${event({ error: { message: 'No' } })}data: {"behi`,
+      `${hi}event: error\ndata: {"message":"No"}\n\n: bye\n\nsome text`,
+      `${hi}error: {"message":"No"}\n\n${there}`,
+      `${hi}data: {"choices":[{"delta":`
+    ]) {
+      await using server = await serve([body])
+      const response = await guardFetch()(`${server.url}/chat/completions`, { method: 'POST', body: '{}' })
+      let text = ''
+      const reading = (async () => {
+        for await (const piece of response.body ?? []) text += Buffer.from(piece).toString()
+      })()
+      expect((await failureOf(reading)).code).to.match(/^CS_ERR_(?:PROVIDER|TRUNCATED)$/)
+      expect(text).to.equal(body)
+    }
+  })
+
   it('fails with CS_ERR_PROVIDER for an error that the client does not see', async () => {
     await using server = await serve([...cut, 'error: {"code":500,"message":"out of memory"}\n\n'])
     const error = await failureOf(chatReaders['openai 6']?.(server, guardFetch()) ?? Promise.resolve())
@@ -365,6 +490,24 @@ describe('guardFetch', () => {
       expect((await server.requests[0]?.over)?.aborted).to.equal(true)
     })
   }
+
+  it('ends behind a whole answer in JSON, or an error, though the server holds the connection open', async () => {
+    const answer = {
+      object: 'chat.completion',
+      choices: [{ index: 0, message: { role: 'assistant', content: 'Hi there' }, finish_reason: 'stop' }]
+    }
+    for (const body of [JSON.stringify(answer), JSON.stringify(answer, null, 1)]) {
+      await using server = await serve([body], { faults: { holdOpen: true } })
+      expect(await chatReaders['openai 6']?.(server, guardFetch())).to.equal('Hi there')
+      expect((await server.requests[0]?.over)?.aborted).to.equal(true)
+    }
+    for (const body of ['{"error":{"message":"No"}}', `${hi}error: {"message":"No"}\n\n`]) {
+      await using server = await serve([body], { faults: { holdOpen: true } })
+      const failure = await failureOf(chatReaders['openai 6']?.(server, guardFetch()) ?? Promise.resolve())
+      expect(failure.code).to.equal('CS_ERR_PROVIDER')
+      expect((await server.requests[0]?.over)?.aborted).to.equal(true)
+    }
+  })
 
   it('takes an answer for whole whose connection dies behind its finish reason', async () => {
     await using server = await serve(whole.slice(0, 4), { faults: { cutAfter: { events: 4 } } })

@@ -6,7 +6,18 @@ import { join } from 'node:path'
 import { finished, Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { expect } from 'chai'
-import { drain, fromResponse, type ResponseLike, tapUsage, toChunks, toText } from 'completion-streams'
+import {
+  type Chunk,
+  compose,
+  drain,
+  fromResponse,
+  isRetryable,
+  type ResponseLike,
+  tapUsage,
+  timeLimits,
+  toChunks,
+  toText
+} from 'completion-streams'
 import { script, serveCompletions } from 'completion-streams/testing'
 import { Agent, request as undiciRequest } from 'undici'
 import {
@@ -66,6 +77,30 @@ async function serveOnce(write: (response: ServerResponse) => void) {
   return { url: server.url, gone, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() }
 }
 
+const answer = {
+  object: 'chat.completion',
+  choices: [{ index: 0, message: { role: 'assistant', content: 'Hi there' }, finish_reason: 'stop' }]
+}
+const legacyAnswer = {
+  object: 'text_completion',
+  choices: [{ index: 0, text: 'Hi there', finish_reason: 'stop' }],
+  usage: { total_tokens: 3 }
+}
+const responseAnswer = {
+  object: 'response',
+  status: 'completed',
+  output: [{ type: 'message', role: 'assistant', content: [{ type: 'output_text', text: 'Hi there' }] }]
+}
+const wholeBodies = {
+  'a chat completion': JSON.stringify(answer),
+  'with a line end': `${JSON.stringify(answer)}\r\n`,
+  'behind a byte order mark': `\uFEFF${JSON.stringify(answer)}`,
+  'over many lines': JSON.stringify(answer, null, 1),
+  'a legacy completion': JSON.stringify(legacyAnswer),
+  'a response': JSON.stringify(responseAnswer),
+  'a response over many lines': JSON.stringify(responseAnswer, null, 1)
+}
+
 describe('fromResponse', () => {
   allowNoComplaints()
 
@@ -108,6 +143,28 @@ describe('fromResponse', () => {
         expect(await textOf(fromResponse(open(server.url)))).to.equal(whole)
         await server.gone
       })
+
+      for (const [name, body] of Object.entries(wholeBodies)) {
+        it(`ends behind a whole answer in JSON though the server holds the socket open: ${name}`, async () => {
+          await using server = await serveOnce(response => response.write(body))
+          expect(await textOf(fromResponse(open(server.url)))).to.equal('Hi there')
+          await server.gone
+        })
+      }
+
+      for (const body of [
+        '{"error":{"message":"No room"}}',
+        '{"error":{"message":"No room"}}\n',
+        '{\n "error": {\n  "message": "No room"\n }\n}'
+      ]) {
+        it(`fails with CS_ERR_PROVIDER behind an error in JSON though the server holds the socket open: ${JSON.stringify(body)}`, async () => {
+          await using server = await serveOnce(response => response.write(body))
+          const failure = await failureOf(textOf(fromResponse(open(server.url))))
+          expect(failure.code).to.equal('CS_ERR_PROVIDER')
+          expect(failure.message).to.include('No room')
+          await server.gone
+        })
+      }
 
       it('fails with CS_ERR_PROVIDER, the status and the message for a status outside 2xx', async () => {
         const error = { message: 'Slow down, s’il vous plaît.', type: 'tokens', code: 'rate_limit_exceeded' }
@@ -157,6 +214,39 @@ describe('fromResponse', () => {
         expect(failure).to.include({ code: 'CS_ERR_PROVIDER', status: 500 })
         await server.gone
       })
+
+      it('fails with CS_ERR_PROVIDER where the JSON of an error body ends, though the body does not', async () => {
+        await using server = await serveOnce(response => {
+          response.writeHead(401)
+          response.write('{"error":{"message":')
+          response.write('"No such key"}}\n')
+        })
+        const failure = await failureOf(textOf(fromResponse(open(server.url))))
+        expect(failure).to.include({ code: 'CS_ERR_PROVIDER', status: 401 })
+        expect(failure.message).to.include('No such key')
+        await server.gone
+      })
+
+      for (const body of ['', '<html>']) {
+        it(`fails with CS_ERR_PROVIDER where a time limit passes in an error body: ${body}`, async () => {
+          await using server = await serveOnce(response => {
+            response.writeHead(401, { 'x-request-id': 'q1' }).flushHeaders()
+            if (body !== '') response.write(body)
+          })
+          for (const stages of [
+            [timeLimits<Uint8Array>({ first: 50 }), toChunks()],
+            [compose(toChunks(), timeLimits<Chunk>({ total: 50 }))]
+          ]) {
+            const failure = await failureOf(
+              pipeline([fromResponse(open(server.url)), ...stages, drain()] as never)
+            )
+            expect(failure).to.include({ code: 'CS_ERR_PROVIDER', status: 401 })
+            expect(failure).to.have.nested.property('headers.x-request-id', 'q1')
+            expect(isRetryable(failure)).to.equal(false)
+          }
+          await server.gone
+        })
+      }
 
       it('lets go of an error body that never ends when it is destroyed', async () => {
         await using server = await serveOnce(response => response.writeHead(500).write('{"error":'))
@@ -228,6 +318,43 @@ describe('fromResponse', () => {
       })
     })
   }
+
+  it('reads lines of JSON on that come late, and answers in JSON that do', async () => {
+    const line = (payload: object) => `${JSON.stringify({ id: 'a', ...payload })}\n`
+    const chunk = { choices: [{ index: 0, delta: { content: 'Hi' }, finish_reason: 'stop' }] }
+    const usage = { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 }
+    for (const [first, second, wanted] of [
+      [line(chunk).trimEnd(), `\n${line({ choices: [], usage })}`, 'Hi'],
+      [`${JSON.stringify(answer).slice(0, 60)}`, JSON.stringify(answer).slice(60), 'Hi there']
+    ] as const) {
+      await using server = await serveOnce(response => {
+        response.write(first)
+        setTimeout(() => response.end(second), 700)
+      })
+      let seen: unknown
+      const tap = tapUsage(given => {
+        seen = given
+      })
+      let text = ''
+      await pipeline(fromResponse(fetch(server.url, post)), toChunks(), tap, toText(), async pieces => {
+        for await (const piece of pieces) text += piece
+      })
+      expect(text).to.equal(wanted)
+      if (wanted === 'Hi') expect(seen).to.deep.equal(usage)
+    }
+  })
+
+  it('reads an error body that trickles for 5 seconds', async () => {
+    await using server = await serveOnce(response => {
+      response.writeHead(500)
+      const timer = setInterval(() => response.write('x'), 100)
+      response.once('close', () => clearInterval(timer))
+    })
+    const failure = await failureOf(textOf(fromResponse(fetch(server.url, post))))
+    expect(failure).to.include({ code: 'CS_ERR_PROVIDER', status: 500 })
+    expect(failure.message).to.match(/xxx$/)
+    await server.gone
+  })
 
   it('fails with CS_ERR_STALLED when undici has waited too long for a byte', async () => {
     await using server = await serveOnce(response => response.write(textEvent('a')))

@@ -1,6 +1,6 @@
 import { CompletionError, type CompletionErrorFacts } from '../../errors.js'
 import { withoutKeysIn } from '../../failure/access-keys.js'
-import { printable } from '../../failure/printable.js'
+import { longestKey, printable } from '../../failure/printable.js'
 import { closesResponse, isResponsesEvent, type LooseChunk, responseOf, responseStatusOf } from '../fields.js'
 import { isKeepAlive } from '../keep-alive.js'
 
@@ -332,8 +332,11 @@ function text(value: unknown): string | undefined {
 }
 
 function shorten(message: string, longest: number): string {
-  const shown = printable(message)
-  return shown.length > longest ? `${shown.slice(0, longest)}…` : shown
+  // A gateway's text may be as long as an event. What is cut may be the half of a key, which is none to be recognized.
+  const beginning = message.slice(0, longest + longestKey)
+  const shown = printable(beginning)
+  const isCut = shown.length > longest || beginning.length < message.length
+  return isCut ? `${shown.slice(0, longest)}…` : shown
 }
 
 function isObject(value: unknown): value is LooseError {

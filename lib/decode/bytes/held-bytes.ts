@@ -1,5 +1,5 @@
 /** Room for this many bytes is kept, since small reads hold and take again and again. */
-const mostRoomKept = 4096
+export const mostRoomKept = 4096
 
 const none: Buffer = Buffer.alloc(0)
 

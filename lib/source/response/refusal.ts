@@ -1,3 +1,4 @@
+import { clearTimeout, setTimeout } from 'node:timers'
 import { toProviderError } from '../../chunk/failure/provider-error.js'
 import { parsed } from '../../decode/event-data.js'
 import type { CompletionError } from '../../errors.js'
@@ -6,6 +7,9 @@ import { headerFacts } from './headers.js'
 
 /** How much of a refused request's body is read, in characters. */
 const longestErrorBody = 65_536
+
+/** How long it is read, in milliseconds, all in all. */
+const longestRead = 5000
 
 /** The error for a response that is not 2xx: its body usually says why. */
 export function refusal(body: string, status: number, headers: unknown): CompletionError {
@@ -23,30 +27,49 @@ function dataIn(body: string): unknown {
   return undefined
 }
 
-/** The same, of a body that is still to be read. */
+/**
+ * The same, of a body that is still to be read. Takes no longer than `longestRead`, and ends where the JSON does that the
+ * body is: proxies leave the connection of a refused request open, with and without a body. `onBegin` is given what tells
+ * the error by what was read so far.
+ */
 export async function readRefusal(
   reader: BodyReader,
   status: number,
-  headers: unknown
+  headers: unknown,
+  onBegin: (soFar: () => CompletionError) => void = () => {}
 ): Promise<CompletionError> {
-  const body = await beginningOf(reader)
+  let body = ''
+  const soFar = () => refusal(body, status, headers)
+  onBegin(soFar)
+  await beginningOf(reader, text => {
+    body += text
+    return body
+  })
   reader.cancel()
-  return refusal(body, status, headers)
+  return soFar()
 }
 
-/** As much of a body as there is, up to a limit. The status is the failure, even if it cannot be read to its end. */
-function beginningOf(reader: BodyReader): Promise<string> {
+/** Reads as much of a body as there is, up to the limits. The status is the failure, even if it cannot be read to its end. */
+function beginningOf(reader: BodyReader, add: (text: string) => string): Promise<void> {
   const decoder = new TextDecoder()
-  let text = ''
   return new Promise(resolve => {
-    const over = () => resolve(text)
+    const over = () => {
+      clearTimeout(timer)
+      resolve()
+    }
+    const timer = setTimeout(over, longestRead).unref()
     reader.taker = {
       take(piece) {
-        text += typeof piece === 'string' ? piece : decoder.decode(piece, { stream: true })
-        if (text.length > longestErrorBody) over()
+        const text = typeof piece === 'string' ? piece : decoder.decode(piece, { stream: true })
+        const body = add(text)
+        if (body.length > longestErrorBody || (/\}\s*$/.test(text) && isWhole(body))) over()
       },
       over
     }
     reader.resume()
   })
+}
+
+function isWhole(body: string): boolean {
+  return /^\s*\{/.test(body) && parsed(body) !== undefined
 }

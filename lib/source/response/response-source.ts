@@ -6,6 +6,7 @@ import {
   deliveryTimeout as deliveryTimeoutOf,
   failInOrder
 } from '../../fail-in-order.js'
+import { tellReason } from '../../guard/time-limits.js'
 import { checkBoolean, checkIndex, checkLimit, checkSignal, settled, show } from '../../options.js'
 import { type CompletionReader, readersBehind } from '../../reader.js'
 import { type Source, usedSource } from '../../stage.js'
@@ -132,7 +133,7 @@ class ResponseSource extends Readable {
     if (status !== undefined) tellHead(this, { status, headers, at: performance.now() })
     if (this.destroyed) reader.cancel()
     else if (status !== undefined && (status < 200 || status > 299))
-      throw await readRefusal(reader, status, headers)
+      throw await readRefusal(reader, status, headers, soFar => tellReason(this, soFar))
     else if ('readableEnded' in body && body.readableEnded) throw usedSource()
     this.#readers = readersBehind(this)
     for (const sign of stopSignsBehind(this)) sign.onStop(() => this.#stopOnce())

@@ -542,6 +542,13 @@ describe('toProviderError', () => {
     expect(error.cause).to.equal(page)
   })
 
+  it('looks no further into a long text than its message goes, and shows no key that ends behind it', () => {
+    const text = `${'x '.repeat(95)}sk-${'Ab1'.repeat(16)} ${'\n'.repeat(1_000_000)}end`
+    const { message } = toProviderError(text)
+    expect(message).to.match(/x \[key\] *…$/)
+    expect(message).to.have.length(`provider reported an error: ${'x'.repeat(200)}…`.length)
+  })
+
   it('survives an error nested deeper than the stack', () => {
     const depth = 100_000
     const nested = JSON.parse(`${'{"error":'.repeat(depth)}"deep"${'}'.repeat(depth)}`)
