@@ -92,12 +92,13 @@ describe('fromResponse', () => {
   it('fails with CS_ERR_INVALID_OPTION for a request of http, and names its event', async () => {
     await using server = await serve((_incoming, outgoing) => void outgoing.end(body))
     const sent = request(server.url).end()
+    const answered = once(sent, 'response')
     const error = await failureOfResponse(sent)
     expect(error).to.have.property('code', 'CS_ERR_INVALID_OPTION')
     expect(error.message).to.equal(
       "response is a request: wait for its event 'response', and give what that brings"
     )
-    const [response] = await once(sent, 'response')
+    const [response] = await answered
     await pipeline(fromResponse(response), toChunks(), drain())
   })
 
