@@ -159,7 +159,9 @@ export function usedOnce<Stream extends Writable>(name: string, stream: Stream):
   stream.on('pipe', (next: Readable) => {
     // For a stage that was destroyed before its first use, Node itself reports the error.
     const isOver = stream.writableEnded || (stream.destroyed && source !== undefined)
-    if (isOver || (source !== undefined && isPipedInto(source, stream))) {
+    // The same source is in its own list already, once more than before.
+    const pipesOfOne = source === next ? 1 : 0
+    if (isOver || (source !== undefined && pipesInto(source, stream) > pipesOfOne)) {
       next.unpipe(stream)
       throw usedAgain(name)
     }
@@ -171,10 +173,11 @@ export function usedOnce<Stream extends Writable>(name: string, stream: Stream):
 }
 
 /** Asked when it matters, since listeners for `unpipe` would take memory of every stream. */
-function isPipedInto(source: Readable, stream: Writable): boolean {
+function pipesInto(source: Readable, stream: Writable): number {
   const { _readableState: state } = source as { _readableState?: { pipes?: unknown } }
   // Streams of another make do not say into what they are piped.
-  return state?.pipes === undefined || [state.pipes].flat().includes(stream)
+  if (state?.pipes === undefined) return Number.POSITIVE_INFINITY
+  return [state.pipes].flat().filter(other => other === stream).length
 }
 
 export function usedSource(): CompletionError {

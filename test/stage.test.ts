@@ -313,6 +313,15 @@ describe('a stage used a second time', () => {
     })
   }
 
+  it('may be taken off its source and put behind it again, but not stand behind it twice', () => {
+    const source = new PassThrough({ objectMode: true })
+    const used = toChunks()
+    source.pipe(used)
+    source.unpipe(used)
+    source.pipe(used)
+    expect(() => source.pipe(used)).to.throw(/is used a second time/)
+  })
+
   it('is named in the error', () => {
     for (const [name, used] of [
       ['toChunks', toChunks()],

@@ -136,7 +136,7 @@ export class Progress {
     const { id, type, response } = chunk as LooseChunk
     if (type === 'response.created')
       return this.#isClosed || this.#finished.size > 0 || isOther(response?.id, this.#id)
-    if (!this.#allFinished || !isOther(id, this.#id)) return false
+    if (!this.allFinished || !isOther(id, this.#id)) return false
     return choicesOf(chunk).some(choice => goesOn(choice) && !this.#isAwaited(choice))
   }
 
@@ -149,7 +149,8 @@ export class Progress {
     return this.#terminal || this.#brokenStatus !== undefined
   }
 
-  get #allFinished(): boolean {
+  /** Whether all choices that were seen have a finish reason, or a Responses terminal came. */
+  get allFinished(): boolean {
     return this.#terminal || (this.#unfinished === 0 && this.#finished.size > 0)
   }
 

@@ -160,8 +160,7 @@ export class ChunkParser implements CompletionReader {
   /** A server may hold the connection open behind a whole answer in JSON, or behind an error. */
   takeSilence(): void {
     if (!this.#json?.takeWhole(value => isObject(value) && isLastValue(value))) return
-    const { ended, complete } = this.#reader.progress
-    if (ended && complete) for (const listener of this.#overListeners) listener()
+    if (this.#reader.progress.allFinished) for (const listener of this.#overListeners) listener()
   }
 
   takeHeld(): void {

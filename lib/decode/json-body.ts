@@ -61,7 +61,10 @@ export class JsonBody {
     if (value !== undefined) this.#handlers.onValue(value, text)
   }
 
-  /** Takes the text at hand where it is JSON that is wanted, though neither its line nor the input has ended. False where text is left. */
+  /**
+   * Takes the text at hand where it is JSON that is wanted, though neither its line nor the input has ended. False where there
+   * is none: behind the end of a line more lines may come, however late.
+   */
   takeWhole(isWanted: (value: unknown) => boolean): boolean {
     const { isDocument } = this
     const text = isDocument ? this.#document.take() : this.#lines.end()
@@ -75,7 +78,7 @@ export class JsonBody {
       return false
     } else {
       this.#lines.feed(text)
-      return text.trim() === ''
+      return false
     }
     return true
   }

@@ -135,8 +135,10 @@ export class PayloadReader {
     const isOfChoice = isObject(payload) && isErrorOfChoice(payload)
     const report = () => this.#held.report(payload, isOfChoice, status)
     const chunks = this.#chunksIn(payload)
-    for (const [place, chunk] of chunks.entries())
+    for (const [place, chunk] of chunks.entries()) {
+      admit(chunk)
       this.#emit(chunk, place === chunks.length - 1 ? report : undefined)
+    }
     if (chunks.length > 0) return
     const isLate = this.#held.error !== undefined
     report()

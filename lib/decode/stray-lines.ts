@@ -6,8 +6,8 @@ import { checkDensity } from './json/density.js'
 import { isChunk } from './payload-reader.js'
 import { eventTooLarge } from './sse/event-parser.js'
 
-/** A part of JSON, as a damaged event leaves it: a quote beside a bracket, a colon or a comma. */
-const jsonRemains = /["'][:,}\]]|[{[]"/
+/** A part of JSON, as a damaged event leaves it: a member with its name, or the brackets at the end of several values. */
+const jsonRemains = /"[\w.-]{1,64}"\s*:|["\]}]\s*[}\]]\s*[}\]]/
 
 /** What a line that is no field of an event stream holds. */
 export type Stray =

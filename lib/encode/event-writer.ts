@@ -33,10 +33,13 @@ export class EventWriter {
   #held = ''
   readonly #taker: string
   readonly #told: IdTaker
+  readonly #isOneAnswer: boolean
 
-  constructor(taker: string, told: IdTaker = {}) {
+  /** With `isOneAnswer`, no end mark stands between chunks, whatever their ids. */
+  constructor(taker: string, told: IdTaker = {}, isOneAnswer: boolean = false) {
     this.#taker = taker
     this.#told = told
+    this.#isOneAnswer = isOneAnswer
   }
 
   write(item: EventItem): string {
@@ -81,7 +84,7 @@ export class EventWriter {
     // A log may hold several completions.
     const isBehindChat =
       this.#form === 'chat' || (this.#form === 'none' && this.#told.isReturning && !isEvent)
-    const mark = isBehindChat && isOpening(chunk) ? endMark : ''
+    const mark = isBehindChat && isOpening(chunk) && !this.#isOneAnswer ? endMark : ''
     this.#form = isEvent ? 'responses' : 'chat'
     const id = eventIdOf(chunk)
     const head = `${id === undefined ? '' : `id: ${oneLine(id)}\n`}${isEvent ? `event: ${oneLine(String(type))}\n` : ''}`

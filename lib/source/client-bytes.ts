@@ -44,7 +44,8 @@ interface PartReading {
  * and `retry:` stay. What cannot be read as a chunk because the completion has failed stays as it is.
  */
 export class ClientBytes {
-  readonly #writer = new EventWriter('guardFetch')
+  /** An answer may go on under another id: a client would end at a mark that is not the server's. */
+  readonly #writer = new EventWriter('guardFetch', {}, true)
   /** The beginning of an event, as it came. */
   readonly #held = new HeldBytes()
   /** The chunks that were read since the end of the event before. */

@@ -141,20 +141,25 @@ describe('JsonBody', () => {
     )
   })
 
-  for (const text of ['{"a":1}', '{"a":1} \r\n', '{\n"a":\n1}', '{\n"a":1\n}\n']) {
-    it(`takes what is whole and wanted before its end: ${JSON.stringify(text)}`, () => {
+  for (const [text, isTaken] of [
+    ['{"a":1}', true],
+    ['{"a":1} \r\n', false],
+    ['{\n"a":\n1}', true],
+    ['{\n"a":1\n}\n', true]
+  ] as [string, boolean][]) {
+    it(`takes what is whole and wanted before its end, if its line has not ended: ${JSON.stringify(text)}`, () => {
       const values: unknown[] = []
       const body = new JsonBody(Infinity, {
         onValue: value => values.push(value),
         onInvalid: () => expect.fail('invalid'),
         onResidue: () => expect.fail('cut')
       })
+      const taken: boolean[] = []
       for (const piece of inPiecesOf(text, 3)) {
-        const isEmpty = body.takeWhole(() => true)
-        expect(isEmpty).to.equal(values.length === 1 || piece === text.slice(0, 3))
         body.feed(piece)
+        taken.push(body.takeWhole(() => true))
       }
-      expect(body.takeWhole(() => true)).to.equal(true)
+      expect(taken.filter(Boolean)).to.have.lengthOf(isTaken ? 1 : 0)
       expect(values).to.deep.equal([{ a: 1 }])
       body.feed('\n{"b":2}\n')
       body.end()

@@ -429,6 +429,17 @@ describe('PayloadReader', () => {
       })
     })
 
+    it('is told where a text and usage stand beside an error of the whole', async () => {
+      const error = { error: { message: 'boom', code: 500 }, content: 'partial', usage }
+      const body = eventStream(said('One'), error, done)
+      await expectRead(body, {
+        text: 'One',
+        usage,
+        code: 'CS_ERR_PROVIDER',
+        message: 'provider reported an error: boom'
+      })
+    })
+
     it('is told though the server holds the connection open', async () => {
       const held = new Readable({ read() {} })
       held.push(eventStream(said('One'), { error }))

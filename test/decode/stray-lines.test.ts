@@ -55,12 +55,27 @@ describe('StrayLines', () => {
     ['x-meta: {"a":1}', 'text'],
     ['alt-svc: h3=":443"; ma=86400', 'text'],
     ['<a href="x">{"</a>', 'text'],
+    ['PHP Warning:  foreach() argument must be of type "array", null given', 'text'],
+    ['Loaded model "llama", ready', 'text'],
+    ["(node:1) ExperimentalWarning: 'a', 'b'", 'text'],
     ['some words', 'text']
   ] as const) {
     it(`says that ${line} is ${kind} before the first event`, () => {
       const lines = linesOf()
       expect(lines.add(line, false).kind).to.equal('nothing')
       expect(lines.take(false, false).kind).to.equal(kind)
+    })
+  }
+
+  for (const line of [
+    'alt-svc: h3=":443"; ma=86400',
+    'link: <x>; rel="y", <z>; rel="w"',
+    "llama: loaded 'a', 'b'"
+  ]) {
+    it(`takes no notice of ${line} behind an event, which is a field of an unknown name`, () => {
+      const lines = linesOf()
+      expect(lines.add(line, true).kind).to.equal('nothing')
+      expect(lines.take(true, true).kind).to.equal('nothing')
     })
   }
 

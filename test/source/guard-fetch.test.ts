@@ -24,7 +24,7 @@ import {
   textEvent,
   turns
 } from '../helpers.js'
-import { inPiecesOf } from '../pieces.js'
+import { eventStream, inPiecesOf } from '../pieces.js'
 
 const usage = { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 }
 const opening = event({
@@ -507,6 +507,23 @@ describe('guardFetch', () => {
       expect(failure.code).to.equal('CS_ERR_PROVIDER')
       expect((await server.requests[0]?.over)?.aborted).to.equal(true)
     }
+  })
+
+  it('gives all of an answer that goes on under other ids behind what it writes anew', async () => {
+    const said = (id: string, content: string, finish_reason: string | null = null) =>
+      eventStream({
+        id,
+        object: 'chat.completion.chunk',
+        choices: [{ index: 0, delta: { content }, finish_reason }]
+      })
+    const body = [said('a', 'Hi'), 'event: ping\ndata: {"type":"ping"}\n\n', said('b', '', 'tool_calls')]
+    await using server = await serve([
+      ...body,
+      said('c', ' there'),
+      said('c', '', 'stop'),
+      'data: [DONE]\n\n'
+    ])
+    expect(await chatReaders['openai 6']?.(server, guardFetch())).to.equal('Hi there')
   })
 
   it('takes an answer for whole whose connection dies behind its finish reason', async () => {

@@ -93,7 +93,6 @@ const responseAnswer = {
 }
 const wholeBodies = {
   'a chat completion': JSON.stringify(answer),
-  'with a line end': `${JSON.stringify(answer)}\r\n`,
   'behind a byte order mark': `\uFEFF${JSON.stringify(answer)}`,
   'over many lines': JSON.stringify(answer, null, 1),
   'a legacy completion': JSON.stringify(legacyAnswer),
@@ -141,6 +140,31 @@ describe('fromResponse', () => {
           say()
         })
         expect(await textOf(fromResponse(open(server.url)))).to.equal(whole)
+        await server.gone
+      })
+
+      it('goes on behind an event in which the type of a terminal is that of something else', async () => {
+        const created = {
+          id: 'r',
+          status: 'in_progress',
+          metadata: { type: 'response.completed' },
+          output: []
+        }
+        const events = [
+          { type: 'response.created', response: created },
+          {
+            type: 'response.output_text.delta',
+            item_id: 'm',
+            output_index: 0,
+            content_index: 0,
+            delta: 'Hi there'
+          },
+          { type: 'response.completed', response: { ...created, status: 'completed' } }
+        ].map(event => `data: ${JSON.stringify(event)}\n\n`)
+        await using server = await serveOnce(async response => {
+          for (const event of events) await new Promise<unknown>(resolve => response.write(event, resolve))
+        })
+        expect(await textOf(fromResponse(open(server.url)))).to.equal('Hi there')
         await server.gone
       })
 

@@ -40,6 +40,8 @@ const messageNames = [
   'err',
   'exception'
 ]
+/** Those that nothing but an error has: a source that is cited, or a conversation, has a title or a description too. */
+const complaintNames = messageNames.filter(name => name !== 'title' && name !== 'description')
 const codeNames = ['code', 'errorcode', 'errcode', 'errno', 'retcode']
 const statusNames = ['status', 'statuscode', 'httpstatus', 'httpstatuscode', 'httpcode', 'code']
 const typeNames = ['type', 'errortype', 'exceptiontype']
@@ -70,8 +72,8 @@ const innerNames = [
  * there is no need to ask.
  */
 export function providerErrorIn(payload: object): object | string | undefined {
-  const { error, choices, base_resp, x_groq } = payload as LooseError
-  if (error && saysAnything(error))
+  const { error, choices, base_resp, x_groq, type } = payload as LooseError
+  if (error && saysAnything(error) && !isFailureOfTool(type))
     return typeof error === 'object' || typeof error === 'string' ? error : payload
   // MiniMax sends the status of every good chunk too, as 0.
   if (isObject(base_resp) && isFailing((base_resp as { status_code?: unknown }).status_code)) return base_resp
@@ -79,6 +81,11 @@ export function providerErrorIn(payload: object): object | string | undefined {
   if (isObject(x_groq) && saysAnything(x_groq.error)) return x_groq
   if (!Array.isArray(choices)) return payloadError(payload)
   return choices.length > 0 ? choiceError(choices) : codedError(payload)
+}
+
+/** A tool that failed is told to the model, which goes on with its answer: `response.mcp_call.failed`. */
+function isFailureOfTool(type: unknown): boolean {
+  return typeof type === 'string' && /^response\.\w+\.failed$/.test(type)
 }
 
 /** Whether it is one choice that a payload reports the failure of, so that others may go on. */
@@ -203,9 +210,9 @@ function complains(said: Said): boolean {
   const code = anyOf(said, [...codeNames, 'statuscode'])
   if (isFailing(code) || statusOf(said) !== undefined || said.get('success') === false) return true
   // `{code: 0, msg: 'success'}` is none.
-  if (code !== undefined) return false
+  if (code !== undefined || saysSuccess(said)) return false
   if (/^(error|fail(ed|ure)?)$/i.test(text(said.get('status')) ?? '')) return true
-  if (firstOf(said, messageNames, text) || saysAnything(errorWithin(said))) return true
+  if (firstOf(said, complaintNames, text) || saysAnything(errorWithin(said))) return true
   if (failuresIn(said).length > 0) return true
   return innerNames.some(name => {
     const inner = said.get(name)
@@ -213,6 +220,14 @@ function complains(said: Said): boolean {
     if (['header', 'baseresp', 'responsemetadata'].includes(name)) return complains(saidIn(inner))
     return Array.isArray(inner) ? inner.length > 0 : saysAnything(inner)
   })
+}
+
+/** Whether an object says that nothing failed, so that its message is no complaint. */
+function saysSuccess(said: Said): boolean {
+  const status = said.get('status')
+  const isGood =
+    typeof status === 'string' ? /^(?:2\d\d|ok|success(?:ful)?|succeeded)$/i.test(status) : !isFailing(status)
+  return said.get('success') === true || said.get('error') === false || (status != null && isGood)
 }
 
 /** Whether a code says that something failed. */

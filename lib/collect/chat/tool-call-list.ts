@@ -176,8 +176,8 @@ export class ToolCallList implements Pieces {
     for (const [place, given] of deltas.entries()) {
       if (!isObject(given)) continue
       const delta = withKnownTypes(given)
-      const known =
-        deltas.length > 1 && isBare(delta) ? (before[place] ?? this.#find(delta)) : this.#find(delta)
+      const atPlace = deltas.length > 1 && isBare(delta) ? before[place] : undefined
+      const known = atPlace && !atPlace.isWhole ? atPlace : this.#find(delta)
       const call = known ?? this.#start(delta.index)
       call.add(delta)
       if (deltas.length > 1) this.#newest[place] = call

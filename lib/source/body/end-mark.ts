@@ -53,6 +53,7 @@ export class EndMark {
   #endsWithCarriageReturn = false
   /** Whether the event at hand is the last one. */
   #isLast = false
+  #isBeginningKnown = true
   /** Where the JSON ends that the last event has as its data. */
   #valueEnd: ValueEnd | undefined
 
@@ -131,8 +132,12 @@ export class EndMark {
       this.#isLast = true
       return true
     }
-    if (terminal.test(line)) this.#isLast = true
-    return this.#isLast && this.#endsValue(line, added)
+    if (!this.#isLast && terminal.test(line)) {
+      this.#isLast = true
+      // Where the data began lines before, its end is not told by its brackets, but by the blank line.
+      this.#isBeginningKnown = !line.startsWith('data:') || dataStart.test(line)
+    }
+    return this.#isLast && this.#isBeginningKnown && this.#endsValue(line, added)
   }
 
   /** Whether a line of the last event ends where its JSON does, which may have begun some lines before. */

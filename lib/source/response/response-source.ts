@@ -160,6 +160,13 @@ class ResponseSource extends Readable {
       if (this.#isOver) return
       if (!isMoreWanted) this.#reader?.pause()
       if (!found) return
+      if (found.missing === '' && this.#readers.length > 0 && !this.#mayEnd()) {
+        // The type of a terminal may stand in something else that an event holds, such as the request's metadata. The stages
+        // behind know, and say so at once where it was one.
+        this.#endMark = new EndMark()
+        const rest = bytes.subarray(found.length)
+        return rest.length > 0 ? this.#take(rest) : undefined
+      }
       this.push(found.missing)
       this.#endEarly()
     } catch (error) {

@@ -455,6 +455,12 @@ const good: [name: string, payload: object][] = [
   ['an empty array', []],
   ['base_resp of status 0 (MiniMax)', { choices: [], base_resp: { status_code: 0, status_msg: '' } }],
   ['base_resp of status 0 alone', { base_resp: { status_code: 0, status_msg: 'success' } }],
+  ['a source that is cited', [{ url: 'http://x', title: 'T' }]],
+  ['the title of a conversation', { conversation_id: 'x', title: 'New chat' }],
+  ['a message of success', { success: true, msg: 'ok' }],
+  ['a message beside a status of 200', { status: 200, message: 'OK' }],
+  ['a message beside no error', { error: false, message: 'ok' }],
+  ['a tool that failed (Responses)', { type: 'response.mcp_call.failed', error: { message: 'x' } }],
   [
     'an empty code beside an empty message',
     { id: 'c', object: 'chat.completion.chunk', code: '', message: '' }

@@ -144,6 +144,15 @@ describe('ToolCallAssembler', () => {
     expect(steps(chunks)).to.deep.equal([[], [], ['f {"x":1}'], []])
   })
 
+  it('gives bare pieces in one list to the last call where the calls at their places are whole', () => {
+    const chunks = [
+      deltas(start(undefined, 'a', 'f', '{"x":1}'), start(undefined, 'b', 'g', '{"y":')),
+      deltas(more(undefined, '2'), more(undefined, '}')),
+      finish('tool_calls')
+    ]
+    expect(steps(chunks).flat()).to.deep.equal(['f {"x":1}', 'g {"y":2}'])
+  })
+
   for (const [type, item, name, given] of [
     [
       'local_shell_call',

@@ -59,6 +59,15 @@ const noEnds = {
 }
 
 describe('EndMark', () => {
+  it('waits for the blank line of a terminal whose type stands in a later line of its data', () => {
+    const event =
+      'data: {\ndata: "type": "response.completed",\ndata: "response": {"output": [\ndata: {"type":"message"}\ndata: ]}}\n\n'
+    for (let place = 1; place < event.length; place++) {
+      const read = [event.slice(0, place), event.slice(place)]
+      expect(findIn(read), `cut at ${place}`).to.deep.equal({ length: read[1]?.length, missing: '' })
+    }
+  })
+
   for (const [name, [end, missing]] of Object.entries(ends)) {
     it(`finds ${name}, and says which line ends are missing`, () => {
       expect(findIn([text + end])).to.deep.equal({ length: (text + end).length, missing })
