@@ -128,7 +128,7 @@ function guarded(
   const reader = readerOf(body)
   const follower = toChunks()
   const [completion] = readersBehind(follower)
-  const endMark = new EndMark()
+  let endMark = new EndMark()
   const given = new ClientBytes()
   let isLeft = false
   let isOver = false
@@ -173,6 +173,18 @@ function guarded(
     }
   }
 
+  /** Takes the next bytes. True where the completion is over with them. */
+  async function take(bytes: Uint8Array): Promise<boolean> {
+    const found = endMark.find(bytes)
+    const length = found ? found.length : bytes.length
+    await give(given.cut(Buffer.from(bytes.buffer, bytes.byteOffset, length)))
+    if (isOver || !found) return isOver
+    if (found.missing !== '' || failure || completion?.isComplete || completion?.heldFailure) return true
+    // The type of a terminal may stand in something else that an event holds, such as the request's metadata.
+    endMark = new EndMark()
+    return length < bytes.length && take(bytes.subarray(length))
+  }
+
   /**
    * The next bytes; undefined where the body ends, or has failed. A completion that is complete stays so, however its
    * connection ends.
@@ -213,10 +225,7 @@ function guarded(
             if (failure) reader.cancel(failure.error)
             return end(controller)
           }
-          const found = endMark.find(bytes)
-          const length = found ? found.length : bytes.length
-          await give(given.cut(Buffer.from(bytes.buffer, bytes.byteOffset, length)))
-          if (found || isOver) {
+          if (await take(bytes)) {
             letEnd(reader)
             return end(controller)
           }

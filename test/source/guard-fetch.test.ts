@@ -526,6 +526,17 @@ describe('guardFetch', () => {
     expect(await chatReaders['openai 6']?.(server, guardFetch())).to.equal('Hi there')
   })
 
+  it('goes on behind an event in which the type of a terminal is that of something else', async () => {
+    const [created, ...rest] = wholeResponse
+    const echo = {
+      type: 'response.created',
+      response: { ...response, metadata: { type: 'response.completed' } }
+    }
+    expect(created).to.include('response.created')
+    await using server = await serve([...responses([echo]), ...rest])
+    expect(await responsesReaders['openai 6, Responses']?.(server, guardFetch())).to.equal('Hi there')
+  })
+
   it('takes an answer for whole whose connection dies behind its finish reason', async () => {
     await using server = await serve(whole.slice(0, 4), { faults: { cutAfter: { events: 4 } } })
     expect(await chatReaders['openai 6']?.(server, guardFetch())).to.equal('Hi there')
