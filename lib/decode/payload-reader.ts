@@ -96,8 +96,11 @@ export class PayloadReader {
     if (providerErrorIn(value) !== undefined) this.fail(value)
     else if (Array.isArray(value)) return this.#takeList(value)
     else if (this.#mayBeWhole(value) && isWholeCompletion(value)) this.#takeWhole(value)
-    else if (Array.isArray((value as LooseChunk).choices) || isResponsesEvent(value)) this.#takeChunk(value)
-    else return this.#takeOdd(value)
+    else {
+      const { choices } = value as LooseChunk
+      if (!Array.isArray(choices) && !isResponsesEvent(value)) return this.#takeOdd(value)
+      this.#takeChunk(value, choices)
+    }
     return true
   }
 
@@ -226,8 +229,8 @@ export class PayloadReader {
     return true
   }
 
-  #takeChunk(value: object): void {
-    const fault = unreadableIn(value)
+  #takeChunk(value: object, choices: unknown = (value as LooseChunk).choices): void {
+    const fault = unreadableIn(choices)
     if (fault === undefined) this.#emit(value)
     else this.invalid(`a chunk cannot be read: ${fault}`)
   }

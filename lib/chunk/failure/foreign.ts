@@ -13,7 +13,10 @@ const admitted = Symbol.for('completion-streams.admitted')
 
 /** Marks an object that came among the chunks of a completion though it looks like none, so that later stages accept it. */
 export function admit(item: object): void {
-  if (!(isChunkLike(item) && unreadableIn(item) === undefined) && Object.isExtensible(item))
+  if (
+    !(isChunkLike(item) && unreadableIn((item as LooseChunk).choices) === undefined) &&
+    Object.isExtensible(item)
+  )
     Object.defineProperty(item, admitted, { value: true })
 }
 
@@ -73,7 +76,7 @@ export function checkChunk(taker: string, item: unknown): asserts item is Chunk 
     !ArrayBuffer.isView(item) &&
     !Array.isArray(item) &&
     isChunkLike(item) &&
-    (admitted in item || unreadableIn(item) === undefined)
+    (admitted in item || unreadableIn((item as LooseChunk).choices) === undefined)
   )
     return
   throw new CompletionError('CS_ERR_INVALID_CHUNK', `${taker} takes chunks, not ${adviceFor(item)}`)

@@ -72,8 +72,8 @@ const innerNames = [
  * there is no need to ask.
  */
 export function providerErrorIn(payload: object): object | string | undefined {
-  const { error, choices, base_resp, x_groq, type } = payload as LooseError
-  if (error && saysAnything(error) && !isFailureOfTool(type))
+  const { error, choices, base_resp, x_groq } = payload as LooseError
+  if (error && saysAnything(error) && !isFailureOfTool(payload))
     return typeof error === 'object' || typeof error === 'string' ? error : payload
   // MiniMax sends the status of every good chunk too, as 0.
   if (isObject(base_resp) && isFailing((base_resp as { status_code?: unknown }).status_code)) return base_resp
@@ -84,7 +84,7 @@ export function providerErrorIn(payload: object): object | string | undefined {
 }
 
 /** A tool that failed is told to the model, which goes on with its answer: `response.mcp_call.failed`. */
-function isFailureOfTool(type: unknown): boolean {
+function isFailureOfTool({ type }: LooseChunk): boolean {
   return typeof type === 'string' && /^response\.\w+\.failed$/.test(type)
 }
 

@@ -1,21 +1,23 @@
-import type { LooseChunk } from '../fields.js'
-
 /**
  * What of the choices of a chunk is filled, but has a form that nothing reads, in words; undefined where there is nothing.
  * It would pass through all stages as a chunk that says nothing.
  */
-export function unreadableIn(chunk: object): string | undefined {
-  const { choices } = chunk as LooseChunk
+export function unreadableIn(choices: unknown): string | undefined {
   if (!Array.isArray(choices)) return isFilled(choices) ? 'its choices are no list' : undefined
   for (const choice of choices) {
-    if (!isFilled(choice)) continue
-    if (!isLoose(choice)) return 'a choice of it is no object'
-    const { delta } = choice
-    if (!isFilled(delta) || typeof delta === 'string') continue
-    if (!isLoose(delta)) return 'a delta of it is neither an object nor a text'
-    if (isFilled(delta.tool_calls) && !Array.isArray(delta.tool_calls)) return 'its tool_calls are no list'
+    const fault = isLoose(choice) ? faultOf(choice) : isFilled(choice) && 'a choice of it is no object'
+    if (fault) return fault
   }
   return undefined
+}
+
+function faultOf({ delta }: Record<string, unknown>): string | undefined {
+  if (isLoose(delta)) {
+    const { tool_calls: calls } = delta
+    return !Array.isArray(calls) && isFilled(calls) ? 'its tool_calls are no list' : undefined
+  }
+  const isOdd = typeof delta !== 'string' && isFilled(delta)
+  return isOdd ? 'a delta of it is neither an object nor a text' : undefined
 }
 
 /** Lists and objects with nothing in them are none: PHP writes both as `[]`. */
