@@ -97,10 +97,11 @@ const longestTurn = 50
  *
  * Fails, after the records that came before have been taken, with what every row would fail with: a key that is refused, an
  * address or a model that does not exist, a balance that is used up. With `CS_ERR_JOURNAL` for a journal that is none, is of
- * another run, in use, or was deleted while the batch ran, for a key that comes twice, and, without the option `key`, for a row that has changed since; with
- * the first failure of a row where `onFailure` is `fail`. With `CS_ERR_INVALID_OPTION`, which names the key of the row, where
- * `paramsOf` throws (its error is the `cause`) or gives no parameters, where `estimate` gives no number or `through` no
- * streams, and for a row that JSON cannot hold where there is a journal; with what another callback throws.
+ * another run, in use, or was deleted while the batch ran, for a key that comes twice, and, without the option `key`, for a
+ * row that has changed since; with the first failure of a row where `onFailure` is `fail`. With `CS_ERR_INVALID_OPTION`,
+ * which names the key of the row, where `paramsOf` throws (its error is the `cause`) or gives no parameters, where `estimate`
+ * gives no number or `through` no streams, and for a row that JSON cannot hold where there is a journal; with what another
+ * callback throws.
  *
  * @example
  * const rows = Readable.from([{ id: 'a', text: 'Hello?' }])
@@ -255,11 +256,6 @@ export function completeEach<Row>(
     if (!isOver) emit(index, { record })
   }
 
-  /** A batch is not done where nothing would know of its rows. */
-  async function confirmed(): Promise<void> {
-    await journal?.confirm()
-  }
-
   /** Closes the journal, once. */
   function close(): Promise<void> {
     closing ??= journal ? journal.close() : Promise.resolve(opening).then(opened => opened?.close())
@@ -295,8 +291,8 @@ export function completeEach<Row>(
     flush(callback) {
       finish = () => {
         finish = undefined
-        // When the pipeline is done, another may have the journal.
-        confirmed()
+        // A batch is not done where nothing would know of its rows. When the pipeline is done, another may have the journal.
+        Promise.resolve(journal?.confirm())
           .then(close)
           .then(() => callback(), fail)
       }

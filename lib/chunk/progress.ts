@@ -36,8 +36,9 @@ export function keepOpening(from: object, to: object): void {
  * one at hand is complete.
  *
  * Complete is a completion all of whose choices have a finish reason, or whose Responses terminal came: Perplexity and
- * Writer never send the end mark. A response that was cancelled is not complete, with or without the mark. Behind the end mark it is also complete if none has one, since Snowflake never
- * sends any; but where some have, the others were cut off. Where the number of choices is known, so many must have come.
+ * Writer never send the end mark. Behind the end mark it is also complete if none has one, since Snowflake never sends any;
+ * but where some have, the others were cut off. Where the number of choices is known, so many must have come. A response
+ * that was cancelled is not complete, with or without the mark.
  *
  * A new completion begins at the first chunk after an end mark that has more to say than usage or a cost. Without a
  * mark, it begins where every choice has finished and a choice goes on under another id. An id alone proves nothing:

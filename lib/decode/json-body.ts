@@ -73,14 +73,11 @@ export class JsonBody {
       this.#documentBytes = 0
       this.#isLineByLine = true
       this.#handlers.onValue(value, text)
-    } else if (isDocument) {
-      this.#document.add(text)
-      return false
-    } else {
-      this.#lines.feed(text)
-      return false
+      return true
     }
-    return true
+    if (isDocument) this.#document.add(text)
+    else this.#lines.feed(text)
+    return false
   }
 
   end(): void {

@@ -5,7 +5,7 @@ import type { RedactionRule } from './redaction.js'
 // most programs that import the library never do.
 //
 // A number is no part of a word of which the letters have no case: Chinese, Japanese, Korean, Thai, Arabic and others put
-// no space before it. Hyphens are U+2010, U+2011, which does not break, and U+2012, which is as wide as a digit.
+// no space before it. U+2010 to U+2012 are hyphens, U+2013 to U+2015 and U+2212 dashes that are written for them.
 
 /**
  * E-mail addresses, international ones too, with a domain that has a dot and ends with a name: shown as
@@ -37,6 +37,7 @@ export const cardNumbers: RedactionRule = {
   get match() {
     return /(?<![\p{Lu}\p{Ll}\p{Lt}\p{Nd}])[0-9٠-٩۰-۹०-९০-৯๐-๙０-９](?:[\p{Zs}\u00ad\u200b-\u200d\u2060\ufeff._\u2010-\u2015\u2212-]{0,3}[0-9٠-٩۰-۹०-९০-৯๐-๙０-９]){12,18}(?!\p{Nd})/u
   },
+  // Nineteen digits, with three marks between each two.
   longest: 73,
   measure: found => longestPart(found, part => cardShape.test(shapeOf(part)) && isCard(digitsOf(part))),
   replacement: '[card number]'

@@ -51,7 +51,7 @@ export interface CandidateOptions extends RequestOptions {
   onFallback?: (failed: FailedCandidate) => void
 }
 
-/** Undefined where the source has a default of its own. */
+/** Undefined where the source has a default of its own: the types know no option that is required and undefined. */
 export const defaultsOfRequest = {
   request: {},
   signal: undefined,
@@ -141,6 +141,7 @@ function requestOfCandidates(candidates: readonly Candidate[], given?: Candidate
     async signal => {
       const { index, response } = await firstToShowToken(sends, firstToken, onFallback, signal)
       chosen = index
+      // What a candidate's client has given has a status and headers; the types know only that it has a body.
       return response as unknown as AnyResponse
     },
     options,

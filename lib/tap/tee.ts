@@ -60,7 +60,8 @@ const defaultItemLimit = 1024
  * `drop`, nothing on the main path ever waits for it.
  *
  * Fails with `CS_ERR_TEE_OVERFLOW` when the destination is too slow (`whenSlow: 'fail'`), with `CS_ERR_INVALID_OPTION` when
- * it takes bytes and is given objects, and with what the destination fails with (`onError: 'fail'`). One item that is larger than the limit is written alone, or dropped.
+ * it takes bytes and is given objects, and with what the destination fails with (`onError: 'fail'`). One item that is larger
+ * than the limit is written alone, or dropped.
  *
  * @example
  * await pipeline(request, tee(createWriteStream('recording.sse'), { onFailure: 'end' }), toChunks(), toText(), createWriteStream('answer.txt'))

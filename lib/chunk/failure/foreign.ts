@@ -13,11 +13,7 @@ const admitted = Symbol.for('completion-streams.admitted')
 
 /** Marks an object that came among the chunks of a completion though it looks like none, so that later stages accept it. */
 export function admit(item: object): void {
-  if (
-    !(isChunkLike(item) && unreadableIn((item as LooseChunk).choices) === undefined) &&
-    Object.isExtensible(item)
-  )
-    Object.defineProperty(item, admitted, { value: true })
+  if (!isReadable(item) && Object.isExtensible(item)) Object.defineProperty(item, admitted, { value: true })
 }
 
 /** Fields that only chunks have. A chunk may hold nothing but one of them, such as a provider's cost. */
@@ -52,6 +48,11 @@ export function isChunkLike(item: object): boolean {
   return otherFormOf(item) === undefined && ownFormOf(item) === undefined && !holdsAnswer(item)
 }
 
+/** Whether an object may be a chunk, and what it says can be read. */
+function isReadable(item: object): boolean {
+  return isChunkLike(item) && unreadableIn((item as LooseChunk).choices) === undefined
+}
+
 /**
  * Whether what has no choices and is no Responses event holds an answer, in no form of ours: where it reports usage, a cost
  * or an error as well, it would be taken for a chunk, and that answer lost.
@@ -75,8 +76,7 @@ export function checkChunk(taker: string, item: unknown): asserts item is Chunk 
     item !== null &&
     !ArrayBuffer.isView(item) &&
     !Array.isArray(item) &&
-    isChunkLike(item) &&
-    (admitted in item || unreadableIn((item as LooseChunk).choices) === undefined)
+    (admitted in item || isReadable(item))
   )
     return
   throw new CompletionError('CS_ERR_INVALID_CHUNK', `${taker} takes chunks, not ${adviceFor(item)}`)
@@ -90,7 +90,7 @@ export function checkText(taker: string, item: unknown): asserts item is string 
 }
 
 /** What an item is that is no chunk, and what to write instead. */
-interface Stranger {
+interface Description {
   readonly what: string
   /** What to write instead before a stage that takes chunks. */
   readonly advice: string
@@ -100,22 +100,22 @@ interface Stranger {
 
 /** What an object is, and what to write instead. No text of it is shown: it may be that of a completion. */
 export function adviceFor(item: unknown): string {
-  const { what, advice } = strangerIn(item)
+  const { what, advice } = descriptionOf(item)
   return `${what}: ${advice}`
 }
 
 /** The same for what is written to `toChunks`. */
 export function adviceForToChunks(item: unknown): string {
-  const { what, advice, toChunks = advice } = strangerIn(item)
+  const { what, advice, toChunks = advice } = descriptionOf(item)
   return toChunks === '' ? what : `${what}: ${toChunks}`
 }
 
 /** What an object is. */
 export function nameOf(item: unknown): string {
-  return strangerIn(item).what
+  return descriptionOf(item).what
 }
 
-function strangerIn(item: unknown): Stranger {
+function descriptionOf(item: unknown): Description {
   const before = { advice: 'put toChunks() before it', toChunks: '' }
   if (typeof item === 'string') return { what: 'a string', ...before }
   if (ArrayBuffer.isView(item)) return { what: 'bytes', ...before }

@@ -97,7 +97,8 @@ export function isErrorOfChoice(payload: object): boolean {
 /**
  * The `CS_ERR_PROVIDER` for a payload that reports an error, in whatever shape: `{error: {message, type, code}}`,
  * the bare `{message, type, code}`, an `error` that is text, Google's `[{error}]`, the `error`, `response.error` and
- * `response.failed` events of the Responses API, `{detail}` (FastAPI), `{errors: [...]}`, `{error_code, error_msg}` (Baidu), `{base_resp: {status_code, status_msg}}` (MiniMax), `{code, msg}` (Zhipu), `{Message}` and `{__type}` (AWS),
+ * `response.failed` events of the Responses API, `{detail}` (FastAPI), `{errors: [...]}`, `{error_code, error_msg}`
+ * (Baidu), `{base_resp: {status_code, status_msg}}` (MiniMax), `{code, msg}` (Zhipu), `{Message}` and `{__type}` (AWS),
  * `{errorMessage, errorType}` (Lambda), `{throttlingException: {message}}` (Bedrock), `{fault: {faultstring}}` (Apigee),
  * RFC 9457's `{title, status}`, or plain text.
  *
@@ -225,15 +226,14 @@ function complains(said: Said): boolean {
 /** Whether an object says that nothing failed, so that its message is no complaint. */
 function saysSuccess(said: Said): boolean {
   const status = said.get('status')
-  const isGood =
-    typeof status === 'string' ? /^(?:2\d\d|ok|success(?:ful)?|succeeded)$/i.test(status) : !isFailing(status)
-  return said.get('success') === true || said.get('error') === false || (status != null && isGood)
+  const isGood = (typeof status === 'number' || text(status) !== undefined) && !isFailing(status)
+  return said.get('success') === true || said.get('error') === false || status === true || isGood
 }
 
 /** Whether a code says that something failed. */
 function isFailing(code: unknown): boolean {
   if (typeof code === 'number') return code !== 0 && !(code >= 200 && code < 300)
-  return typeof code === 'string' && !/^\s*(0*|2\d\d|ok|success|none|null)\s*$/i.test(code)
+  return typeof code === 'string' && !/^\s*(0*|2\d\d|ok|success(?:ful)?|succeeded|none|null)\s*$/i.test(code)
 }
 
 /** Whether an error is one: some gateways send one with every good chunk too, as an object in which nothing is filled in. */

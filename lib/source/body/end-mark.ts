@@ -53,6 +53,7 @@ export class EndMark {
   #endsWithCarriageReturn = false
   /** Whether the event at hand is the last one. */
   #isLast = false
+  /** Whether its data begins in the line that shows that it is the last, or behind. */
   #isBeginningKnown = true
   /** Where the JSON ends that the last event has as its data. */
   #valueEnd: ValueEnd | undefined

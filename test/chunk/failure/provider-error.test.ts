@@ -11,6 +11,18 @@ interface Shape {
 
 const shapes: Shape[] = [
   {
+    name: 'a message beside a status that is false',
+    payload: { status: false, message: 'boom' },
+    message: 'boom',
+    facts: {}
+  },
+  {
+    name: 'a message beside an empty status',
+    payload: { status: '', message: 'boom' },
+    message: 'boom',
+    facts: {}
+  },
+  {
     name: 'a message beside an empty code',
     payload: { message: 'boom', type: 'server_error', param: '', code: '' },
     message: 'boom',
@@ -458,6 +470,8 @@ const good: [name: string, payload: object][] = [
   ['a source that is cited', [{ url: 'http://x', title: 'T' }]],
   ['the title of a conversation', { conversation_id: 'x', title: 'New chat' }],
   ['a message of success', { success: true, msg: 'ok' }],
+  ['a message beside a status that is true', { status: true, message: 'ok' }],
+  ['a message beside a status in words', { status: 'succeeded', message: 'done' }],
   ['a message beside a status of 200', { status: 200, message: 'OK' }],
   ['a message beside no error', { error: false, message: 'ok' }],
   ['a tool that failed (Responses)', { type: 'response.mcp_call.failed', error: { message: 'x' } }],
