@@ -62,7 +62,7 @@ export class JoinedText {
 
   #addLarge(large: LargeBytes, text: string): void {
     const isAscii = Buffer.byteLength(text) === text.length
-    if (isAscii && large.add(Buffer.from(text, 'latin1'))) return
+    if (isAscii && large.addText(text)) return
     if (large.length > 0) this.#groups.push(large.take(decoded), text.slice(this.#separator.length))
     else this.#groups.push(text)
     this.#large = false

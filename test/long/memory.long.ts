@@ -72,7 +72,7 @@ describe('a body within maxEventSize', () => {
       // From version 24 on, Node's own heap grows by more before it is collected; an image is not in it.
       if (name !== 'an image' && Number(process.versions.node.split('.')[0]) >= 24) return this.skip()
       const limit = 3 * size + start
-      const told = await below(limit, () => readInChild('toChunks', { head, unit, tail, size, read: 65_536 }))
+      const told = await readInChild('toChunks', { head, unit, tail, size, read: 65_536 })
       expect(told.code).to.equal(code)
       expect(told.growth).to.be.below(limit)
     })
@@ -87,7 +87,7 @@ describe('a body within maxEventSize', () => {
           // A single read is held by who reads it too.
           const held = read === size ? size : 0
           const limit = 3 * size + Math.max(held + start, bare)
-          const told = await below(limit, () => readInChild(way, body))
+          const told = await readInChild(way, body)
           expect(told.code).to.equal('none')
           expect(told.growth).to.be.below(limit)
         })
@@ -103,7 +103,7 @@ describe('a body within maxEventSize', () => {
         await serve({ head, unit, tail, size, read: 16_384 }, async url => {
           const bare = await readInChild(bareWay, url)
           const limit = 3 * size + Math.max(start, bare.growth)
-          const told = await below(limit, () => readInChild(way, url))
+          const told = await readInChild(way, url)
           expect(told.code).to.equal('none')
           expect(told.growth).to.be.below(limit)
         })
@@ -115,13 +115,6 @@ describe('a body within maxEventSize', () => {
 interface Told {
   code: string
   growth: number
-}
-
-/** When V8 collects differs from process to process, by 32 MB in one of twenty: what takes more is measured once more, twice at most. */
-async function below(limit: number, measure: () => Promise<Told>): Promise<Told> {
-  let told = await measure()
-  for (let again = 0; again < 2 && told.growth >= limit; again++) told = await measure()
-  return told
 }
 
 async function readInChild(way: string, given: Body | string): Promise<Told> {

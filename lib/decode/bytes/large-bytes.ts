@@ -34,19 +34,32 @@ export class LargeBytes {
 
   /** Adds bytes. False if there is no room for them; then none are added. */
   add(bytes: Uint8Array): boolean {
-    const length = this.length + bytes.length
-    if (length > this.#most) return false
+    const room = this.#roomFor(bytes.length)
+    room?.set(bytes)
+    return room !== undefined
+  }
+
+  /** Adds a text that is ASCII, likewise: a buffer made of it would be garbage of its size. */
+  addText(text: string): boolean {
+    const room = this.#roomFor(text.length)
+    room?.write(text, 'latin1')
+    return room !== undefined
+  }
+
+  #roomFor(count: number): Buffer | undefined {
+    const start = this.length
+    const length = start + count
+    if (length > this.#most) return undefined
     try {
       this.#memory ??= new ResizableBuffer(0, { maxByteLength: this.#most })
       if (length > this.#memory.byteLength)
         this.#memory.resize(Math.min(Math.ceil(length / step) * step, this.#most))
     } catch {
       // The system has no such room.
-      return false
+      return undefined
     }
-    new Uint8Array(this.#memory, this.length, bytes.length).set(bytes)
     this.length = length
-    return true
+    return Buffer.from(this.#memory, start, count)
   }
 
   /** Gives all of them to `read`, and lets go of them when it is back. */
